@@ -1,0 +1,80 @@
+"""AT&T, 8 folds of 5 unseen people, all pairs, from random weights.
+
+    python benchmarks/att.py [--loss contrastive --loss supervised-contrastive] [--folds 8]
+
+Each fold tests on 5 people, validates on 5 others, and trains on the remaining 30, 300 photos in all. Raw pixels and a PCA
+whitening fitted on the 35 are measured on the same folds. Writes `results/att.json`. Takes about 30 minutes on 2 cores.
+
+FIGURES
+"""
+
+import argparse
+import time
+
+import numpy as np
+from record import PHOTOS, write_result
+from sklearn.decomposition import PCA
+
+from visavis.datasets import FaceDataset, kfold_people, read_archive, split_people
+from visavis.metrics import all_pairs_curve, equal_error_rate
+from visavis.models import embed, embedding_of
+from visavis.training import config_for, train
+
+
+def eer_of(features: np.ndarray, labels: np.ndarray) -> float:
+    """Equal error rate of the cosine of these features, all pairs."""
+    rows = features / np.linalg.norm(features, axis=1, keepdims=True)
+    return equal_error_rate(all_pairs_curve(rows.astype(np.float32), labels))[0]
+
+
+def flat(faces: FaceDataset) -> np.ndarray:
+    """Photos as rows, each standardised."""
+    rows = faces.faces.reshape(len(faces), -1).astype(np.float64)
+    rows -= rows.mean(axis=1, keepdims=True)
+    return rows / rows.std(axis=1, keepdims=True)
+
+
+def baselines(seen: FaceDataset, test: FaceDataset) -> dict[str, float]:
+    """What needs no network."""
+    pca = PCA(100, whiten=True, random_state=0).fit(flat(seen))
+    return {
+        "raw pixels": eer_of(flat(test), test.labels),
+        "PCA whitening": eer_of(pca.transform(flat(test)), test.labels),
+    }
+
+
+def trained(seen: FaceDataset, test: FaceDataset, loss: str, fold: int) -> tuple[float, float]:
+    """EER of the test people and seconds of training."""
+    start = time.perf_counter()
+    split = split_people(seen, fractions=(30 / 35, 5 / 35, 0), seed=fold)
+    run = train(split, config_for(split.train, loss=loss, seed=fold), progress=False)
+    seconds = time.perf_counter() - start
+    return eer_of(embed(embedding_of(run.siamese), test.faces, flip=run.config.flip), test.labels), seconds
+
+
+def main() -> None:
+    """Measure every loss on every fold."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--loss", action="append", help="may be given several times")
+    parser.add_argument("--folds", type=int, default=8, help="how many of the 8 folds")
+    options = parser.parse_args()
+    losses = options.loss or ["contrastive", "supervised-contrastive"]
+    faces = read_archive(PHOTOS / "att_faces.tar", size=(64, 64), gray=True)
+    rows = []
+    for fold, (seen, test) in enumerate(kfold_people(faces, folds=8, seed=0)):
+        if fold == options.folds:
+            break
+        row = {"fold": fold, "people": list(test.people), "eer": baselines(seen, test), "seconds": {}}
+        for loss in losses:
+            row["eer"][loss], row["seconds"][loss] = trained(seen, test, loss, fold)
+        print(row, flush=True)
+        rows.append(row)
+    mean = {name: float(np.mean([row["eer"][name] for row in rows])) for name in rows[0]["eer"]}
+    slowest = {loss: max(row["seconds"][loss] for row in rows) for loss in losses}
+    print(mean, slowest)
+    command = "python benchmarks/att.py " + " ".join(f"--loss {loss}" for loss in losses)
+    write_result("att", {"mean_eer": mean, "slowest_fold_seconds": slowest, "folds": rows}, command=command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""LFW View 2, every fold tested by a network that never saw its people, from random weights and LFW's photos alone.
+
+    python benchmarks/lfw.py [--steps 2000] [--folds 0,1]
+
+The ten folds are tested by five networks. Network k leaves out the people of two folds' pairs at once, so it learns from fewer
+people than the protocol allows; a further 5 % of the people that it may see are its validation people, who choose its weights. The
+threshold of each fold is the one of best accuracy on the nine other folds. Runs go to `runs/lfw-K` and are resumed where they
+stopped; the scores of a finished network are kept there. Writes `results/lfw.json`.
+
+FIGURES
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from record import PHOTOS, write_result
+
+from visavis.datasets import FaceDataset, PairProtocol, lfw_folds, read_lfw, read_lfw_pairs, split_people
+from visavis.evaluation import evaluate_folds
+from visavis.models import embed, embedding_of
+from visavis.training import TrainingConfig, config_for, train
+
+RUNS = Path(__file__).parents[1] / "runs"
+FOLDS_AT_ONCE = 2
+
+
+def scores_without(faces: FaceDataset, protocol: PairProtocol, folds: list[int], config: TrainingConfig) -> np.ndarray:
+    """Scores of these folds' pairs by a network that never saw their people; from disk where they are there already."""
+    out = RUNS / f"lfw-{'-'.join(map(str, folds))}"
+    finished = out / "scores.npy"
+    tested = np.isin(protocol.folds, folds)
+    if not finished.is_file():
+        start = time.perf_counter()
+        seen, _ = lfw_folds(faces, protocol, folds)
+        split = split_people(seen, fractions=(0.95, 0.05, 0), seed=0)
+        run = train(split, config, out=out, resume=(out / "checkpoint.npz").is_file())
+        pairs = protocol.pairs[tested]
+        photos, places = np.unique(pairs, return_inverse=True)
+        embeddings = embed(embedding_of(run.siamese), faces.gather(photos), flip=config.flip)
+        first, second = embeddings[places.reshape(pairs.shape).T]
+        facts = {
+            "folds": folds,
+            "training_people": len(split.train.people),
+            "training_photos": len(split.train),
+            "validation_people": len(split.validation.people),
+            "validation_eer": run.validation_eer,
+            "best_step": run.best_step,
+            "seconds": round(time.perf_counter() - start),
+        }
+        (out / "facts.json").write_text(json.dumps(facts, indent=1))
+        np.save(finished, np.sum(first * second, axis=1))
+    return np.load(finished)
+
+
+def main() -> None:
+    """Train, or go on training, and score."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--folds", default="0,1,2,3,4,5,6,7,8,9", help="which folds, numbered from 0")
+    options = parser.parse_args()
+    wanted = [int(fold) for fold in options.folds.split(",")]
+    faces = read_lfw(PHOTOS / "lfw-deepfunneled.tar", size=(64, 64))
+    protocol = read_lfw_pairs(PHOTOS / "lfw-pairs.txt", faces)
+    config = config_for(faces, steps=options.steps)
+    scores = np.full(len(protocol.labels), np.nan)
+    for first in range(0, 10, FOLDS_AT_ONCE):
+        folds = list(range(first, first + FOLDS_AT_ONCE))
+        if set(folds) & set(wanted):
+            scores[np.isin(protocol.folds, folds)] = scores_without(faces, protocol, folds, config)
+    tested = np.isfinite(scores)
+    result = evaluate_folds(scores[tested], protocol.labels[tested], protocol.folds[tested])
+    print(result)
+    facts = [json.loads(path.read_text()) for path in sorted(RUNS.glob("lfw-*/facts.json"))]
+    command = f"python benchmarks/lfw.py --steps {options.steps}"
+    write_result("lfw", {**result.to_json(), "networks": facts, "config": config.to_json()}, command=command)
+
+
+if __name__ == "__main__":
+    main()

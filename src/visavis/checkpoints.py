@@ -1,0 +1,79 @@
+"""Files that are written whole or not at all, and the checkpoint of a training run."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from visavis.errors import TrainingError
+
+__all__ = ["Checkpoint", "load_checkpoint", "replaced", "save_checkpoint"]
+
+Arrays = list[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a training run needs to go on.
+
+    Attributes:
+        state: Plain values: the run's identity, step and history.
+        weights: Every variable of the model, then of its optimizer.
+        best: The weights of the best look at the validation people.
+    """
+
+    state: dict[str, Any]
+    weights: Arrays
+    best: Arrays
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Give a temporary file beside `path` to write to, which takes its place once all of it is on the disk.
+
+    A run that is killed at any moment leaves the old file or the new one, never a part.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint in the place of an older one."""
+    arrays: dict[str, Any] = {f"weight_{index}": array for index, array in enumerate(checkpoint.weights)}
+    arrays |= {f"best_{index}": array for index, array in enumerate(checkpoint.best)}
+    arrays["state"] = np.array(json.dumps(checkpoint.state))
+    with replaced(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        TrainingError: If there is no such file, or if it is damaged.
+    """
+    if not path.is_file():
+        raise TrainingError(f"{path}: no checkpoint to resume from. Train without resuming first.")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            parts: dict[str, Arrays] = {
+                kind: [arrays[f"{kind}_{index}"] for index in range(sum(name.startswith(kind) for name in arrays))]
+                for kind in ("weight", "best")
+            }
+            return Checkpoint(json.loads(str(arrays["state"])), parts["weight"], parts["best"])
+    except (BadZipFile, KeyError, OSError, ValueError) as error:
+        raise TrainingError(f"{path}: not a checkpoint, or a damaged one ({error}). Train from the start.") from error

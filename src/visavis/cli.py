@@ -1,0 +1,201 @@
+"""The command line: parse, call, print."""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from visavis import __version__
+from visavis.errors import VisavisError
+
+__all__ = ["main"]
+
+SAME, DIFFERENT, ERROR, INTERRUPTED = 0, 1, 2, 130
+
+_DATA = """DATA is `synthetic`, `olivetti`, `lfw`, a folder with one sub-folder per person (or a .tar or .zip of one), a .npz with
+face_images and face_labels, or two files as images.npy,labels.npy."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done (or the same person), 1 different people, 2 an error, 130 interrupted."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        code = group.main(arguments, prog_name="visavis", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = ERROR
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = INTERRUPTED
+    except (VisavisError, ValueError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        code = ERROR
+    sys.exit(code)
+
+
+def _command_line() -> str:
+    return shlex.join(["visavis", *sys.argv[1:]])
+
+
+def _say(text: str, *, quiet: bool) -> None:
+    """Tell a person what goes on, on standard error."""
+    if not quiet:
+        click.echo(text, err=True)
+
+
+def _print_json(values: dict[str, Any]) -> None:
+    click.echo(json.dumps(values, indent=2))
+
+
+def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Put several options on a command, in the order in which its help shows them."""
+
+    def apply(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+_quiet_option = click.option("--quiet", is_flag=True, help="No progress on standard error.")
+_model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    required=True,
+    envvar="VISAVIS_MODEL",
+    show_envvar=True,
+    help="A run folder or model file.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def group() -> None:
+    r"""Siamese face verification: the same person or not, and how often is that answer wrong?
+
+    \b
+    visavis demo                                   a whole run on generated faces, in minutes
+    visavis train photos/ --out runs/mine          learn from a folder with one sub-folder per person
+    visavis evaluate runs/mine photos/             error rates on the people that it never saw
+    visavis verify a.jpg b.jpg --model runs/mine   the same person?
+    """
+
+
+@group.command(epilog="Example: visavis train olivetti --out runs/olivetti --loss contrastive")
+@click.argument("data")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder to write.")
+@click.option("--init", type=click.Choice(["scratch"]), default="scratch", show_default=True, help="Where weights start.")
+@click.option("--loss", default=None, help="contrastive, binary-crossentropy, triplet, supervised-contrastive, ...")
+@click.option("--network", default=None, help="compact or classic.")
+@click.option("--size", type=int, default=64, show_default=True, help="Side of a face, pixels.")
+@click.option("--crop", type=float, default=None, help="Keep this part of the photo's shorter side, around the centre.")
+@click.option("--gray", is_flag=True, help="Take the colour out.")
+@click.option("--steps", type=int, default=None, help="Batches to train on.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Draws split, weights and batches.")
+@click.option("--split", type=click.Choice(["person", "photo"]), default="person", show_default=True, help="What is split.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in the run folder.")
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs into the run folder.")
+@_options(_quiet_option, _json_option)
+def train(data: str, out: Path, init: str, quiet: bool, as_json: bool, **settings: Any) -> None:
+    """Train a model on the people in DATA, some of whom are kept for validation and test."""
+    from visavis.experiments import DataSource, train_model
+
+    del init  # the only start there is
+    chosen = {name: settings[name] for name in ("loss", "network", "steps", "seed") if settings[name] is not None}
+    encoder = train_model(
+        DataSource(data, size=settings["size"], crop=settings["crop"], gray=settings["gray"], seed=settings["seed"]),
+        out,
+        by=settings["split"],
+        config=chosen,
+        logging={"tensorboard": settings["tensorboard"], "progress": not quiet, "command": _command_line()},
+        resume=settings["resume"],
+    )
+    card = encoder.card
+    _say(f"\nmodel written to {out}\nnext: visavis evaluate {out} {data}", quiet=quiet)
+    summary = {"run": str(out), **card.training, "threshold": card.threshold.score}
+    _print_json(summary) if as_json else click.echo(f"validation EER {card.training['validation_eer']:.2%}")
+
+
+@group.command(epilog="Example: visavis evaluate runs/olivetti olivetti --json")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("data")
+@click.option("--pairs", type=click.Path(path_type=Path), help="Score these pairs: LFW's pairs.txt, or a CSV.")
+@click.option("--people", type=click.Choice(["unseen", "all"]), default="unseen", show_default=True, help="Whom to score.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where metrics and report go; default: the run folder.")
+@_options(_quiet_option, _json_option)
+def evaluate(run: Path, data: str, *, pairs: Path | None, people: str, out: Path | None, quiet: bool, as_json: bool) -> None:
+    """Measure the model of RUN on the people in DATA that it never saw, and write metrics, pictures and a report."""
+    from visavis.experiments import evaluate_model
+
+    result = evaluate_model(run, data, pairs=pairs, people=people, out=out, command=_command_line())
+    _say(f"report: {result.report}", quiet=quiet)
+    _print_json(result.evaluation.to_json()) if as_json else click.echo(str(result.evaluation))
+
+
+@group.command(epilog="Example: visavis verify a.jpg b.jpg --model runs/mine && echo same")
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@_options(_model_option, _json_option)
+@click.pass_context
+def verify(context: click.Context, first: Path, second: Path, model: Path, as_json: bool) -> None:
+    """Tell whether two photos show the same person. Exits with 0 if so, 1 if not, 2 on an error."""
+    from visavis.verification import Verifier
+
+    verdict = Verifier(model).verify(first, second)
+    if as_json:
+        _print_json({"first": str(first), "second": str(second), **vars(verdict)})
+    else:
+        click.echo(_in_words(verdict))
+    context.exit(SAME if verdict.same else DIFFERENT)
+
+
+@group.command(epilog="Example: visavis compare anchor.jpg photos/*.jpg --model runs/mine --out compared.png")
+@click.argument("anchor", type=click.Path(path_type=Path))
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Draw the comparison into this PNG.")
+@_options(_model_option, _quiet_option, _json_option)
+def compare(anchor: Path, photos: tuple[Path, ...], *, model: Path, out: Path | None, quiet: bool, as_json: bool) -> None:
+    """Compare one anchor with many photos, the most alike first."""
+    from visavis.experiments import compare_photos
+
+    ranked = compare_photos(model, anchor, photos, out=out)
+    if out is not None:
+        _say(f"picture: {out}", quiet=quiet)
+    if as_json:
+        results = [{"photo": str(photo), **vars(verdict)} for photo, verdict in ranked]
+        _print_json({"anchor": str(anchor), "results": results})
+    else:
+        for photo, verdict in ranked:
+            click.echo(f"{photo}: {_in_words(verdict)}")
+
+
+@group.command(epilog="Example: visavis demo --out runs/demo")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True, help="The run folder.")
+@click.option("--steps", type=int, default=None, help="Batches to train on, for a shorter or longer demo.")
+@_options(_quiet_option, _json_option)
+def demo(out: Path, steps: int | None, quiet: bool, as_json: bool) -> None:
+    """Train, evaluate and verify on generated faces, from nothing to a report, in under three minutes."""
+    from visavis.experiments import run_demo
+
+    result = run_demo(out, steps=steps, progress=not quiet)
+    if as_json:
+        _print_json(result.to_json())
+    else:
+        click.echo(str(result))
+
+
+def _in_words(verdict: Any) -> str:
+    answer = "same person" if verdict.same else "different people"
+    return (
+        f"{answer} (score {verdict.score:.3f}, threshold {verdict.threshold:.3f}, "
+        f"probability {verdict.probability:.3f}, distance {verdict.distance:.3f})"
+    )

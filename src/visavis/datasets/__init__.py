@@ -1,0 +1,38 @@
+"""Faces with labels: readers, splits by person, protocol files, and generated faces."""
+
+from visavis.datasets.arrays import read_arrays, read_npy, read_npz
+from visavis.datasets.dataset import DatasetSummary, FaceDataset, read_saved
+from visavis.datasets.downloads import fetch_lfw, fetch_olivetti
+from visavis.datasets.folders import read_archive, read_folder
+from visavis.datasets.generated import generate_faces
+from visavis.datasets.lfw import lfw_folds, read_lfw, read_lfw_pairs
+from visavis.datasets.loading import default_crop, load_dataset, read_pairs
+from visavis.datasets.protocols import PairProtocol, read_pairs_csv
+from visavis.datasets.splits import Split, check_leaks, kfold_people, split_people, split_photos
+
+__all__ = [
+    "DatasetSummary",
+    "FaceDataset",
+    "PairProtocol",
+    "Split",
+    "check_leaks",
+    "default_crop",
+    "fetch_lfw",
+    "fetch_olivetti",
+    "generate_faces",
+    "kfold_people",
+    "lfw_folds",
+    "load_dataset",
+    "read_archive",
+    "read_arrays",
+    "read_folder",
+    "read_lfw",
+    "read_lfw_pairs",
+    "read_npy",
+    "read_npz",
+    "read_pairs",
+    "read_pairs_csv",
+    "read_saved",
+    "split_people",
+    "split_photos",
+]

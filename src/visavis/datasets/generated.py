@@ -1,0 +1,123 @@
+"""Generated faces: people who do not exist, for demonstrations and tests."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from visavis.datasets._face_parameters import (
+    CONDITION_NUMBERS,
+    IDENTITY_NUMBERS,
+    draw_conditions,
+    draw_identities,
+)
+from visavis.datasets._face_rendering import render
+from visavis.datasets.dataset import FaceDataset
+from visavis.images import to_gray
+
+__all__ = ["generate_faces"]
+
+_CHUNK = 16
+_NOISE = 1 << 20
+_SIDES = (32, 512)
+
+
+class _Sources(Sequence[str]):
+    """Names such as `synthetic:seed=0/person=12/photo=3`, made when they are asked for."""
+
+    def __init__(self, seed: int, people: int, photos: int) -> None:
+        self._seed, self._people, self._photos = seed, people, photos
+
+    def __len__(self) -> int:
+        return self._people * self._photos
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        person, photo = divmod(index % len(self), self._photos)
+        return f"synthetic:seed={self._seed}/person={person}/photo={photo}"
+
+
+def generate_faces(
+    people: int = 120,
+    photos: int = 8,
+    *,
+    size: int = 64,
+    gray: bool = False,
+    seed: int = 0,
+    out: Path | str | None = None,
+) -> FaceDataset:
+    """Render photos of people who do not exist.
+
+    Who somebody is (shape of the head, proportions, skin, hair, brows, eyes, nose, mouth, beard ...) is drawn once for each
+    person; how a photo was taken (pose, light, expression, blur, noise, things before the face, background) once for each
+    photo. A photo depends on the seed, the person's number and its own number alone.
+
+    Args:
+        people: How many people, at least 2.
+        photos: How many photos of each.
+        size: Side of a photo, 32 .. 512 pixels.
+        gray: Whether to take the colour out.
+        seed: Draws people and photos; people of different seeds are different people.
+        out: A new `.npy` file to render into, for more faces than fit into memory; the data set then maps it.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Example:
+        >>> generate_faces(3, 2, size=32).summary().photos
+        6
+    """
+    if people < 2 or photos < 1:
+        raise ValueError(f"people must be at least 2 and photos at least 1. Received: people={people}, photos={photos}")
+    if not _SIDES[0] <= size <= _SIDES[1]:
+        raise ValueError(f"size must be in {_SIDES[0]} .. {_SIDES[1]}. Received: size={size}")
+    shape = (people * photos, size, size, 1 if gray else 3)
+    pixels: npt.NDArray[np.uint8]
+    pixels = np.empty(shape, np.uint8) if out is None else np.lib.format.open_memmap(out, "w+", np.uint8, shape)
+    bank = np.random.default_rng(seed).standard_normal(_NOISE + size * size, dtype=np.float32)
+
+    def fill(start: int) -> None:
+        chunk = np.arange(start, min(start + _CHUNK, len(pixels)))
+        faces = _render_photos(*np.divmod(chunk, photos), size=size, seed=seed, bank=bank)
+        pixels[chunk[0] : chunk[-1] + 1] = to_gray(faces) if gray else faces
+
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(fill, range(0, len(pixels), _CHUNK)):
+            pass
+    if out is not None:
+        del pixels
+        pixels = np.load(out, mmap_mode="r")
+    return FaceDataset(
+        pixels=pixels,
+        labels=np.repeat(np.arange(people), photos),
+        people=tuple(f"synthetic-{seed}-{person:06d}" for person in range(people)),
+        sources=_Sources(seed, people, photos),
+    )
+
+
+def _render_photos(
+    person: npt.NDArray[np.int64],
+    photo: npt.NDArray[np.int64],
+    *,
+    size: int,
+    seed: int,
+    bank: npt.NDArray[np.float32],
+) -> npt.NDArray[np.uint8]:
+    """Render some photos, each by its person's and its own stream of numbers."""
+    numbers = {one: np.random.default_rng([seed, one]).random(IDENTITY_NUMBERS) for one in set(person.tolist())}
+    identities = np.stack([numbers[one] for one in person.tolist()])
+    conditions = np.stack(
+        [
+            np.random.default_rng([seed, one, which]).random(CONDITION_NUMBERS + 1)
+            for one, which in zip(person.tolist(), photo.tolist(), strict=True)
+        ]
+    )
+    offsets = (conditions[:, -1] * _NOISE).astype(int)
+    noise = np.stack([bank[offset : offset + size * size].reshape(size, size) for offset in offsets])
+    return render(draw_identities(identities), draw_conditions(conditions), size, noise)

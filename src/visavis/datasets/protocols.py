@@ -1,0 +1,83 @@
+"""Protocol files: the pairs to score, and which of them are mated."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from visavis.datasets.dataset import FaceDataset
+from visavis.errors import DataError
+
+__all__ = ["PairProtocol", "read_pairs_csv"]
+
+
+@dataclass(frozen=True, eq=False)
+class PairProtocol:
+    """A list of pairs.
+
+    Attributes:
+        pairs: `(m, 2)` int64, indices of photos.
+        labels: `(m,)` int64, 1 mated and 0 non-mated.
+        folds: `(m,)` int64, numbered from 0, or None.
+        name: What to call it.
+    """
+
+    pairs: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    folds: npt.NDArray[np.int64] | None
+    name: str
+
+    def __len__(self) -> int:
+        """Count the pairs."""
+        return len(self.labels)
+
+
+def read_pairs_csv(path: Path | str, dataset: FaceDataset) -> PairProtocol:
+    """Read pairs from a CSV with the columns `first`, `second` and, if wanted, `same` and `fold`.
+
+    `first` and `second` name photos as `dataset.sources` does, or by the end of that, such as `anna/1.jpg`. Without `same`
+    the people's names decide.
+
+    Raises:
+        DataError: If a column lacks, or if a line cannot be read; the message names the line.
+    """
+    number = _numbers(dataset)
+    pairs, labels, folds = [], [], []
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"first", "second"} <= set(reader.fieldnames or ()):
+                raise DataError(f"{path}: needs the columns first and second. Received: {reader.fieldnames}")
+            for row in reader:
+                pair = [number[row["first"]], number[row["second"]]]
+                same = row.get("same") or int(dataset.labels[pair[0]] == dataset.labels[pair[1]])
+                pairs.append(pair)
+                labels.append(int(same))
+                folds.append(int(row.get("fold") or 0))
+                if labels[-1] not in (0, 1):
+                    raise DataError(f"{path}: line {reader.line_num}: same must be 0 or 1. Received: {same}")
+    except KeyError as error:
+        raise DataError(f"{path}: line {len(pairs) + 2}: no photo {error} in the data, or more than one of that name") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: line {len(pairs) + 2}: {error}") from None
+    if not pairs:
+        raise DataError(f"{path}: no pairs")
+    has_folds = len(set(folds)) > 1
+    return PairProtocol(np.array(pairs), np.array(labels), np.array(folds) if has_folds else None, Path(path).stem)
+
+
+def _numbers(dataset: FaceDataset) -> dict[str, int]:
+    """Photos by their whole source, and by each end of it that only one photo has."""
+    number: dict[str, int] = {}
+    ambiguous = set()
+    for index, source in enumerate(dataset.sources):
+        parts = PurePosixPath(source).parts
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
+            if number.setdefault(end, index) != index:
+                ambiguous.add(end)
+    return {end: index for end, index in number.items() if end not in ambiguous}

@@ -1,0 +1,45 @@
+"""The exceptions that visavis raises.
+
+A wrong argument is a plain `ValueError`. What goes wrong with files, people, models and downloads is one of these::
+
+    VisavisError
+    ├── DataError (also ValueError)        photos or labels that cannot be used
+    │   ├── ImageError                     one photo that cannot be read
+    │   └── LeakError                      one person or photo on two sides of a split
+    ├── ModelError                         a model file or run folder that cannot be used
+    ├── TrainingError                      training that collapsed or diverged
+    ├── DownloadError                      a data set that could not be fetched
+    └── MissingDependencyError (also ImportError)   an extra that is not installed
+"""
+
+
+class VisavisError(Exception):
+    """Base of every error that visavis raises for a failure at run time."""
+
+
+class DataError(VisavisError, ValueError):
+    """Photos or labels cannot be used; the message names the file, the person or the array."""
+
+
+class ImageError(DataError):
+    """One photo cannot be read; the message names it and says why."""
+
+
+class LeakError(DataError):
+    """One person, one file or one photo stands on two sides of a split."""
+
+
+class ModelError(VisavisError):
+    """A model file or run folder is missing, damaged or made by something else."""
+
+
+class TrainingError(VisavisError):
+    """Training collapsed (all embeddings alike) or diverged (a loss that is not finite)."""
+
+
+class DownloadError(VisavisError):
+    """A data set could not be fetched; the message says what to do without a network."""
+
+
+class MissingDependencyError(VisavisError, ImportError):
+    """An optional part is not installed; the message names the extra that brings it."""

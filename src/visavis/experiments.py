@@ -1,0 +1,308 @@
+"""The main job from end to end: data in; a run folder with model, metrics, pictures and report out."""
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visavis.cards import Card
+from visavis.checkpoints import replaced
+from visavis.datasets import (
+    FaceDataset,
+    Split,
+    default_crop,
+    generate_faces,
+    load_dataset,
+    read_pairs,
+    split_people,
+    split_photos,
+)
+from visavis.encoders import Encoder, load_encoder
+from visavis.errors import DataError, MissingDependencyError
+from visavis.evaluation import Evaluation, evaluate_all_pairs, evaluate_protocol
+from visavis.plots import plot_comparison
+from visavis.report import write_report
+from visavis.verification import Verdict, Verifier
+
+__all__ = ["DataSource", "DemoResult", "Evaluated", "compare_photos", "evaluate_model", "run_demo", "train_model"]
+
+METRICS = "metrics.json"
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where faces come from and how they are cut.
+
+    Attributes:
+        data: What `load_dataset` takes.
+        size: The side of a face in pixels.
+        crop: The part of a photo's shorter side that is kept around the centre; None: what suits the data set.
+        gray: Whether the colour is taken out.
+        seed: Draws generated faces and the split.
+    """
+
+    data: str
+    size: int = 64
+    crop: float | None = None
+    gray: bool = False
+    seed: int = 0
+
+    def load(self) -> FaceDataset:
+        """Read the faces."""
+        return load_dataset(self.data, size=(self.size, self.size), crop=self.cut, gray=self.gray, seed=self.seed)
+
+    @property
+    def cut(self) -> float | None:
+        """The centre crop that is used."""
+        return self.crop if self.crop is not None else default_crop(self.data)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What `evaluate_model` found and where it wrote it.
+
+    Attributes:
+        evaluation: The numbers.
+        report: The path of the report.
+        left_out: How many people were left out because the model was trained or validated on them.
+    """
+
+    evaluation: Evaluation
+    report: Path
+    left_out: int
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What `run_demo` made.
+
+    Attributes:
+        out: The run folder.
+        evaluated: The test people's error rates.
+        verdicts: One anchor against five photos: the file, whether it shows the same person in truth, and the verdict.
+    """
+
+    out: Path
+    evaluated: Evaluated
+    verdicts: tuple[tuple[Path, bool, Verdict], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain values."""
+        compared = [{"photo": str(path), "truly_same": truth, **asdict(verdict)} for path, truth, verdict in self.verdicts]
+        return {"run": str(self.out), **self.evaluated.evaluation.to_json(), "compared": compared}
+
+    def __str__(self) -> str:
+        """Say what there is to see, and what to do next."""
+        answers = [
+            f"  {path.name}: {'same' if verdict.same else 'different'} (probability {verdict.probability:.2f}), "
+            f"in truth {'same' if truth else 'different'}"
+            for path, truth, verdict in self.verdicts
+        ]
+        return "\n".join(
+            [
+                str(self.evaluated.evaluation),
+                "one anchor against five photos:",
+                *answers,
+                f"all of it is in {self.out}: open {self.evaluated.report}",
+                "the same on real faces:",
+                "  visavis train olivetti --out runs/olivetti && visavis evaluate runs/olivetti olivetti",
+                "  visavis train lfw --out runs/lfw && visavis evaluate runs/lfw lfw",
+                "  visavis train YOUR/PHOTOS --out runs/mine     (one sub-folder per person)",
+            ]
+        )
+
+
+def train_model(
+    source: DataSource,
+    out: Path | str,
+    *,
+    config: dict[str, Any] | None = None,
+    by: str = "person",
+    resume: bool = False,
+    logging: dict[str, Any] | None = None,
+) -> Encoder:
+    """Load faces, split them, train, and write the model with its card.
+
+    Args:
+        source: The faces.
+        out: The run folder.
+        config: Fields of `TrainingConfig` that differ from what `config_for` chooses.
+        by: `"person"`, or `"photo"` to have the same people in training and test, which the card and every report then say.
+        resume: Go on from the checkpoint in `out`.
+        logging: `progress` (a bar on standard error), `tensorboard` (logs in `out`), `command` (for the card).
+
+    Returns:
+        The trained model.
+    """
+    from visavis.runs import KerasEncoder, make_card, save_model
+    from visavis.training import config_for, train
+
+    logging = logging or {}
+    faces = source.load()
+    split = (split_people if by == "person" else split_photos)(faces, seed=source.seed)
+    settings = config_for(split.train, **(config or {}))
+    run = train(
+        split,
+        settings,
+        out=out,
+        resume=resume,
+        progress=logging.get("progress", True),
+        watch=tensorboard_writer(Path(out)) if logging.get("tensorboard") else None,
+    )
+    card = make_card(run, split, data=source.data, crop=source.cut, command=logging.get("command", ""))
+    save_model(out, run.siamese, card)
+    return KerasEncoder(card, run.siamese)
+
+
+def tensorboard_writer(out: Path) -> Callable[[dict[str, float]], None]:
+    """Return what writes each row of the history as TensorBoard scalars into `out/tensorboard`.
+
+    Raises:
+        MissingDependencyError: If TensorBoard is not installed.
+    """
+    try:
+        from tensorboard.summary import Writer
+    except ImportError as error:
+        raise MissingDependencyError("TensorBoard logs need: pip install 'visavis[tensorboard]'") from error
+    writer = Writer(str(out / "tensorboard"))
+
+    def write(row: dict[str, float]) -> None:
+        for name in row.keys() - {"step"}:
+            writer.add_scalar(name, row[name], int(row["step"]))
+        writer.flush()
+
+    return write
+
+
+def evaluate_model(
+    model: Path | str | Encoder,
+    data: str | FaceDataset,
+    *,
+    pairs: Path | str | None = None,
+    people: str = "unseen",
+    out: Path | str | None = None,
+    command: str = "",
+) -> Evaluated:
+    """Measure a model on people that it never saw, and write metrics, pictures and a report.
+
+    Args:
+        model: A run folder, a model file, or an encoder.
+        data: What `load_dataset` takes, or faces of the model's input shape.
+        pairs: A protocol file; None: all pairs of the photos.
+        people: `"unseen"` leaves out everybody whom the model was trained or validated on, by name; `"all"` keeps them, and the
+            report says so.
+        out: The folder to write to; None: the model's.
+        command: The command that was given, for the report.
+
+    Raises:
+        DataError: If fewer than two people are left, or if the pairs are of people who are left out.
+    """
+    encoder = load_encoder(model) if isinstance(model, str | Path) else model
+    if out is None:
+        if not isinstance(model, str | Path):
+            raise ValueError("out must be given where the model is not a path. Received: out=None")
+        out = Path(model) if Path(model).is_dir() else Path(model).parent
+    faces = _load_for(encoder.card, data) if isinstance(data, str) else data
+    chosen, left_out = _unseen(faces, encoder.card) if people == "unseen" else (faces, 0)
+    embeddings = encoder.embed(chosen.faces)
+    name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
+    rule: dict[str, Any] = {"threshold": encoder.card.threshold.score, "threshold_from": encoder.card.threshold.chosen_on}
+    if pairs is None:
+        evaluation = evaluate_all_pairs(embeddings, chosen.labels, name=f"all pairs of {name}", **rule)
+    else:
+        evaluation = evaluate_protocol(embeddings, chosen.labels, read_pairs(pairs, chosen), **rule)
+    report = _write_evaluation(Path(out), encoder.card, evaluation, chosen, embeddings, command)
+    return Evaluated(evaluation, report, left_out)
+
+
+def compare_photos(
+    model: Path | str, anchor: Path, photos: Sequence[Path], *, out: Path | None = None
+) -> list[tuple[Path, Verdict]]:
+    """Compare one anchor with many photos, the most alike first, and draw it if asked to.
+
+    Args:
+        model: A run folder or model file.
+        anchor: The photo that all others are compared with.
+        photos: The others.
+        out: Where to draw the comparison, a PNG; None: nowhere.
+    """
+    verifier = Verifier(model)
+    verdicts = verifier.compare(anchor, photos)
+    ranked = sorted(zip(photos, verdicts, strict=True), key=lambda pair: -pair[1].score)
+    if out is not None:
+        _save_figure(plot_comparison(anchor, ranked), out)
+    return ranked
+
+
+def run_demo(out: Path | str, *, steps: int | None = None, progress: bool = True) -> DemoResult:
+    """Train, evaluate and verify on generated faces, and leave all of it in a run folder.
+
+    Args:
+        out: The run folder.
+        steps: How many batches to train on.
+        progress: Whether to show a bar on standard error.
+    """
+    out = Path(out)
+    config = {"steps": steps} if steps else {}
+    source = DataSource("synthetic")
+    encoder = train_model(source, out, config=config, logging={"progress": progress, "command": "visavis demo"})
+    faces = source.load()
+    evaluated = evaluate_model(encoder, faces, out=out, command="visavis demo")
+    test = faces.select_people(encoder.card.sides["test"].people)
+    anchor, others, truth = _demo_photos(test, out / "photos")
+    ranked = compare_photos(out, anchor, others, out=out / "pictures" / "comparison.png")
+    return DemoResult(out, evaluated, tuple((path, path.name in truth, verdict) for path, verdict in ranked))
+
+
+def _demo_photos(test: FaceDataset, folder: Path) -> tuple[Path, list[Path], set[str]]:
+    """Write an anchor, three other photos of the same person and two of other people, as a user would have them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = {"anchor.png": (0, 0), "a.png": (0, 1), "b.png": (1, 0), "c.png": (0, 2), "d.png": (2, 0), "e.png": (0, 3)}
+    for name, (person, photo) in chosen.items():
+        index = np.flatnonzero(test.labels == person)[photo]
+        save_image(test.gather([index])[0], folder / name)
+    paths = [folder / name for name in chosen]
+    return paths[0], paths[1:], {name for name, (person, _) in chosen.items() if person == 0}
+
+
+def _load_for(card: Card, data: str) -> FaceDataset:
+    """Load faces the way a model wants them."""
+    height, width, channels = card.input_shape
+    return load_dataset(data, size=(height, width), crop=card.crop, gray=channels == 1)
+
+
+def _unseen(faces: FaceDataset, card: Card) -> tuple[FaceDataset, int]:
+    """Leave out the people that a model was trained or validated on."""
+    if card.split == "photo":
+        return faces, 0
+    seen = set(card.sides["train"].people) | set(card.sides["validation"].people)
+    unseen = [person for person in faces.people if person not in seen]
+    if len(unseen) < 2:
+        raise DataError(
+            f"{len(unseen)} of {len(faces.people)} people in the data are unseen: the model was trained or validated on the others. "
+            "Give other people's photos, or ask for all people."
+        )
+    return faces.select_people(unseen), len(faces.people) - len(unseen)
+
+
+def _write_evaluation(
+    out: Path, card: Card, evaluation: Evaluation, faces: FaceDataset, embeddings: Any, command: str
+) -> Path:
+    """Write metrics, pictures and report into a folder; return the report's path."""
+    figures = draw_evaluation(evaluation, faces, embeddings)
+    history = out / "history.csv"
+    if history.is_file():
+        with history.open(newline="", encoding="utf-8") as file:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        figures.append((plot_history(rows).figure, "history", "Training loss and validation EER"))
+    pictures = []
+    for figure, name, caption in figures:
+        path = save_figure(figure, out / "pictures" / f"{name}.png")
+        pictures.append(Picture(path.read_bytes(), caption, broad=name in BROAD))
+    with replaced(out / METRICS) as temporary:
+        temporary.write_text(json.dumps(evaluation.to_json(), indent=1), encoding="utf-8")
+    return write_report(out / "report.html", evaluation, card, pictures=pictures, command=command)

@@ -1,0 +1,133 @@
+"""Image files to RGB arrays: limits checked before decoding, orientation applied, honest errors."""
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from visavis.errors import ImageError
+
+__all__ = ["IMAGE_SUFFIXES", "Limits", "crop_centre", "read_image", "resize_image", "to_gray"]
+
+Pixels = npt.NDArray[np.uint8]
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an image file may hold at most, checked before it is decoded.
+
+    Attributes:
+        max_bytes: Of the file.
+        max_pixels: Of the picture.
+    """
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 50_000_000
+
+
+def read_image(source: str | Path | bytes | BinaryIO, *, name: str | None = None, limits: Limits | None = None) -> Pixels:
+    """Decode an image file.
+
+    EXIF orientation is applied; grey, palette, CMYK, 16-bit and transparent pictures become RGB (transparent parts over
+    white); of an animation the first frame is taken.
+
+    Args:
+        source: A path, the bytes of a file, or an open binary file.
+        name: What to call it in an error; by default its path.
+        limits: Other than the usual ones.
+
+    Returns:
+        `(h, w, 3)` uint8, RGB.
+
+    Raises:
+        ImageError: If it cannot be read, is larger than the limits, is truncated, or is no image of a known kind.
+    """
+    limits = limits or Limits()
+    name = name or (str(source) if isinstance(source, str | Path) else "the photo")
+    data = _read_bytes(source, name, limits)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about odd metadata; what matters raises
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                if image.width * image.height > limits.max_pixels:
+                    raise ImageError(
+                        f"{name}: {image.width} x {image.height} pixels are more than the limit of {limits.max_pixels:,}"
+                    )
+                return _to_rgb(image)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name}: not an image of a known kind ({', '.join(_FORMATS)})") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name}: more pixels than the limit of {limits.max_pixels:,}") from error
+    except Exception as error:  # decoders of damaged files raise almost anything
+        raise ImageError(f"{name}: damaged or truncated ({error})") from error
+
+
+def resize_image(image: Pixels, size: tuple[int, int]) -> Pixels:
+    """Resize `(h, w, c)` to `size`, height first, smoothed where it gets smaller."""
+    channels = image.shape[2]
+    picture = Image.fromarray(image[:, :, 0] if channels == 1 else image)
+    resized = picture.resize((size[1], size[0]), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    return np.asarray(resized).reshape(*size, channels)
+
+
+def to_gray(image: Pixels) -> Pixels:
+    """Turn RGB `(..., 3)` into luma `(..., 1)` (ITU-R BT.601)."""
+    luma = image @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    return np.rint(luma).astype(np.uint8)[..., None]
+
+
+def crop_centre(image: Pixels, fraction: float) -> Pixels:
+    """Cut out the square around the centre whose side is this part of the shorter side.
+
+    Raises:
+        ValueError: If `fraction` is not in (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"crop must be in (0, 1]. Received: crop={fraction}")
+    height, width = image.shape[:2]
+    side = max(1, round(fraction * min(height, width)))
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
+
+
+def _read_bytes(source: str | Path | bytes | BinaryIO, name: str, limits: Limits) -> bytes:
+    if isinstance(source, bytes):
+        data = source
+    else:
+        try:
+            if isinstance(source, str | Path):
+                with Path(source).open("rb") as file:
+                    data = file.read(limits.max_bytes + 1)
+            else:
+                data = source.read(limits.max_bytes + 1)
+        except OSError as error:
+            raise ImageError(f"{name}: {error.strerror or error}") from error
+    if not data:
+        raise ImageError(f"{name}: the file is empty")
+    if len(data) > limits.max_bytes:
+        raise ImageError(f"{name}: more than the limit of {limits.max_bytes:,} bytes")
+    return data
+
+
+def _to_rgb(image: Image.Image) -> Pixels:
+    picture: Any = ImageOps.exif_transpose(image)
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        levels = np.asarray(picture, dtype=np.float64)
+        top = 65535.0 if levels.max(initial=0) > 255 else 255.0
+        grey = np.clip(levels * (255.0 / top), 0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return np.asarray(picture.convert("RGB"))

@@ -1,0 +1,256 @@
+"""Embedding networks, the distance layer, and the Siamese model of two inputs.
+
+Every network standardises its photos one by one first, so that it makes no difference whether they come as 0 .. 255 or 0 .. 1, and
+ends in embeddings of unit length.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import layers, ops
+
+from visavis.losses import pairwise_distances
+
+__all__ = [
+    "NETWORKS",
+    "DistanceSigmoid",
+    "EuclideanDistance",
+    "PairLogits",
+    "StandardizePhotos",
+    "build_embedding",
+    "build_siamese",
+    "embed",
+    "embedding_of",
+    "head_of",
+]
+
+Tensor = Any
+
+SMALLEST_SIDE = 32
+
+
+@keras.saving.register_keras_serializable(package="visavis")
+class StandardizePhotos(layers.Layer):
+    """Give each photo of `(n, h, w, c)` mean 0 and standard deviation 1 over all its pixels and channels."""
+
+    def call(self, photos: Tensor) -> Tensor:
+        """Return the photos standardised; a photo of one flat colour becomes all zeros."""
+        photos = ops.cast(photos, "float32")
+        centred = photos - ops.mean(photos, axis=(1, 2, 3), keepdims=True)
+        deviation = ops.sqrt(ops.mean(ops.square(centred), axis=(1, 2, 3), keepdims=True))
+        return ops.cast(centred / ops.maximum(deviation, 1e-4), self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="visavis")
+class EuclideanDistance(layers.Layer):
+    """Euclidean distance `(n, 1)` of two batches of embeddings `(n, d)`; its gradient is finite where they are equal."""
+
+    def call(self, embeddings: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the distance of each pair."""
+        first, second = embeddings
+        squares = ops.sum(ops.square(ops.cast(first, "float32") - ops.cast(second, "float32")), axis=1, keepdims=True)
+        return ops.sqrt(ops.maximum(squares, 1e-12))
+
+
+@keras.saving.register_keras_serializable(package="visavis")
+class DistanceSigmoid(layers.Layer):
+    """The head: ``sigmoid(offset - slope * distance)``, the probability of "the same person".
+
+    The slope is the softplus of a weight and so is always positive: a larger distance never makes "the same person" likelier.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Start with the boundary at distance 1, the middle of what unit embeddings of strangers and friends keep."""
+        self.offset = self.add_weight(shape=(), initializer=keras.initializers.Constant(5.0), name="offset")
+        self.raw_slope = self.add_weight(shape=(), initializer=keras.initializers.Constant(5.0), name="raw_slope")
+
+    def logit(self, distance: Tensor) -> Tensor:
+        """Return the log-odds of "the same person" at these distances."""
+        return self.offset - ops.softplus(self.raw_slope) * distance
+
+    def call(self, distance: Tensor) -> Tensor:
+        """Return the probability at these distances."""
+        return ops.sigmoid(self.logit(distance))
+
+    def calibration(self) -> tuple[float, float]:
+        """Return the offset and the slope."""
+        return float(ops.convert_to_numpy(self.offset)), float(ops.convert_to_numpy(ops.softplus(self.raw_slope)))
+
+    def calibrate(self, offset: float, slope: float) -> None:
+        """Set the offset and the slope.
+
+        Raises:
+            ValueError: If `slope` is not positive.
+        """
+        if not slope > 0:
+            raise ValueError(f"slope must be positive. Received: slope={slope}")
+        self.offset.assign(offset)
+        self.raw_slope.assign(slope + np.log(-np.expm1(-slope)))
+
+
+class PairLogits(layers.Layer):
+    """A head's log-odds `(b, b)` for every pair of a batch of embeddings `(b, d)`: what trains with binary cross-entropy."""
+
+    def __init__(self, head: DistanceSigmoid, **kwargs: Any) -> None:
+        """Share the weights of this head."""
+        super().__init__(**kwargs)
+        self.head = head
+
+    def call(self, embeddings: Tensor) -> Tensor:
+        """Return the log-odds of all pairs, each pair twice and each photo with itself."""
+        return self.head.logit(pairwise_distances(embeddings))
+
+
+def build_embedding(
+    network: str = "compact",
+    input_shape: tuple[int, int, int] = (64, 64, 3),
+    *,
+    embedding_size: int = 128,
+    dtype: Any = None,
+    seed: int = 0,
+) -> keras.Model:
+    """Build an embedding network with random weights.
+
+    Args:
+        network: `"compact"` (residual, made for faces in the wild) or `"classic"` (the brief's plain stack of convolutions).
+        input_shape: Height, width and channels (1 or 3) of a face; the sides are at least 32.
+        embedding_size: The length of an embedding.
+        dtype: Keras's dtype policy for the convolutions, such as `"mixed_bfloat16"`; embeddings are float32 in any case.
+        seed: Draws the weights.
+
+    Returns:
+        A model from `(n, h, w, c)`, 0 .. 255 or 0 .. 1, to `(n, embedding_size)` float32, rows of unit length.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+    if network not in NETWORKS:
+        raise ValueError(f"network must be one of {sorted(NETWORKS)}. Received: network={network!r}")
+    if len(input_shape) != 3 or min(input_shape[:2]) < SMALLEST_SIDE or input_shape[2] not in (1, 3):
+        raise ValueError(
+            "input_shape must be (height, width, channels), sides of at least 32 and 1 or 3 channels. "
+            f"Received: input_shape={tuple(input_shape)}"
+        )
+    if embedding_size < 2:
+        raise ValueError(f"embedding_size must be at least 2. Received: embedding_size={embedding_size}")
+    photos = keras.Input(input_shape, name="photos")
+    blocks = _Blocks(seed, dtype)
+    features = NETWORKS[network](StandardizePhotos(dtype=dtype, name="standardize")(photos), blocks)
+    embedding = blocks.normalise(blocks.dense(layers.Flatten()(features), embedding_size))
+    return keras.Model(photos, layers.UnitNormalization(dtype="float32", name="unit")(embedding), name="embedding")
+
+
+def build_siamese(embedding: keras.Model, head: DistanceSigmoid | None = None) -> keras.Model:
+    """Build the Siamese model of two inputs around an embedding network, whose weights it shares.
+
+    Args:
+        embedding: A model from photos to embeddings.
+        head: Turns a distance into a probability; a new one if None.
+
+    Returns:
+        A model from `[first, second]`, each `(n, h, w, c)`, to the probability `(n, 1)` of "the same person".
+    """
+    first = keras.Input(embedding.input_shape[1:], name="first")
+    second = keras.Input(embedding.input_shape[1:], name="second")
+    distance = EuclideanDistance(dtype="float32", name="distance")([embedding(first), embedding(second)])
+    head = head or DistanceSigmoid(dtype="float32", name="head")
+    return keras.Model([first, second], head(distance), name="siamese")
+
+
+def embedding_of(siamese: keras.Model) -> keras.Model:
+    """Return the embedding network inside of a Siamese model that `build_siamese` made."""
+    return siamese.get_layer("embedding")
+
+
+def head_of(siamese: keras.Model) -> DistanceSigmoid:
+    """Return the head of a Siamese model that `build_siamese` made."""
+    return siamese.get_layer("head")
+
+
+def embed(model: keras.Model, photos: npt.NDArray[Any], *, flip: bool = False, batch_size: int = 128) -> npt.NDArray[np.float32]:
+    """Embed photos with an embedding network.
+
+    Args:
+        model: The embedding network.
+        photos: `(n, h, w, c)`, 0 .. 255 or 0 .. 1.
+        flip: Whether to average each embedding with that of the mirrored photo: twice the work, somewhat fewer errors.
+        batch_size: How many photos go through the network at once.
+
+    Returns:
+        `(n, d)` float32, rows of unit length.
+    """
+    rows = []
+    for start in range(0, len(photos), batch_size):
+        batch = np.asarray(photos[start : start + batch_size])
+        short = batch_size - len(batch) if start else 0  # a last batch of another size would be compiled anew
+        padded = np.concatenate([batch, np.repeat(batch[:1], short, axis=0)])
+        row = model.predict_on_batch(padded)
+        if flip:
+            row = row + model.predict_on_batch(padded[:, :, ::-1])
+        rows.append(np.asarray(row, dtype=np.float32)[: len(batch)])
+    if not rows:
+        return np.zeros((0, model.output_shape[-1]), dtype=np.float32)
+    embeddings = np.concatenate(rows)
+    return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+
+
+class _Blocks:
+    """The layers that the networks are made of, each drawing its weights from the next seed."""
+
+    def __init__(self, seed: int, dtype: Any) -> None:
+        self._seeds = np.random.default_rng(seed)
+        self._dtype = dtype
+
+    def _initializer(self) -> keras.initializers.Initializer:
+        return keras.initializers.HeNormal(seed=int(self._seeds.integers(2**31)))
+
+    def normalise(self, x: Tensor) -> Tensor:
+        return layers.BatchNormalization(momentum=0.98, dtype=self._dtype)(x)
+
+    def dense(self, x: Tensor, units: int) -> Tensor:
+        initializer = self._initializer()
+        return layers.Dense(units, use_bias=False, kernel_initializer=initializer, dtype=self._dtype)(x)
+
+    def conv(self, x: Tensor, filters: int, *, strides: int = 1, kernel: int = 3, relu: bool = True) -> Tensor:
+        x = layers.Conv2D(
+            filters,
+            kernel,
+            strides=strides,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=self._initializer(),
+            dtype=self._dtype,
+        )(x)
+        x = self.normalise(x)
+        return layers.ReLU()(x) if relu else x
+
+    def residual(self, x: Tensor, filters: int, *, strides: int = 1) -> Tensor:
+        y = self.conv(x, filters, strides=strides)
+        y = self.conv(y, filters, relu=False)
+        if strides > 1:
+            x = layers.AveragePooling2D(strides, padding="same")(x)
+        if x.shape[-1] != filters:
+            x = self.conv(x, filters, kernel=1, relu=False)
+        return layers.ReLU()(layers.Add()([x, y]))
+
+
+def _classic(x: Tensor, blocks: _Blocks) -> Tensor:
+    """Four plain convolutions, each followed by pooling; what the brief lacked is the batch normalisation."""
+    for filters in (32, 64, 96, 128):
+        x = layers.MaxPooling2D(2)(blocks.conv(x, filters))
+    return x
+
+
+def _compact(x: Tensor, blocks: _Blocks) -> Tensor:
+    """Down to a quarter of the side at once, where a convolution is cheap, then three residual stages."""
+    x = blocks.conv(x, 32, strides=2)
+    x = blocks.conv(x, 64, strides=2)
+    x = blocks.residual(x, 64)
+    x = blocks.residual(x, 128, strides=2)
+    return blocks.residual(x, 256, strides=2)
+
+
+NETWORKS: dict[str, Callable[[Tensor, _Blocks], Tensor]] = {"classic": _classic, "compact": _compact}

@@ -1,0 +1,215 @@
+"""Pictures of faces and of numbers. Each function draws on the axes or the figure that it is given or makes, and returns it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from visavis.images import read_image
+from visavis.metrics import ErrorCurve, equal_error_rate
+from visavis.verification import Verdict
+
+__all__ = [
+    "plot_comparison",
+    "plot_det",
+    "plot_history",
+    "plot_pairs",
+    "plot_roc",
+    "plot_scores",
+    "test_visualize",
+    "visualize",
+]
+
+MATED, NONMATED, ACCENT, MUTED = "#0072b2", "#d55e00", "#222222", "#8a8a8a"
+_DET_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.2, 0.4)
+_QUANTILE = np.vectorize(NormalDist().inv_cdf, otypes=[float])
+
+
+def visualize(image_pairs: npt.NDArray[Any], labels: npt.ArrayLike, n: int = 5) -> Figure:
+    """Show the first pairs of the same person and the first of two people, side by side.
+
+    In a notebook the figure shows itself; elsewhere save it with `visualize(...).savefig("pairs.png")`.
+
+    Args:
+        image_pairs: `(m, 2, h, w)` or `(m, 2, h, w, c)`, as `generate_image_pairs` gives them: uint8, or float in [0, 1].
+        labels: `(m,)`, 1 for the same person and 0 for two people.
+        n: How many pairs of each kind, at most.
+
+    Raises:
+        ValueError: If the shapes do not fit or `n` is not positive.
+    """
+    labels = np.asarray(labels).ravel()
+    if image_pairs.ndim not in (4, 5) or image_pairs.shape[1] != 2 or len(image_pairs) != len(labels) or n < 1:
+        raise ValueError(
+            "image_pairs must be (m, 2, h, w) or (m, 2, h, w, c), with m labels, and n positive. "
+            f"Received: shape {image_pairs.shape}, {len(labels)} labels, n={n}"
+        )
+    kinds = [(1, "same person", MATED), (0, "two people", NONMATED)]
+    columns = max(1, min(n, max(int(np.sum(labels == kind)) for kind, _, _ in kinds)))
+    figure = Figure(figsize=(1.9 * columns, 4.6), layout="constrained")
+    axes = figure.subplots(2, columns, squeeze=False)
+    for row, (kind, name, colour) in zip(axes, kinds, strict=True):
+        chosen = np.flatnonzero(labels == kind)[:columns]
+        for place, ax in enumerate(row):
+            ax.set_axis_off()
+            if place < len(chosen):
+                _show(ax, np.concatenate(list(image_pairs[chosen[place]]), axis=1))
+                ax.set_title(name, color=colour, fontsize=10)
+    return figure
+
+
+def test_visualize(images: npt.NDArray[Any], n: int = 5) -> Figure:
+    """Show the first test photos, those that are going to be compared with a reference.
+
+    Args:
+        images: `(m, h, w)` or `(m, h, w, c)`: uint8, or float in [0, 1].
+        n: How many, at most.
+
+    Raises:
+        ValueError: If the shape does not fit or `n` is not positive.
+    """
+    if images.ndim not in (3, 4) or len(images) == 0 or n < 1:
+        raise ValueError(
+            f"images must be (m, h, w) or (m, h, w, c), not empty, and n positive. Received: shape {images.shape}, n={n}"
+        )
+    shown = min(n, len(images))
+    figure = Figure(figsize=(1.6 * shown, 2.0), layout="constrained")
+    for place, ax in enumerate(figure.subplots(1, shown, squeeze=False)[0]):
+        _show(ax, images[place])
+        ax.set_title(f"test photo {place}", fontsize=9)
+    return figure
+
+
+test_visualize.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test by its name
+
+
+def plot_history(history: Sequence[Mapping[str, float]], ax: Axes | None = None) -> Axes:
+    """Draw loss and validation EER against the step.
+
+    Args:
+        history: Rows with `step`, `loss` and `validation_eer`, as `TrainingRun.history`.
+        ax: Where to draw; None: new axes.
+    """
+    ax = ax or _axes()
+    steps = [row["step"] for row in history]
+    ax.plot(steps, [row["loss"] for row in history], color=MUTED, marker=".", label="training loss (left)")
+    ax.set(xlabel="step", ylabel="training loss", title="Training", ylim=(0, None))
+    right = ax.twinx()
+    right.plot(steps, [100 * row["validation_eer"] for row in history], color=MATED, marker="o", label="validation EER (right)")
+    right.set(ylabel="validation EER, %", ylim=(0, None))
+    lines = [*ax.get_lines(), *right.get_lines()]
+    ax.legend(lines, [str(line.get_label()) for line in lines], frameon=False, loc="upper right")
+    return ax
+
+
+def plot_roc(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
+    """Draw the true accept rate against the false match rate, which is on a logarithmic axis."""
+    ax = ax or _axes()
+    least = max(1 / max(1, curve.nonmated), 1e-6)
+    fmr, tar = np.append(0, curve.fmr), np.append(0, 1 - curve.fnmr)
+    ax.step(np.maximum(fmr, least) * 100, tar * 100, where="post", color=MATED)
+    ax.set_xscale("log")
+    ax.set(xlim=(least * 100, 100), ylim=(0, 101), xlabel="false match rate, %", ylabel="true accept rate, %", title="ROC")
+    ax.grid(alpha=0.25)
+    return ax
+
+
+def plot_det(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
+    """Draw the false non-match rate against the false match rate on normal-deviate axes (Martin et al. 1997), with the EER."""
+    ax = ax or _axes()
+    inside = (curve.fmr > 0) & (curve.fmr < 1) & (curve.fnmr > 0) & (curve.fnmr < 1)
+    ax.plot(_QUANTILE(curve.fmr[inside]), _QUANTILE(curve.fnmr[inside]), color=MATED)
+    eer, _ = equal_error_rate(curve)
+    if 0 < eer < 1:
+        ax.plot(*[_QUANTILE([eer])] * 2, "o", color=NONMATED)
+        ax.annotate(f"EER {eer:.2%}", (float(_QUANTILE(eer)),) * 2, xytext=(8, 6), textcoords="offset points")
+    places, names = _QUANTILE(_DET_TICKS), [f"{100 * tick:g}" for tick in _DET_TICKS]
+    ax.set_xticks(places, names)
+    ax.set_yticks(places, names)
+    limits = (float(_QUANTILE(0.00005)), float(_QUANTILE(0.6)))
+    ax.set(xlim=limits, ylim=limits, xlabel="false match rate, %", ylabel="false non-match rate, %", title="DET")
+    ax.plot(limits, limits, color=MUTED, linewidth=0.6, linestyle=":")
+    ax.grid(alpha=0.25)
+    return ax
+
+
+def plot_scores(curve: ErrorCurve, threshold: float, ax: Axes | None = None) -> Axes:
+    """Draw the histograms of mated and non-mated scores, each to a peak of its own, and the threshold."""
+    ax = ax or _axes()
+    low, high = float(curve.thresholds[-1]), float(curve.thresholds[0])
+    edges = np.linspace(low, max(high, low + 1e-6), 81)
+    for counts, colour, name in (
+        (curve.accepted_mated, MATED, f"mated ({curve.mated:,} pairs)"),
+        (curve.accepted_nonmated, NONMATED, f"non-mated ({curve.nonmated:,} pairs)"),
+    ):
+        heights, _ = np.histogram(curve.thresholds, edges, weights=np.diff(counts, prepend=0))
+        ax.stairs(heights / max(1, heights.sum()), edges, fill=True, color=colour, alpha=0.55, label=name)
+    ax.axvline(threshold, color=ACCENT, linestyle="--", label=f"threshold {threshold:.3f}")
+    ax.set(xlabel="comparison score (cosine)", ylabel="share of pairs", title="Scores")
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_pairs(
+    pairs: npt.NDArray[np.uint8], scores: npt.NDArray[np.floating[Any]], titles: Sequence[str], columns: int = 6
+) -> Figure:
+    """Show pairs of photos with their scores.
+
+    Args:
+        pairs: `(m, 2, h, w, c)` uint8.
+        scores: `(m,)`.
+        titles: One for each pair.
+        columns: Pairs in a row.
+    """
+    rows = -(-len(pairs) // columns)
+    figure = Figure(figsize=(2.0 * columns, 1.45 * rows), layout="constrained")
+    for place, ax in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
+        ax.set_axis_off()
+        if place < len(pairs):
+            _show(ax, np.concatenate(list(pairs[place]), axis=1))
+            ax.set_title(f"{titles[place]}: {scores[place]:.2f}", fontsize=8)
+    return figure
+
+
+def plot_comparison(anchor: Path | npt.NDArray[Any], ranked: Sequence[tuple[Path | npt.NDArray[Any], Verdict]]) -> Figure:
+    """Show an anchor and the photos it was compared with, in their order, each with its verdict.
+
+    Args:
+        anchor: A path or an array `(h, w)` or `(h, w, c)`.
+        ranked: The photos, likewise, and their verdicts.
+    """
+    columns = min(6, 1 + len(ranked))
+    rows = -(-(1 + len(ranked)) // columns)
+    figure = Figure(figsize=(2.0 * columns, 2.6 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.set_axis_off()
+    _show(axes[0], _pixels(anchor))
+    axes[0].set_title("anchor", fontsize=10, fontweight="bold")
+    for ax, (photo, verdict) in zip(axes[1:], ranked, strict=False):
+        _show(ax, _pixels(photo))
+        name = photo.name if isinstance(photo, Path) else ""
+        answer, colour = ("same", MATED) if verdict.same else ("different", NONMATED)
+        ax.set_title(f"{name}\n{answer}, p = {verdict.probability:.2f}\nscore {verdict.score:.2f}", fontsize=9, color=colour)
+    return figure
+
+
+def _axes() -> Axes:
+    return Figure(figsize=(6, 4.2), layout="constrained").subplots()
+
+
+def _pixels(photo: Path | npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return photo if isinstance(photo, np.ndarray) else read_image(photo)
+
+
+def _show(ax: Axes, image: npt.NDArray[Any]) -> None:
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    top = 255 if image.dtype == np.uint8 or image.max(initial=0) > 1 else 1
+    ax.imshow(image, cmap="gray" if image.ndim == 2 else None, vmin=0, vmax=top, interpolation="nearest")
+    ax.set_axis_off()

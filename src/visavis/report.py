@@ -1,0 +1,132 @@
+"""One self-contained HTML page about one evaluation."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from visavis.cards import Card
+from visavis.checkpoints import replaced
+from visavis.evaluation import Evaluation
+
+__all__ = ["Picture", "write_report"]
+
+_NAMES = {
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall (true accept rate)",
+    "fmr": "False match rate",
+    "fnmr": "False non-match rate",
+    "tar_at_fmr_1e-2": "True accept rate at FMR 1 %",
+    "tar_at_fmr_1e-3": "True accept rate at FMR 0.1 %",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the report.
+
+    Attributes:
+        png: The file's bytes.
+        caption: What it shows.
+        broad: Whether it takes a whole row.
+    """
+
+    png: bytes
+    caption: str
+    broad: bool = False
+
+
+def write_report(
+    path: Path, evaluation: Evaluation, card: Card, *, pictures: list[Picture], command: str = "", trained_people: bool = False
+) -> Path:
+    """Write the page.
+
+    Args:
+        path: The HTML file.
+        evaluation: The numbers.
+        card: The model's.
+        pictures: What to show.
+        command: The command that was given.
+        trained_people: Whether people that the model was trained on may be among those evaluated.
+
+    Returns:
+        `path`.
+    """
+    loader = jinja2.PackageLoader("visavis", "templates")
+    page = jinja2.Environment(loader=loader, autoescape=True).get_template("report.html")
+    html = page.render(
+        title=f"Face verification: {evaluation.name}",
+        summary=_summary(evaluation),
+        warnings=_warnings(card, trained_people),
+        rates=_rates(evaluation),
+        pictures=[
+            {"data": base64.b64encode(picture.png).decode(), "caption": picture.caption, "broad": picture.broad}
+            for picture in pictures
+        ],
+        sides=[
+            {"name": name, "people": f"{len(side.people):,}", "photos": f"{side.photos:,}", "digest": side.digest[:16]}
+            for name, side in card.sides.items()
+        ],
+        settings=list(_settings(card).items()),
+        command=command,
+    )
+    with replaced(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return path
+
+
+def _summary(evaluation: Evaluation) -> list[str]:
+    decisions = evaluation.decisions
+    return [
+        f"On {evaluation.photos:,} photos of {evaluation.people:,} people, at the threshold chosen on {evaluation.threshold_from}, "
+        f"strangers were taken for one person in {decisions.fmr.value:.2%} of {decisions.fmr.trials:,} comparisons, and "
+        f"photos of one person were refused in {decisions.fnmr.value:.2%} of {decisions.fnmr.trials:,}.",
+        f"Where both errors are equal they are {evaluation.eer:.2%} (equal error rate).",
+    ]
+
+
+def _warnings(card: Card, trained_people: bool) -> list[str]:
+    warnings = []
+    if card.split == "photo":
+        warnings.append("The data was split by photo: these people were also trained on. For anybody else errors are higher.")
+    if trained_people:
+        warnings.append("People that the model was trained on may be among these. For anybody else errors are higher.")
+    return warnings
+
+
+def _rates(evaluation: Evaluation) -> list[dict[str, str]]:
+    pairs = f"{evaluation.curve.mated:,} mated, {evaluation.curve.nonmated:,} non-mated"
+    rows = [
+        {"name": "Equal error rate", "value": f"{evaluation.eer:.2%}", "interval": "", "counts": pairs},
+        {"name": "ROC AUC", "value": f"{evaluation.roc_auc:.4f}", "interval": "", "counts": pairs},
+    ]
+    for name, rate in evaluation.rates().items():
+        low, high = rate.interval
+        counts = f"{rate.count:,} of {rate.trials:,}"
+        interval = f"{low:.2%} to {high:.2%}"
+        rows.append({"name": _NAMES[name], "value": f"{rate.value:.2%}", "interval": interval, "counts": counts})
+    decisions = evaluation.decisions
+    counts = f"TP {decisions.tp:,}, FP {decisions.fp:,}, FN {decisions.fn:,}"
+    rows.append({"name": "F1", "value": f"{decisions.f1:.4f}", "interval": "", "counts": counts})
+    return rows
+
+
+def _settings(card: Card) -> Mapping[str, Any]:
+    training = card.training
+    height, width, channels = card.input_shape
+    return {
+        "data": card.data,
+        "split by": card.split,
+        "input": f"{width} x {height}, {'colour' if channels == 3 else 'grey'}",
+        "network": f"{training.get('network')}, embeddings of {training.get('embedding_size')}",
+        "loss": f"{training.get('loss')} {training.get('loss_options') or ''}",
+        "steps": f"{training.get('steps')}, best at {training.get('best_step')}",
+        "threshold": f"{card.threshold.score:.4f}, chosen on {card.threshold.chosen_on}",
+        "seed": training.get("seed"),
+        "versions": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
+        "created": card.created,
+    }

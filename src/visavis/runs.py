@@ -1,0 +1,134 @@
+"""Run folders: a trained model with its card inside one `.keras` file, and what stands beside it."""
+
+import json
+import platform
+import zipfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from visavis import __version__
+from visavis.cards import Card, DataSide, Threshold
+from visavis.checkpoints import replaced
+from visavis.datasets import Split
+from visavis.errors import ModelError
+from visavis.models import embed, embedding_of, head_of
+from visavis.training import TrainingRun
+
+__all__ = ["KerasEncoder", "load_model", "make_card", "save_model"]
+
+MODEL = "model.keras"
+_CARD_MEMBER = "visavis.json"
+
+
+@dataclass(frozen=True)
+class KerasEncoder:
+    """A trained Siamese model with its card.
+
+    Attributes:
+        card: What it takes and how it decides.
+        siamese: The model of two inputs; its embedding network embeds.
+    """
+
+    card: Card
+    siamese: keras.Model
+
+    def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Turn faces `(n, h, w, c)` into `(n, d)` float32, rows of unit length."""
+        return embed(embedding_of(self.siamese), faces, flip=self.card.flip)
+
+
+def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None = None, command: str = "") -> Card:
+    """Write down how a model came about.
+
+    Args:
+        run: What `train` gave.
+        split: The people it was trained and validated on, and those kept for the test.
+        data: The name of the data set.
+        crop: The centre crop that the photos went through; None: none.
+        command: The command that was given, if any.
+    """
+    offset, slope = head_of(run.siamese).calibration()
+    counts = run.validation.at(run.threshold)
+    threshold = Threshold(
+        score=run.threshold,
+        chosen_on="validation people",
+        false_matches=counts.fp,
+        nonmated=run.validation.nonmated,
+        false_nonmatches=counts.fn,
+        mated=run.validation.mated,
+    )
+    sides = {"train": split.train, "validation": split.validation, "test": split.test}
+    return Card(
+        input_shape=split.train.shape,
+        crop=crop,
+        flip=run.config.flip,
+        offset=offset,
+        slope=slope,
+        threshold=threshold,
+        data=data,
+        split=split.by,
+        sides={name: DataSide(side.people, len(side), side.digest()) for name, side in sides.items() if side is not None},
+        training={**run.config.to_json(), "best_step": run.best_step, "validation_eer": run.validation_eer},
+        versions={
+            "visavis": __version__,
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+            "python": platform.python_version(),
+        },
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+    )
+
+
+def save_model(path: Path | str, siamese: keras.Model, card: Card) -> Path:
+    """Write the Siamese model with its card into one file, whole or not at all.
+
+    Args:
+        path: A run folder, where the file becomes `model.keras`, or a file name that ends in `.keras`.
+        siamese: The model.
+        card: Its card.
+
+    Returns:
+        The path of the file.
+    """
+    path = Path(path)
+    path = path if path.suffix == ".keras" else path / MODEL
+    with replaced(path) as temporary:
+        siamese.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(_CARD_MEMBER, json.dumps(card.to_json(), indent=1))
+    return path
+
+
+def load_model(path: Path | str) -> KerasEncoder:
+    """Read what `save_model` wrote.
+
+    Args:
+        path: A run folder or a `.keras` file.
+
+    Raises:
+        ModelError: If there is none, if it is damaged, or if something else made it.
+    """
+    path = Path(path)
+    file = path / MODEL if path.is_dir() else path
+    if not file.is_file():
+        hint = " Its training was not finished: go on with --resume." if (path / "checkpoint.npz").is_file() else ""
+        raise ModelError(f"{file}: no such model.{hint or ' Train one with: visavis train DATA --out RUN'}")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            values = json.loads(archive.read(_CARD_MEMBER))
+    except KeyError as error:
+        raise ModelError(f"{file}: a Keras model without a card, not made by visavis.") from error
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise ModelError(f"{file}: not a model file, or a damaged one ({error}).") from error
+    card = Card.from_json(values, source=str(file))
+    try:
+        return KerasEncoder(card, keras.saving.load_model(file, compile=False))
+    except Exception as error:  # Keras raises whatever its parts raise
+        raise ModelError(f"{file}: Keras cannot read it ({error}).") from error

@@ -1,0 +1,357 @@
+"""Train an embedding network: batches in, a Siamese model with a fitted head out, resumable at any moment."""
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from visavis.augmentation import Augmentation
+from visavis.calibration import fit_sigmoid, score_of
+from visavis.checkpoints import Checkpoint, load_checkpoint, replaced, save_checkpoint
+from visavis.datasets import FaceDataset, Split, check_leaks
+from visavis.errors import TrainingError
+from visavis.losses import (
+    BatchBinaryCrossentropy,
+    BatchContrastive,
+    BatchTriplet,
+    MultiSimilarity,
+    SupervisedContrastive,
+)
+from visavis.metrics import ErrorCurve, all_pairs_curve, equal_error_rate
+from visavis.models import DistanceSigmoid, PairLogits, build_embedding, build_siamese, embed
+from visavis.sampling import Batches, BatchShape
+
+__all__ = ["LOSSES", "TrainingConfig", "TrainingRun", "config_for", "train"]
+
+LOSSES: dict[str, type[keras.losses.Loss]] = {
+    "binary-crossentropy": BatchBinaryCrossentropy,
+    "contrastive": BatchContrastive,
+    "multi-similarity": MultiSimilarity,
+    "supervised-contrastive": SupervisedContrastive,
+    "triplet": BatchTriplet,
+}
+
+CHECKPOINT = "checkpoint.npz"
+HISTORY = "history.csv"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train.
+
+    Attributes:
+        network: A name in `visavis.models.NETWORKS`.
+        embedding_size: The length of an embedding.
+        loss: A name in `LOSSES`.
+        loss_options: Arguments of the loss, such as `{"margin": 1.0}`.
+        batch: Who is in a batch.
+        augmentation: How photos are changed.
+        steps: How many batches in all.
+        learning_rate: The peak of the schedule: a linear rise, then half a cosine down to zero.
+        warmup: The part of the steps that the rise takes.
+        weight_decay: AdamW's.
+        validate_every: Steps between two looks at the validation people; each one also writes a checkpoint.
+        patience: Stop after this many looks without a better equal error rate; None: never.
+        flip: Whether embeddings are averaged with those of the mirrored photos once training is over.
+        mixed_precision: Whether to compute in 16 bits where the machine is faster so.
+        seed: Draws weights and batches.
+    """
+
+    network: str = "compact"
+    embedding_size: int = 128
+    loss: str = "supervised-contrastive"
+    loss_options: dict[str, Any] = field(default_factory=dict)
+    batch: BatchShape = field(default_factory=BatchShape)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    steps: int = 600
+    learning_rate: float = 2e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.02
+    validate_every: int = 100
+    patience: int | None = None
+    flip: bool = True
+    mixed_precision: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what nothing else checks.
+
+        Raises:
+            ValueError: If a value is out of range.
+        """
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {sorted(LOSSES)}. Received: loss={self.loss!r}")
+        for name in ("steps", "validate_every", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive. Received: {name}={getattr(self, name)}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup must be in [0, 1). Received: warmup={self.warmup}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "TrainingConfig":
+        """Return the settings that `to_json` gave; names that this version does not know are an error."""
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"unknown training settings: {', '.join(unknown)}")
+        nested = {"batch": BatchShape(**values["batch"]), "augmentation": Augmentation(**values["augmentation"])}
+        return cls(**{**values, **nested})
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a training run gives.
+
+    Attributes:
+        siamese: The model of two inputs, head fitted; the weights of the best look at the validation people.
+        config: How it was trained.
+        history: One row for each look: step, loss, learning_rate, validation_eer.
+        best_step: The step that the weights are from.
+        validation: The errors on all pairs of the validation people at that step, as the finished model embeds.
+        threshold: The comparison score (cosine) from which the head says "the same person".
+    """
+
+    siamese: keras.Model
+    config: TrainingConfig
+    history: list[dict[str, float]]
+    best_step: int
+    validation: ErrorCurve
+    threshold: float
+
+    @property
+    def validation_eer(self) -> float:
+        """The equal error rate of the validation people, all pairs."""
+        return equal_error_rate(self.validation)[0]
+
+
+def config_for(dataset: FaceDataset, **changes: Any) -> TrainingConfig:
+    """Return settings that suit a data set: photos of few people again and again, or many people with few photos.
+
+    Args:
+        dataset: The data, or its training side.
+        **changes: Fields of `TrainingConfig` to set otherwise.
+    """
+    counts = dataset.photos_per_person
+    wild: dict[str, Any] = {}
+    if np.median(counts) < 4 and np.sum(counts > 1) >= 100:
+        wild = {
+            "batch": BatchShape(people=40, photos=2, single_people=12, composites=12),
+            "learning_rate": 3e-3,
+            "steps": 3000,
+            "validate_every": 250,
+        }
+    return TrainingConfig(**{**wild, **changes})
+
+
+def train(
+    split: Split,
+    config: TrainingConfig | None = None,
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    watch: Callable[[dict[str, float]], None] | None = None,
+) -> TrainingRun:
+    """Train an embedding network, look at the validation people as it goes, and fit the head on them.
+
+    Args:
+        split: The people to learn from, and those who choose the weights and the threshold; the test people are not looked at.
+        config: How to train; `config_for(split.train)` if None.
+        out: A folder for the checkpoint and `history.csv`; nothing is written if None.
+        resume: Go on from the checkpoint in `out`; the result is that of a run which was never interrupted.
+        progress: Whether to show a bar on standard error.
+        watch: Called with each row of the history when it is made.
+
+    Returns:
+        The model and how it came about.
+
+    Raises:
+        LeakError: If a photo stands on two sides, or a person (unless the split says that it is by photo).
+        DataError: If a side has too few people or photos.
+        TrainingError: If the loss is no longer finite, if all embeddings have become alike, or if the checkpoint is of
+            another run.
+    """
+    check_leaks(people=split.by == "person", train=split.train, validation=split.validation, test=split.test)
+    trainer = _Trainer(split, config or config_for(split.train), Path(out) if out else None)
+    if resume:
+        if trainer.out is None:
+            raise ValueError("resume needs the folder that the run was written to. Received: out=None")
+        trainer.restore(trainer.out)
+    trainer.run(progress=progress, watch=watch)
+    return trainer.finish()
+
+
+class _Trainer:
+    """One training run: its model, its step, its best weights and its history."""
+
+    def __init__(self, split: Split, config: TrainingConfig, out: Path | None) -> None:
+        training, validation = split.train, split.validation
+        self.config, self.validation, self.out = config, validation, out
+        self.batches = Batches(training, config.batch, config.augmentation, seed=config.seed)
+        self.identity = json.dumps([config.to_json(), training.digest(), validation.digest()], sort_keys=True)
+        policy = keras.dtype_policies.DTypePolicy("mixed_bfloat16" if config.mixed_precision else "float32")
+        self.embedding = build_embedding(
+            config.network,
+            training.shape,
+            embedding_size=config.embedding_size,
+            seed=config.seed,
+            dtype=policy,
+        )
+        self.head = DistanceSigmoid(dtype="float32", name="head")
+        self.siamese = build_siamese(self.embedding, self.head)
+        self.model = self._compiled()
+        self.step = 0
+        self.history: list[dict[str, float]] = []
+        self.best_step, self.best_eer = 0, math.inf
+        self.best_weights: list[npt.NDArray[Any]] = []
+
+    def _compiled(self) -> keras.Model:
+        """The model that is trained: photos in, and out what the loss looks at."""
+        model = self.embedding
+        if self.config.loss == "binary-crossentropy":
+            logits = PairLogits(self.head, dtype="float32")(self.embedding.output)
+            model = keras.Model(self.embedding.input, logits)
+        warmup = max(1, round(self.config.warmup * self.config.steps))
+        schedule = keras.optimizers.schedules.CosineDecay(
+            0.0,
+            max(1, self.config.steps - warmup),
+            warmup_target=self.config.learning_rate,
+            warmup_steps=warmup,
+        )
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.config.weight_decay)
+        model.compile(optimizer, loss=LOSSES[self.config.loss](**self.config.loss_options))
+        optimizer.build(model.trainable_variables)
+        return model
+
+    def run(self, *, progress: bool, watch: Callable[[dict[str, float]], None] | None) -> None:
+        """Train from the present step to the last, or until patience ends."""
+        config = self.config
+        losses: list[float] = []
+        with tqdm(total=config.steps, initial=self.step, desc="training", unit="batch", disable=not progress) as bar:
+            for photos, labels in self._prefetched():
+                loss = float(self.model.train_on_batch(photos, labels))
+                self.step += 1
+                if not math.isfinite(loss):
+                    raise TrainingError(self._explain_divergence(loss))
+                losses.append(loss)
+                bar.update()
+                if self.step % config.validate_every == 0 or self.step == config.steps:
+                    self._look(float(np.mean(losses)))
+                    losses.clear()
+                    if watch:
+                        watch(self.history[-1])
+                    bar.set_postfix_str(self._postfix(loss))
+                    if self._out_of_patience():
+                        break
+                elif self.step % 10 == 0:
+                    bar.set_postfix_str(self._postfix(loss))
+
+    def _prefetched(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]]:
+        """The batches from the present step on, the next ones made while one is trained on."""
+        ahead = 3
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            steps = range(self.step, self.config.steps)
+            waiting = [pool.submit(self.batches.__getitem__, step) for step in steps[:ahead]]
+            for step in steps:
+                if step + ahead < self.config.steps:
+                    waiting.append(pool.submit(self.batches.__getitem__, step + ahead))
+                yield waiting.pop(0).result()
+
+    def _look(self, loss: float) -> None:
+        """Measure the validation people, remember the best weights, write history and checkpoint."""
+        embeddings = embed(self.embedding, self.validation.faces)
+        alike = float(np.square(embeddings.mean(axis=0)).sum())
+        if alike > 0.98:
+            raise TrainingError(
+                f"training collapsed at step {self.step}: the embeddings of all photos are alike (mean cosine {alike:.3f}). "
+                f"Lower the learning rate ({self.config.learning_rate}) or take another loss ({self.config.loss})."
+            )
+        eer, _ = equal_error_rate(all_pairs_curve(embeddings, self.validation.labels))
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self.history.append({"step": self.step, "loss": loss, "learning_rate": rate, "validation_eer": eer})
+        if eer < self.best_eer:
+            self.best_step, self.best_eer = self.step, eer
+            self.best_weights = [np.array(value) for value in self.siamese.get_weights()]
+        if self.out is not None:
+            self._write(self.out)
+
+    def _out_of_patience(self) -> bool:
+        looks = sum(row["step"] > self.best_step for row in self.history)
+        return self.config.patience is not None and looks >= self.config.patience
+
+    def _postfix(self, loss: float) -> str:
+        seen = f", validation EER {100 * self.history[-1]['validation_eer']:.2f} %" if self.history else ""
+        return f"loss {loss:.4f}{seen}"
+
+    def _explain_divergence(self, loss: float) -> str:
+        kept = f" The checkpoint of step {int(self.history[-1]['step'])} is kept." if self.out and self.history else ""
+        return (
+            f"training diverged: the loss of step {self.step} is {loss}. "
+            f"Lower the learning rate ({self.config.learning_rate}).{kept}"
+        )
+
+    def finish(self) -> TrainingRun:
+        """Put the best weights back, fit the head on the validation people, and hand the model over."""
+        self.siamese.set_weights(self.best_weights)
+        embeddings = embed(self.embedding, self.validation.faces, flip=self.config.flip)
+        curve = all_pairs_curve(embeddings, self.validation.labels)
+        if self.config.loss != "binary-crossentropy":
+            self.head.calibrate(*fit_sigmoid(curve))
+        offset, slope = self.head.calibration()
+        return TrainingRun(
+            siamese=self.siamese,
+            config=self.config,
+            history=self.history,
+            best_step=self.best_step,
+            validation=curve,
+            threshold=score_of(offset / slope),
+        )
+
+    def _write(self, out: Path) -> None:
+        """Write history and checkpoint."""
+        with replaced(out / HISTORY) as path, path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.history[0])
+            writer.writeheader()
+            writer.writerows(self.history)
+        state = {
+            "identity": self.identity,
+            "step": self.step,
+            "history": self.history,
+            "best_step": self.best_step,
+            "best_eer": self.best_eer,
+        }
+        weights = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
+        save_checkpoint(out / CHECKPOINT, Checkpoint(state, weights, self.best_weights))
+
+    def restore(self, out: Path) -> None:
+        """Go back to where the checkpoint was written.
+
+        Raises:
+            TrainingError: If there is none, or if it was written with other settings or other people.
+        """
+        checkpoint = load_checkpoint(out / CHECKPOINT)
+        if checkpoint.state["identity"] != self.identity:
+            raise TrainingError(
+                f"{out / CHECKPOINT}: written with other settings or other photos. "
+                "Resume with the same ones, or train into another folder."
+            )
+        for variable, value in zip(self._variables(), checkpoint.weights, strict=True):
+            variable.assign(value)
+        self.step, self.history = checkpoint.state["step"], checkpoint.state["history"]
+        self.best_step, self.best_eer = checkpoint.state["best_step"], checkpoint.state["best_eer"]
+        self.best_weights = checkpoint.best
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.siamese.variables, *self.model.optimizer.variables]
