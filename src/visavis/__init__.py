@@ -7,6 +7,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from visavis.augmentation import Augmentation
+    from visavis.datasets import (
+        FaceDataset,
+        PairProtocol,
+        Split,
+        check_leaks,
+        fetch_lfw,
+        fetch_olivetti,
+        generate_faces,
+        kfold_people,
+        lfw_folds,
+        load_dataset,
+        read_archive,
+        read_arrays,
+        read_folder,
+        read_lfw,
+        read_lfw_pairs,
+        read_pairs,
+        split_people,
+        split_photos,
+    )
     from visavis.errors import (
         DataError,
         DownloadError,
@@ -17,24 +38,36 @@ if TYPE_CHECKING:
         TrainingError,
         VisavisError,
     )
+    from visavis.evaluation import Evaluation, FoldedEvaluation, evaluate_all_pairs, evaluate_folds, evaluate_protocol
+    from visavis.experiments import DataSource, compare_photos, evaluate_model, run_demo, train_model
     from visavis.losses import contrastive_loss
+    from visavis.models import build_embedding, build_siamese, embed, embedding_of
     from visavis.pairs import generate_image_pairs, index_pairs
+    from visavis.plots import test_visualize, visualize
+    from visavis.runs import load_model, make_card, save_model
+    from visavis.sampling import BatchShape
+    from visavis.training import TrainingConfig, TrainingRun, config_for, train
+    from visavis.verification import Verdict, Verifier
 
 __version__ = "0.1.0"
 
-_MODULE_OF = {
-    "DataError": "errors",
-    "DownloadError": "errors",
-    "ImageError": "errors",
-    "LeakError": "errors",
-    "MissingDependencyError": "errors",
-    "ModelError": "errors",
-    "TrainingError": "errors",
-    "VisavisError": "errors",
-    "contrastive_loss": "losses",
-    "generate_image_pairs": "pairs",
-    "index_pairs": "pairs",
+_NAMES_IN = {
+    "augmentation": "Augmentation",
+    "datasets": "FaceDataset PairProtocol Split check_leaks fetch_lfw fetch_olivetti generate_faces kfold_people lfw_folds "
+    "load_dataset read_archive read_arrays read_folder read_lfw read_lfw_pairs read_pairs split_people split_photos",
+    "errors": "DataError DownloadError ImageError LeakError MissingDependencyError ModelError TrainingError VisavisError",
+    "evaluation": "Evaluation FoldedEvaluation evaluate_all_pairs evaluate_folds evaluate_protocol",
+    "experiments": "DataSource compare_photos evaluate_model run_demo train_model",
+    "losses": "contrastive_loss",
+    "models": "build_embedding build_siamese embed embedding_of",
+    "pairs": "generate_image_pairs index_pairs",
+    "plots": "test_visualize visualize",
+    "runs": "load_model make_card save_model",
+    "sampling": "BatchShape",
+    "training": "TrainingConfig TrainingRun config_for train",
+    "verification": "Verdict Verifier",
 }
+_MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names.split()}
 
 __all__ = list(_MODULE_OF)
 

@@ -28,6 +28,7 @@ __all__ = [
     "evaluate_folds",
     "evaluate_protocol",
     "pair_scores",
+    "telling_pairs",
 ]
 
 REPORTED_FMR = (1e-2, 1e-3)
@@ -44,6 +45,7 @@ class Evaluation:
         threshold: The score at which the decisions were made.
         threshold_from: Where that comes from.
         curve: Accepted pairs at every threshold.
+        trained_people: Whether people that the model learned from may be among them.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Evaluation:
     threshold: float
     threshold_from: str
     curve: ErrorCurve
+    trained_people: bool = False
 
     @property
     def decisions(self) -> Confusion:
@@ -91,6 +94,7 @@ class Evaluation:
             "photos": self.photos,
             "mated_pairs": self.curve.mated,
             "nonmated_pairs": self.curve.nonmated,
+            "trained_people": self.trained_people,
             "eer": self.eer,
             "roc_auc": self.roc_auc,
             **{name: rate.value for name, rate in rates.items()},
@@ -182,6 +186,55 @@ def pair_scores(embeddings: npt.NDArray[np.float32], pairs: npt.NDArray[np.int64
     """Score pairs `(m, 2)` of rows of unit length by their cosine, `(m,)`."""
     scores: npt.NDArray[np.float32] = np.einsum("md,md->m", embeddings[pairs[:, 0]], embeddings[pairs[:, 1]])
     return scores
+
+
+def telling_pairs(
+    embeddings: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], *, count: int = 6, seed: int = 0
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], list[str]]:
+    """Find the pairs that were judged best and worst.
+
+    Args:
+        embeddings: `(n, d)`, rows of unit length.
+        labels: `(n,)`, equal for photos of one person.
+        count: How many of each kind at most.
+        seed: Draws 2,000 photos where there are more.
+
+    Returns:
+        Pairs `(m, 2)`, their scores `(m,)`, and what each is: the mated pairs of the highest and of the lowest scores, the
+        non-mated pairs of the lowest and of the highest. No photo comes twice in a kind.
+    """
+    chosen = np.arange(len(labels))
+    if len(chosen) > 2000:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(labels), 2000, replace=False))
+    pairs = chosen[np.stack(np.triu_indices(len(chosen), 1), axis=1)]
+    scores, mated = pair_scores(embeddings, pairs), labels[pairs[:, 0]] == labels[pairs[:, 1]]
+    found: list[int] = []
+    titles: list[str] = []
+    for same, sign, title in (
+        (True, -1, "same, best"),
+        (True, 1, "same, worst"),
+        (False, 1, "two, best"),
+        (False, -1, "two, worst"),
+    ):
+        kind = np.flatnonzero(mated == same)
+        own = _without_repetition(pairs, kind[np.argsort(sign * scores[kind], kind="stable")], count)
+        found += own
+        titles += [title] * len(own)
+    return pairs[found], scores[found], titles
+
+
+def _without_repetition(pairs: npt.NDArray[np.int64], order: npt.NDArray[np.int64], count: int) -> list[int]:
+    """Take pairs in this order, passing over photos that were taken already."""
+    taken: set[int] = set()
+    found: list[int] = []
+    for index in order[: 50 * count].tolist():
+        photos = set(pairs[index].tolist())
+        if not photos & taken:
+            taken |= photos
+            found.append(index)
+        if len(found) == count:
+            break
+    return found
 
 
 def evaluate_all_pairs(

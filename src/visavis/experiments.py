@@ -3,19 +3,21 @@
 import csv
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
 
 from visavis.cards import Card
 from visavis.checkpoints import replaced
 from visavis.datasets import (
     FaceDataset,
-    Split,
     default_crop,
-    generate_faces,
     load_dataset,
     read_pairs,
     split_people,
@@ -23,9 +25,9 @@ from visavis.datasets import (
 )
 from visavis.encoders import Encoder, load_encoder
 from visavis.errors import DataError, MissingDependencyError
-from visavis.evaluation import Evaluation, evaluate_all_pairs, evaluate_protocol
-from visavis.plots import plot_comparison
-from visavis.report import write_report
+from visavis.evaluation import Evaluation, evaluate_all_pairs, evaluate_protocol, telling_pairs
+from visavis.plots import plot_comparison, plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure
+from visavis.report import Picture, write_report
 from visavis.verification import Verdict, Verifier
 
 __all__ = ["DataSource", "DemoResult", "Evaluated", "compare_photos", "evaluate_model", "run_demo", "train_model"]
@@ -215,7 +217,9 @@ def evaluate_model(
         evaluation = evaluate_all_pairs(embeddings, chosen.labels, name=f"all pairs of {name}", **rule)
     else:
         evaluation = evaluate_protocol(embeddings, chosen.labels, read_pairs(pairs, chosen), **rule)
-    report = _write_evaluation(Path(out), encoder.card, evaluation, chosen, embeddings, command)
+    evaluation = replace(evaluation, trained_people=people == "all" or encoder.card.split == "photo")
+    figures = _figures(evaluation, chosen, embeddings, Path(out) / "history.csv")
+    report = _write_evaluation(Path(out), encoder.card, evaluation, figures=figures, command=command)
     return Evaluated(evaluation, report, left_out)
 
 
@@ -234,7 +238,7 @@ def compare_photos(
     verdicts = verifier.compare(anchor, photos)
     ranked = sorted(zip(photos, verdicts, strict=True), key=lambda pair: -pair[1].score)
     if out is not None:
-        _save_figure(plot_comparison(anchor, ranked), out)
+        save_figure(plot_comparison(anchor, ranked), out)
     return ranked
 
 
@@ -264,7 +268,8 @@ def _demo_photos(test: FaceDataset, folder: Path) -> tuple[Path, list[Path], set
     chosen = {"anchor.png": (0, 0), "a.png": (0, 1), "b.png": (1, 0), "c.png": (0, 2), "d.png": (2, 0), "e.png": (0, 3)}
     for name, (person, photo) in chosen.items():
         index = np.flatnonzero(test.labels == person)[photo]
-        save_image(test.gather([index])[0], folder / name)
+        face = test.gather([index])[0]
+        Image.fromarray(face[:, :, 0] if face.shape[2] == 1 else face).save(folder / name)
     paths = [folder / name for name in chosen]
     return paths[0], paths[1:], {name for name, (person, _) in chosen.items() if person == 0}
 
@@ -283,26 +288,46 @@ def _unseen(faces: FaceDataset, card: Card) -> tuple[FaceDataset, int]:
     unseen = [person for person in faces.people if person not in seen]
     if len(unseen) < 2:
         raise DataError(
-            f"{len(unseen)} of {len(faces.people)} people in the data are unseen: the model was trained or validated on the others. "
+            f"{len(unseen)} of {len(faces.people)} people in the data are unseen: the model learned from the others. "
             "Give other people's photos, or ask for all people."
         )
     return faces.select_people(unseen), len(faces.people) - len(unseen)
 
 
 def _write_evaluation(
-    out: Path, card: Card, evaluation: Evaluation, faces: FaceDataset, embeddings: Any, command: str
+    out: Path, card: Card, evaluation: Evaluation, *, figures: list[tuple[Figure, str, str]], command: str
 ) -> Path:
     """Write metrics, pictures and report into a folder; return the report's path."""
-    figures = draw_evaluation(evaluation, faces, embeddings)
-    history = out / "history.csv"
-    if history.is_file():
-        with history.open(newline="", encoding="utf-8") as file:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        figures.append((plot_history(rows).figure, "history", "Training loss and validation EER"))
     pictures = []
     for figure, name, caption in figures:
         path = save_figure(figure, out / "pictures" / f"{name}.png")
-        pictures.append(Picture(path.read_bytes(), caption, broad=name in BROAD))
+        pictures.append(Picture(path.read_bytes(), caption, broad=name in ("best_and_worst", "comparison")))
     with replaced(out / METRICS) as temporary:
         temporary.write_text(json.dumps(evaluation.to_json(), indent=1), encoding="utf-8")
     return write_report(out / "report.html", evaluation, card, pictures=pictures, command=command)
+
+
+def _figures(
+    evaluation: Evaluation, faces: FaceDataset, embeddings: npt.NDArray[np.float32], history: Path
+) -> list[tuple[Figure, str, str]]:
+    """Draw what the report shows: figure, file name and caption of each."""
+    curve, threshold = evaluation.curve, evaluation.threshold
+    figures = [
+        (_figure_of(plot_scores(curve, threshold)), "scores", "Comparison scores of mated and non-mated pairs"),
+        (_figure_of(plot_det(curve)), "det", "Detection error trade-off: both errors at every threshold"),
+        (_figure_of(plot_roc(curve)), "roc", "True accept rate at every false match rate"),
+    ]
+    if history.is_file():
+        with history.open(newline="", encoding="utf-8") as file:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        figures.append((_figure_of(plot_history(rows)), "history", "Training loss and validation EER"))
+    pairs, scores, titles = telling_pairs(embeddings, faces.labels)
+    shown = np.stack([faces.gather(pairs[:, side]) for side in (0, 1)], axis=1)
+    caption = "The mated pairs of the highest and of the lowest scores, and the non-mated pairs of the lowest and of the highest"
+    return [*figures, (plot_pairs(shown, scores, titles), "best_and_worst", caption)]
+
+
+def _figure_of(axes: Axes) -> Figure:
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure

@@ -109,8 +109,8 @@ def triplet_loss(labels: Tensor, embeddings: Tensor, margin: float = 0.2, mining
     """Triplet loss with triplets mined inside the batch.
 
     `hard` takes, for each anchor, its farthest positive and its nearest negative (Hermans, Beyer and Leibe 2017).
-    `semi-hard` takes, for each anchor and positive, the nearest negative that is farther than the positive, or the farthest negative where there is
-    none (Schroff, Kalenichenko and Philbin 2015, with plain distances).
+    `semi-hard` takes, for each anchor and positive, the nearest negative that is farther than the positive, or the farthest
+    negative where there is none (Schroff, Kalenichenko and Philbin 2015, with plain distances).
 
     Args:
         labels: `(b,)`, equal for photos of one person.

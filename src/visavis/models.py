@@ -238,10 +238,11 @@ class _Blocks:
 
 
 def _classic(x: Tensor, blocks: _Blocks) -> Tensor:
-    """Four plain convolutions, each followed by pooling; what the brief lacked is the batch normalisation."""
-    for filters in (32, 64, 96, 128):
+    """Four plain convolutions with pooling between them; what the brief lacked is the batch normalisation."""
+    x = layers.MaxPooling2D(2)(blocks.conv(x, 32, strides=2))
+    for filters in (64, 128):
         x = layers.MaxPooling2D(2)(blocks.conv(x, filters))
-    return x
+    return blocks.conv(x, 128)
 
 
 def _compact(x: Tensor, blocks: _Blocks) -> Tensor:

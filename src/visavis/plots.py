@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from visavis.checkpoints import replaced
 from visavis.images import read_image
 from visavis.metrics import ErrorCurve, equal_error_rate
 from visavis.verification import Verdict
@@ -21,6 +22,7 @@ __all__ = [
     "plot_pairs",
     "plot_roc",
     "plot_scores",
+    "save_figure",
     "test_visualize",
     "visualize",
 ]
@@ -197,6 +199,13 @@ def plot_comparison(anchor: Path | npt.NDArray[Any], ranked: Sequence[tuple[Path
         answer, colour = ("same", MATED) if verdict.same else ("different", NONMATED)
         ax.set_title(f"{name}\n{answer}, p = {verdict.probability:.2f}\nscore {verdict.score:.2f}", fontsize=9, color=colour)
     return figure
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure as a PNG, whole or not at all; return its path."""
+    with replaced(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+    return path
 
 
 def _axes() -> Axes:

@@ -40,9 +40,7 @@ class Picture:
     broad: bool = False
 
 
-def write_report(
-    path: Path, evaluation: Evaluation, card: Card, *, pictures: list[Picture], command: str = "", trained_people: bool = False
-) -> Path:
+def write_report(path: Path, evaluation: Evaluation, card: Card, *, pictures: list[Picture], command: str = "") -> Path:
     """Write the page.
 
     Args:
@@ -51,7 +49,6 @@ def write_report(
         card: The model's.
         pictures: What to show.
         command: The command that was given.
-        trained_people: Whether people that the model was trained on may be among those evaluated.
 
     Returns:
         `path`.
@@ -61,7 +58,7 @@ def write_report(
     html = page.render(
         title=f"Face verification: {evaluation.name}",
         summary=_summary(evaluation),
-        warnings=_warnings(card, trained_people),
+        warnings=_warnings(evaluation, card),
         rates=_rates(evaluation),
         pictures=[
             {"data": base64.b64encode(picture.png).decode(), "caption": picture.caption, "broad": picture.broad}
@@ -89,11 +86,11 @@ def _summary(evaluation: Evaluation) -> list[str]:
     ]
 
 
-def _warnings(card: Card, trained_people: bool) -> list[str]:
+def _warnings(evaluation: Evaluation, card: Card) -> list[str]:
     warnings = []
     if card.split == "photo":
         warnings.append("The data was split by photo: these people were also trained on. For anybody else errors are higher.")
-    if trained_people:
+    if evaluation.trained_people:
         warnings.append("People that the model was trained on may be among these. For anybody else errors are higher.")
     return warnings
 

@@ -144,15 +144,15 @@ def config_for(dataset: FaceDataset, **changes: Any) -> TrainingConfig:
         **changes: Fields of `TrainingConfig` to set otherwise.
     """
     counts = dataset.photos_per_person
-    wild: dict[str, Any] = {}
+    suited: dict[str, Any] = {"network": "classic"}
     if np.median(counts) < 4 and np.sum(counts > 1) >= 100:
-        wild = {
+        suited = {
             "batch": BatchShape(people=40, photos=2, single_people=12, composites=12),
             "learning_rate": 3e-3,
             "steps": 3000,
             "validate_every": 250,
         }
-    return TrainingConfig(**{**wild, **changes})
+    return TrainingConfig(**{**suited, **changes})
 
 
 def train(
@@ -201,13 +201,12 @@ class _Trainer:
         self.config, self.validation, self.out = config, validation, out
         self.batches = Batches(training, config.batch, config.augmentation, seed=config.seed)
         self.identity = json.dumps([config.to_json(), training.digest(), validation.digest()], sort_keys=True)
-        policy = keras.dtype_policies.DTypePolicy("mixed_bfloat16" if config.mixed_precision else "float32")
         self.embedding = build_embedding(
             config.network,
             training.shape,
             embedding_size=config.embedding_size,
             seed=config.seed,
-            dtype=policy,
+            dtype="mixed_bfloat16" if config.mixed_precision else "float32",
         )
         self.head = DistanceSigmoid(dtype="float32", name="head")
         self.siamese = build_siamese(self.embedding, self.head)
