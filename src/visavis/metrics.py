@@ -327,5 +327,6 @@ def best_accuracy_threshold(scores: npt.ArrayLike, labels: npt.ArrayLike) -> flo
     curve = error_curve(scores, labels)
     right = np.append(0, curve.accepted_mated) + curve.nonmated - np.append(0, curve.accepted_nonmated)
     best = int(np.argmax(right))
-    edges = np.concatenate([curve.thresholds[:1], curve.thresholds, curve.thresholds[-1:]])
-    return float((edges[best] + edges[best + 1]) / 2)
+    if best == 0:
+        return float(np.nextafter(curve.thresholds[0], np.inf))
+    return float(curve.thresholds[best - 1 : best + 1].mean())

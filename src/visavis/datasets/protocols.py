@@ -45,25 +45,24 @@ def read_pairs_csv(path: Path | str, dataset: FaceDataset) -> PairProtocol:
     """
     number = _numbers(dataset)
     pairs, labels, folds = [], [], []
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"first", "second"} <= set(reader.fieldnames or ()):
-                raise DataError(f"{path}: needs the columns first and second. Received: {reader.fieldnames}")
-            for row in reader:
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if not {"first", "second"} <= set(reader.fieldnames or ()):
+            raise DataError(f"{path}: needs the columns first and second. Received: {reader.fieldnames}")
+        for row in reader:
+            try:
                 pair = [number[row["first"]], number[row["second"]]]
-                same = row.get("same") or int(dataset.labels[pair[0]] == dataset.labels[pair[1]])
-                pairs.append(pair)
-                labels.append(int(same))
-                folds.append(int(row.get("fold") or 0))
-                if labels[-1] not in (0, 1):
-                    raise DataError(f"{path}: line {reader.line_num}: same must be 0 or 1. Received: {same}")
-    except KeyError as error:
-        raise DataError(f"{path}: line {len(pairs) + 2}: no photo {error} in the data, or more than one of that name") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: line {len(pairs) + 2}: {error}") from None
+                fold = int(row.get("fold") or 0)
+            except KeyError as error:
+                raise DataError(f"{path}: line {reader.line_num}: no photo {error} in the data, or more than one") from None
+            except ValueError as error:
+                raise DataError(f"{path}: line {reader.line_num}: {error}") from None
+            same = row.get("same") or str(int(dataset.labels[pair[0]] == dataset.labels[pair[1]]))
+            if same not in ("0", "1"):
+                raise DataError(f"{path}: line {reader.line_num}: same must be 0 or 1. Received: {same}")
+            pairs.append(pair)
+            labels.append(int(same))
+            folds.append(fold)
     if not pairs:
         raise DataError(f"{path}: no pairs")
     has_folds = len(set(folds)) > 1

@@ -1,0 +1,43 @@
+"""What several test modules share."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+
+from visavis.datasets import generate_faces
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def att_archive():
+    """The AT&T faces, or a skip where they are not at hand."""
+    return _shared("att_faces.tar")
+
+
+@pytest.fixture(scope="session")
+def lfw_archive():
+    """The deep-funneled LFW, likewise."""
+    return _shared("lfw-deepfunneled.tar")
+
+
+@pytest.fixture(scope="session")
+def lfw_pairs():
+    """LFW's pairs.txt, likewise."""
+    return _shared("lfw-pairs.txt")
+
+
+@pytest.fixture(scope="session")
+def faces():
+    """A small data set of generated people."""
+    return generate_faces(12, 5, size=32, gray=True, seed=7)
+
+
+def _shared(name):
+    path = SHARED / name
+    if not path.is_file():
+        pytest.skip(f"needs ../shared/data/{name}, which is not here")
+    return path
