@@ -66,11 +66,11 @@ def test_pairwise_distances_are_chords():
     np.testing.assert_allclose(distances, expected, atol=1e-3)
 
 
-def test_batch_contrastive_gives_mated_and_nonmated_pairs_half_each():
+def test_batch_contrastive_is_the_mean_over_all_pairs():
     loss = losses.batch_contrastive_loss([0, 0, 1], on_circle(0, 30, 50), margin=1)
     mated = chord(30) ** 2
-    nonmated = ((1 - chord(50)) ** 2 + (1 - chord(20)) ** 2) / 2
-    assert value(loss) == pytest.approx((mated + nonmated) / 2, rel=1e-5)
+    nonmated = (1 - chord(50)) ** 2 + (1 - chord(20)) ** 2
+    assert value(loss) == pytest.approx((mated + nonmated) / 3, rel=1e-5)
 
 
 def test_batch_binary_crossentropy():

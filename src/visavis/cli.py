@@ -17,15 +17,12 @@ __all__ = ["main"]
 
 SAME, DIFFERENT, ERROR, INTERRUPTED = 0, 1, 2, 130
 
-_DATA = """DATA is `synthetic`, `olivetti`, `lfw`, a folder with one sub-folder per person (or a .tar or .zip of one), a .npz with
-face_images and face_labels, or two files as images.npy,labels.npy."""
-
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done (or the same person), 1 different people, 2 an error, 130 interrupted."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        code = group.main(arguments, prog_name="visavis", standalone_mode=False)
+        code = group.main(arguments, prog_name="visavis", standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:
@@ -106,7 +103,11 @@ def group() -> None:
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs into the run folder.")
 @_options(_quiet_option, _json_option)
 def train(data: str, out: Path, init: str, quiet: bool, as_json: bool, **settings: Any) -> None:
-    """Train a model on the people in DATA, some of whom are kept for validation and test."""
+    """Train a model on the people in DATA, some of whom are kept for validation and test.
+
+    DATA is `synthetic`, `olivetti` or `lfw`, a folder with one sub-folder per person (or a .tar or .zip of one), a .npz file with
+    face_images and face_labels, or two files as images.npy,labels.npy.
+    """
     from visavis.experiments import DataSource, train_model
 
     del init  # the only start there is

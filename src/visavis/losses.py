@@ -2,8 +2,6 @@
 
 There are two kinds. `contrastive_loss` takes pairs that somebody made: their labels and their distances. The *batch* losses take
 the labels and the embeddings of one batch and look at all of its B(B-1)/2 pairs. Each is a pure function and a thin Keras class.
-
-In a batch loss the mated and the non-mated pairs weigh the same in sum, however rare the mated ones are.
 """
 
 import math
@@ -75,7 +73,10 @@ def pairwise_distances(embeddings: Tensor) -> Tensor:
 
 
 def batch_contrastive_loss(labels: Tensor, embeddings: Tensor, margin: float = 1) -> Tensor:
-    """`contrastive_loss` over every pair of a batch, mated and non-mated pairs each with half of the weight.
+    """`contrastive_loss` over every pair of a batch.
+
+    Plainly their mean: most non-mated pairs are soon past the margin and cost nothing, so to give the few mated pairs more weight
+    would draw strangers together.
 
     Args:
         labels: `(b,)`, equal for photos of one person.
@@ -86,8 +87,7 @@ def batch_contrastive_loss(labels: Tensor, embeddings: Tensor, margin: float = 1
         A scalar, 0 or more.
     """
     mated, nonmated = _pair_masks(labels)
-    terms = _contrastive_terms(mated, pairwise_distances(embeddings), margin)
-    return _balanced_mean(terms, mated, nonmated)
+    return _masked_mean(_contrastive_terms(mated, pairwise_distances(embeddings), margin), mated + nonmated)
 
 
 def batch_binary_crossentropy(labels: Tensor, logits: Tensor) -> Tensor:
@@ -102,7 +102,8 @@ def batch_binary_crossentropy(labels: Tensor, logits: Tensor) -> Tensor:
     """
     mated, nonmated = _pair_masks(labels)
     logits = ops.cast(logits, "float32")
-    return _balanced_mean(ops.softplus(logits) - mated * logits, mated, nonmated)
+    terms = ops.softplus(logits) - mated * logits
+    return 0.5 * (_masked_mean(terms, mated) + _masked_mean(terms, nonmated))
 
 
 def triplet_loss(labels: Tensor, embeddings: Tensor, margin: float = 0.2, mining: str = "hard") -> Tensor:
@@ -220,10 +221,6 @@ def _cosines(embeddings: Tensor) -> Tensor:
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return ops.sum(values * mask) / ops.maximum(ops.sum(mask), 1.0)
-
-
-def _balanced_mean(values: Tensor, mated: Tensor, nonmated: Tensor) -> Tensor:
-    return 0.5 * (_masked_mean(values, mated) + _masked_mean(values, nonmated))
 
 
 def _check_positive(**arguments: float) -> None:

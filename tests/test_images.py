@@ -1,0 +1,139 @@
+"""Image files of every kind, and what is said about those that cannot be read."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from visavis.errors import ImageError
+from visavis.images import Limits, crop_centre, read_image, resize_image, to_gray
+
+
+def encoded(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def halves(left=(200, 30, 60), right=(20, 90, 220)):
+    pixels = np.empty((16, 24, 3), np.uint8)
+    pixels[:, :12], pixels[:, 12:] = left, right
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "PPM", "TIFF"])
+def test_lossless_kinds(kind):
+    np.testing.assert_array_equal(read_image(encoded(halves(), kind)), np.asarray(halves()))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_lossy_kinds(kind):
+    pixels = read_image(encoded(halves(), kind, quality=95)).astype(int)
+    assert np.abs(pixels[:, 3] - (200, 30, 60)).max() < 15
+    assert np.abs(pixels[:, 20] - (20, 90, 220)).max() < 15
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "LA", "RGBA", "1"])
+def test_modes_become_rgb(mode):
+    image = halves().convert(mode)
+    pixels = read_image(encoded(image, "TIFF" if mode == "CMYK" else "PNG"))
+    assert pixels.shape == (16, 24, 3)
+    np.testing.assert_allclose(pixels[2, 2], image.convert("RGB").getpixel((2, 2)), atol=2)
+
+
+def test_sixteen_bits():
+    levels = np.linspace(0, 65535, 16 * 16).reshape(16, 16).astype(np.uint16)
+    pixels = read_image(encoded(Image.fromarray(levels), "PNG"))
+    np.testing.assert_allclose(pixels[..., 0], levels / 257, atol=1)
+
+
+def test_transparent_parts_are_white():
+    image = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert (read_image(encoded(image, "PNG")) == 255).all()
+
+
+def test_first_frame_of_an_animation():
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    pixels = read_image(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert pixels[0, 0].tolist() == [255, 0, 0]
+
+
+def test_orientation_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by a quarter to the right
+    pixels = read_image(encoded(halves(), "PNG", exif=exif))
+    assert pixels.shape == (24, 16, 3)
+    assert pixels[0, 0].tolist() == [200, 30, 60]
+
+
+def test_path_bytes_and_file_are_the_same(tmp_path):
+    data = encoded(halves(), "PNG")
+    path = tmp_path / "photo.png"
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        np.testing.assert_array_equal(read_image(file), read_image(data))
+    np.testing.assert_array_equal(read_image(path), read_image(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"no image at all", "not an image of a known kind"),
+        (encoded(halves(), "PNG")[:60], "damaged or truncated"),
+        (encoded(halves(), "JPEG")[:200], "damaged or truncated|not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image of a known kind"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, data, message):
+    path = tmp_path / "bad.png"
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match=f"bad.png: .*({message})"):
+        read_image(path)
+
+
+def test_limits_are_checked_before_decoding():
+    data = encoded(halves(), "PNG")
+    with pytest.raises(ImageError, match="24 x 16 pixels are more than the limit of 383"):
+        read_image(data, limits=Limits(max_pixels=383))
+    with pytest.raises(ImageError, match="my photo: more than the limit of 50 bytes"):
+        read_image(data, name="my photo", limits=Limits(max_bytes=50))
+    with pytest.raises(ImageError, match="limit|damaged"):
+        read_image(encoded(Image.new("1", (60_000, 60_000)), "PNG"))
+
+
+def test_missing_files_and_folders_are_named(tmp_path):
+    with pytest.raises(ImageError, match="nowhere.jpg: No such file"):
+        read_image(tmp_path / "nowhere.jpg")
+    with pytest.raises(ImageError, match="Is a directory"):
+        read_image(tmp_path)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM"]), st.data())
+def test_mutated_files_end_in_pixels_or_an_image_error(kind, data):
+    original = bytearray(encoded(halves(), kind))
+    for place in data.draw(st.lists(st.integers(0, len(original) - 1), min_size=1, max_size=8)):
+        original[place] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(ImageError):
+        assert read_image(bytes(original), limits=Limits(max_pixels=1_000_000)).dtype == np.uint8
+
+
+def test_resizing_and_cropping():
+    pixels = np.asarray(halves())
+    assert resize_image(pixels, (8, 12)).shape == (8, 12, 3)
+    assert resize_image(pixels[..., :1], (32, 32)).shape == (32, 32, 1)
+    centre = crop_centre(pixels, 0.5)
+    assert centre.shape == (8, 8, 3)
+    np.testing.assert_array_equal(centre, pixels[4:12, 8:16])
+    with pytest.raises(ValueError, match="crop must be in"):
+        crop_centre(pixels, 1.5)
+
+
+def test_gray_is_luma():
+    colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
+    assert to_gray(colours)[..., 0].tolist() == [[76, 150, 29, 255]]

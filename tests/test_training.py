@@ -1,0 +1,193 @@
+"""Training learns, repeats itself, goes on after a kill, and says so when it fails."""
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from visavis.augmentation import Augmentation
+from visavis.checkpoints import replaced
+from visavis.datasets import generate_faces, split_people, split_photos
+from visavis.errors import LeakError, TrainingError
+from visavis.models import embed, embedding_of, head_of
+from visavis.sampling import BatchShape
+from visavis.training import LOSSES, TrainingConfig, config_for, train
+
+LITTLE = {"network": "classic", "embedding_size": 32, "batch": BatchShape(people=6, photos=3), "steps": 8, "validate_every": 4}
+
+
+@pytest.fixture(scope="module")
+def split():
+    return split_people(generate_faces(24, 6, size=32, gray=True, seed=11), fractions=(0.7, 0.3, 0))
+
+
+def weights_of(run):
+    return run.siamese.get_weights()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_trains(split, loss):
+    run = train(split, TrainingConfig(**LITTLE, loss=loss), progress=False)
+    assert [row["step"] for row in run.history] == [4, 8]
+    assert all(math.isfinite(row["loss"]) for row in run.history)
+    offset, slope = head_of(run.siamese).calibration()
+    assert slope > 0
+    assert run.threshold == pytest.approx(1 - (offset / slope) ** 2 / 2)
+
+
+def test_it_learns(split):
+    run = train(split, TrainingConfig(**{**LITTLE, "steps": 120, "validate_every": 60}), progress=False)
+    untrained = train(split, TrainingConfig(**{**LITTLE, "steps": 1, "learning_rate": 1e-9}), progress=False)
+    assert run.history[-1]["loss"] < run.history[0]["loss"]
+    assert run.validation_eer < untrained.validation_eer - 0.05
+
+
+def test_above_one_half_is_the_threshold(split):
+    run = train(split, TrainingConfig(**LITTLE), progress=False)
+    faces = split.validation.faces
+    embeddings = embed(embedding_of(run.siamese), faces)
+    scores = embeddings[:-1] @ embeddings[-1]
+    said = run.siamese.predict([faces[:-1], faces[-1:].repeat(len(faces) - 1, axis=0)], verbose=0).ravel() > 0.5
+    clear = np.abs(scores - run.threshold) > 1e-3
+    assert (said == (scores >= run.threshold))[clear].all()
+
+
+def test_the_seed_gives_the_same_model_twice(split):
+    first, again = (train(split, TrainingConfig(**LITTLE, seed=5), progress=False) for _ in range(2))
+    other = train(split, TrainingConfig(**LITTLE, seed=6), progress=False)
+    assert all((a == b).all() for a, b in zip(weights_of(first), weights_of(again), strict=True))
+    assert any((a != b).any() for a, b in zip(weights_of(first), weights_of(other), strict=True))
+
+
+def test_history_is_written_as_csv(split, tmp_path):
+    run = train(split, TrainingConfig(**LITTLE), out=tmp_path, progress=False)
+    with (tmp_path / "history.csv").open() as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert rows == run.history
+
+
+RUN = """
+import sys
+from tests.test_training import *
+split = split_people(generate_faces(24, 6, size=32, gray=True, seed=11), fractions=(0.7, 0.3, 0))
+train(split, TrainingConfig(**{**LITTLE, "steps": 4000}), out=sys.argv[1], progress=False)
+"""
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_been(split, tmp_path):
+    config = TrainingConfig(**{**LITTLE, "steps": 12})
+    whole = train(split, config, progress=False)
+
+    class Killed(Exception):
+        pass
+
+    def kill(row):
+        if row["step"] == 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(split, config, out=tmp_path, progress=False, watch=kill)
+    resumed = train(split, config, out=tmp_path, resume=True, progress=False)
+    assert resumed.history == whole.history
+    assert all((a == b).all() for a, b in zip(weights_of(resumed), weights_of(whole), strict=True))
+
+
+def test_kill_9_leaves_a_checkpoint_that_can_be_resumed(split, tmp_path):
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    process = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path)], cwd=root, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "checkpoint.npz").is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (tmp_path / "checkpoint.npz").is_file()
+    with np.load(tmp_path / "checkpoint.npz") as checkpoint:
+        assert "state" in checkpoint
+    with (tmp_path / "history.csv").open() as file:
+        step = max(float(row["step"]) for row in csv.DictReader(file))
+    config = TrainingConfig(**{**LITTLE, "steps": 4000, "patience": 0})
+    with pytest.raises(TrainingError, match="other settings"):
+        train(split, config, out=tmp_path, resume=True, progress=False)
+    assert step >= 4
+
+
+def test_resuming_needs_a_checkpoint_of_the_same_run(split, tmp_path):
+    with pytest.raises(TrainingError, match="no checkpoint to resume from"):
+        train(split, TrainingConfig(**LITTLE), out=tmp_path, resume=True, progress=False)
+    (tmp_path / "checkpoint.npz").write_bytes(b"damaged")
+    with pytest.raises(TrainingError, match="not a checkpoint, or a damaged one"):
+        train(split, TrainingConfig(**LITTLE), out=tmp_path, resume=True, progress=False)
+    with pytest.raises(ValueError, match="resume needs the folder"):
+        train(split, TrainingConfig(**LITTLE), resume=True, progress=False)
+
+
+def test_patience_ends_a_run_that_gets_no_better(split):
+    config = TrainingConfig(**{**LITTLE, "steps": 40, "learning_rate": 1e-9, "patience": 2})
+    run = train(split, config, progress=False)
+    assert run.history[-1]["step"] < 40
+
+
+def test_collapse_is_said_plainly(split, monkeypatch):
+    monkeypatch.setattr(
+        "visavis.training.embed", lambda *_, **__: np.tile(np.eye(32, dtype=np.float32)[0], (len(split.validation), 1))
+    )
+    with pytest.raises(TrainingError, match="collapsed at step 4: the embeddings of all photos are alike"):
+        train(split, TrainingConfig(**LITTLE), progress=False)
+
+
+def test_divergence_is_said_plainly(split, monkeypatch):
+    monkeypatch.setattr(keras.Model, "train_on_batch", lambda *_, **__: np.float32("nan"))
+    with pytest.raises(TrainingError, match="diverged: the loss of step 1 is nan. Lower the learning rate"):
+        train(split, TrainingConfig(**LITTLE), progress=False)
+
+
+def test_people_on_two_sides_are_refused_unless_asked_for():
+    faces = generate_faces(8, 6, size=32, gray=True)
+    by_photo = split_photos(faces)
+    assert train(by_photo, TrainingConfig(**{**LITTLE, "steps": 1}), progress=False).history
+    with pytest.raises(LeakError, match="person synthetic-0"):
+        train(type(by_photo)(by_photo.train, by_photo.validation, None), TrainingConfig(**LITTLE), progress=False)
+
+
+def test_mixed_precision_trains(split):
+    run = train(split, TrainingConfig(**{**LITTLE, "steps": 2}, mixed_precision=True), progress=False)
+    assert math.isfinite(run.history[-1]["loss"])
+    assert all(weight.dtype == np.float32 for weight in weights_of(run))
+
+
+def test_settings_survive_json():
+    config = TrainingConfig(loss="triplet", loss_options={"mining": "semi-hard"}, augmentation=Augmentation(blur=0))
+    assert TrainingConfig.from_json(config.to_json()) == config
+    with pytest.raises(ValueError, match="unknown training settings: speed"):
+        TrainingConfig.from_json({**config.to_json(), "speed": 9})
+
+
+@pytest.mark.parametrize("change", [{"loss": "hinge"}, {"steps": 0}, {"learning_rate": -1}, {"warmup": 1}, {"network": "huge"}])
+def test_settings_out_of_range_are_named(split, change):
+    (name,) = change
+    with pytest.raises(ValueError, match=name):
+        train(split, TrainingConfig(**{**LITTLE, **change}), progress=False)
+
+
+def test_settings_suit_the_data(split):
+    assert config_for(split.train).network == "classic"
+    wild = generate_faces(240, 2, size=32, gray=True)
+    assert config_for(wild).batch.composites > 0
+    assert config_for(wild, steps=7).steps == 7
+
+
+def test_files_are_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replaced(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,279 @@
+"""Run folders, verdicts, end-to-end jobs and the command line."""
+
+import csv
+import json
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import visavis
+from visavis import cli
+from visavis.calibration import distance_of, fit_sigmoid, score_of
+from visavis.cards import Card
+from visavis.errors import DataError, ImageError, ModelError
+from visavis.experiments import DataSource, evaluate_model, train_model
+from visavis.metrics import error_curve
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Photos of sixteen generated people, as a user has them."""
+    root = tmp_path_factory.mktemp("photos")
+    faces = visavis.generate_faces(16, 4, size=40, seed=3)
+    for face, label, number in zip(faces.faces, faces.labels, np.arange(len(faces)) % 4, strict=True):
+        path = root / f"person-{label:02d}" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(face).save(path)
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory):
+    """A run folder of a model that was trained a little on them."""
+    out = tmp_path_factory.mktemp("runs") / "small"
+    source = DataSource(str(folder), size=32)
+    train_model(source, out, config={"steps": 20, "validate_every": 10}, logging={"progress": False, "command": "visavis train"})
+    return out
+
+
+def call(capsys, *arguments):
+    """Run a command in this process: exit code, standard output, standard error."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return stop.value.code, captured.out, captured.err
+
+
+def test_a_model_file_carries_its_card(run, folder):
+    verifier = visavis.Verifier(run)
+    card = verifier.card
+    assert card.input_shape == (32, 32, 3)
+    assert card.split == "person"
+    assert {name: len(side.people) for name, side in card.sides.items()} == {"train": 11, "validation": 2, "test": 3}
+    assert card.threshold.mated == 2 * 6
+    assert card.threshold.nonmated == 16
+    assert card.threshold.chosen_on == "validation people"
+    assert Card.from_json(json.loads(json.dumps(card.to_json())), source="here") == card
+    again = visavis.Verifier(run / "model.keras")
+    photo = folder / "person-00" / "0.png"
+    assert again.verify(photo, photo) == verifier.verify(photo, photo)
+
+
+def test_verdicts_are_consistent(run, folder):
+    verifier = visavis.Verifier(run)
+    photos = sorted(folder.rglob("*.png"))[:8]
+    for verdict in verifier.compare(photos[0], photos):
+        assert verdict.same == (verdict.score >= verdict.threshold)
+        assert verdict.distance == pytest.approx(distance_of(verdict.score))
+        assert (verdict.probability > 0.5) == verdict.same
+    itself = verifier.verify(photos[0], photos[0])
+    assert itself.same
+    assert itself.score == pytest.approx(1, abs=1e-4)
+
+
+def test_photos_of_any_kind(run, folder):
+    verifier = visavis.Verifier(run)
+    path = folder / "person-00" / "0.png"
+    pixels = np.asarray(Image.open(path))
+    kinds = [path, str(path), path.read_bytes(), pixels, pixels / 255]
+    embeddings = verifier.embed(kinds)
+    np.testing.assert_allclose(embeddings, embeddings[:1].repeat(5, axis=0), atol=1e-3)
+    assert verifier.embed([pixels[:, :, 0]]).shape == embeddings[:1].shape
+    with pytest.raises(ValueError, match="a photo must be uint8, or float"):
+        verifier.embed([pixels.astype(int)])
+    with pytest.raises(ValueError, match="at least one photo"):
+        verifier.compare(path, [])
+
+
+def test_the_siamese_model_inside_runs_the_briefs_snippet(run, folder):
+    from sklearn.metrics import accuracy_score, f1_score, recall_score
+
+    siamese_model = visavis.load_model(run).siamese
+    faces = visavis.load_dataset(folder, size=(32, 32))
+    images_dataset, labels_dataset = visavis.generate_image_pairs(faces.faces, faces.labels)
+    pred_scores = siamese_model.predict([images_dataset[:, 0, :], images_dataset[:, 1, :]])
+    predicted_labels = (pred_scores > 0.5).astype(int).flatten()
+    for metric in (accuracy_score, recall_score, f1_score):
+        assert 0 <= metric(labels_dataset, predicted_labels) <= 1
+
+
+def test_evaluation_leaves_out_whom_the_model_saw(run, folder, tmp_path):
+    result = evaluate_model(run, str(folder), out=tmp_path)
+    assert (result.evaluation.people, result.left_out) == (3, 13)
+    everybody = evaluate_model(run, str(folder), out=tmp_path, people="all")
+    assert (everybody.evaluation.people, everybody.left_out) == (16, 0)
+    assert everybody.evaluation.trained_people
+    assert "the model was trained on may be among these" in (tmp_path / "report.html").read_text()
+    seen = visavis.load_dataset(folder, size=(32, 32)).select_people(visavis.Verifier(run).card.sides["train"].people)
+    with pytest.raises(DataError, match="0 of 11 people in the data are unseen"):
+        evaluate_model(visavis.load_model(run), seen, out=tmp_path)
+
+
+def test_a_report_holds_all_it_needs(run, folder, tmp_path):
+    result = evaluate_model(run, str(folder), out=tmp_path)
+    page = result.report.read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert "http" not in page
+    assert f"{result.evaluation.eer:.2%}" in page
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["eer"] == result.evaluation.eer
+    for name in ("accuracy", "precision", "recall", "fmr", "fnmr", "tar_at_fmr_1e-2", "tar_at_fmr_1e-3"):
+        assert metrics[name] == metrics["counts"][name]["count"] / metrics["counts"][name]["trials"]
+        low, high = metrics["intervals"][name]
+        assert low <= metrics[name] <= high
+    for picture in (tmp_path / "pictures").iterdir():
+        assert Image.open(picture).width > 300
+
+
+def test_a_protocol_of_ones_own(run, folder, tmp_path):
+    people = visavis.Verifier(run).card.sides["test"].people
+    path = tmp_path / "pairs.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([["first", "second"], *([f"{people[0]}/0.png", f"{who}/1.png"] for who in people)])
+    evaluation = evaluate_model(run, str(folder), pairs=path, out=tmp_path).evaluation
+    assert (evaluation.curve.mated, evaluation.curve.nonmated) == (1, 2)
+
+
+def test_models_that_cannot_be_used_are_named(run, tmp_path):
+    with pytest.raises(ModelError, match="nowhere.keras: no such model.* visavis train"):
+        visavis.Verifier(tmp_path / "nowhere.keras")
+    (tmp_path / "checkpoint.npz").write_bytes(b"")
+    with pytest.raises(ModelError, match="go on with --resume"):
+        visavis.Verifier(tmp_path)
+    junk = tmp_path / "junk.keras"
+    junk.write_bytes(b"junk")
+    with pytest.raises(ModelError, match="junk.keras: not a model file, or a damaged one"):
+        visavis.Verifier(junk)
+    plain = tmp_path / "plain.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(plain)
+    with pytest.raises(ModelError, match="without a card"):
+        visavis.Verifier(plain)
+    newer = tmp_path / "newer.keras"
+    model = visavis.load_model(run)
+    visavis.save_model(newer, model.siamese, replace(model.card, format=99))
+    with pytest.raises(ModelError, match="made by a newer visavis"):
+        visavis.Verifier(newer)
+    with zipfile.ZipFile(plain, "a") as archive:
+        archive.writestr("visavis.json", "{}")
+    with pytest.raises(ModelError, match="its card lacks something"):
+        visavis.Verifier(plain)
+
+
+def test_verify_exits_by_its_answer(capsys, run, folder):
+    same = folder / "person-00" / "0.png"
+    code, out, _ = call(capsys, "verify", same, same, "--model", run)
+    assert (code, out.split(" (")[0]) == (0, "same person")
+    verifier = visavis.Verifier(run)
+    photos = sorted(folder.rglob("*.png"))
+    other = min(photos, key=lambda photo: verifier.verify(same, photo).score)
+    code, out, _ = call(capsys, "verify", same, other, "--model", run, "--json")
+    verdict = json.loads(out)
+    assert code == 1
+    assert verdict["same"] is False
+    assert verdict["score"] < verdict["threshold"]
+    code, out, err = call(capsys, "verify", same, folder / "nobody.png", "--model", run)
+    assert (code, out) == (2, "")
+    assert "nobody.png: No such file" in err
+    assert call(capsys, "verify", same)[0] == 2
+    assert call(capsys, "verify", same, same, "--model", folder)[0] == 2
+
+
+def test_compare_ranks_and_draws(capsys, run, folder, tmp_path):
+    photos = sorted(folder.rglob("*.png"))[:5]
+    picture = tmp_path / "compared.png"
+    code, out, err = call(capsys, "compare", photos[2], *photos, "--model", run, "--out", picture, "--json")
+    results = json.loads(out)["results"]
+    assert code == 0
+    assert results[0]["photo"] == str(photos[2])
+    assert [row["score"] for row in results] == sorted((row["score"] for row in results), reverse=True)
+    assert Image.open(picture).width > 300
+    assert str(picture) in err
+
+
+def test_train_and_evaluate_from_the_command_line(capsys, folder, tmp_path):
+    out = tmp_path / "run"
+    arguments = ["train", folder, "--out", out, "--init", "scratch", "--size", "32", "--steps", "4", "--loss", "contrastive"]
+    code, text, err = call(capsys, *arguments, "--gray", "--tensorboard", "--json")
+    assert code == 0, err
+    assert json.loads(text)["loss"] == "contrastive"
+    assert any((out / "tensorboard").iterdir())
+    code, text, _ = call(capsys, "evaluate", out, folder, "--json", "--quiet")
+    assert code == 0
+    assert {"eer", "accuracy", "recall", "f1", "counts"} <= set(json.loads(text))
+    assert call(capsys, "evaluate", out, folder, "--quiet")[1].startswith("all pairs of 3 unseen people")
+    code, _, err = call(capsys, *arguments[:-2], "--resume", "--quiet")
+    assert (code, "other settings" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nowhere", "--out", "x"], "nowhere: no such file or folder"),
+        (["train", "synthetic", "--out", "x", "--loss", "hinge"], "loss must be one of"),
+        (["train", "synthetic", "--out", "x", "--size", "8"], "size must be in 32"),
+        (["evaluate", "nowhere", "synthetic"], "no such model"),
+        (["verify", "a", "b"], "Missing option '--model'"),
+    ],
+)
+def test_mistakes_end_in_a_message_and_2(capsys, monkeypatch, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["verify"], ["compare"], ["demo"]])
+def test_every_command_explains_itself(capsys, command):
+    code, out, _ = call(capsys, *command, "--help")
+    assert code == 0
+    assert "visavis " in out
+    assert ("Example: visavis" in out) == bool(command)
+
+
+def test_the_demo_leaves_all_it_promises(capsys, tmp_path):
+    code, out, _ = call(capsys, "demo", "--out", tmp_path, "--steps", "4", "--quiet")
+    assert code == 0
+    assert "visavis train olivetti" in out
+    names = {"model.keras", "metrics.json", "history.csv", "report.html", "pictures/comparison.png", "photos/anchor.png"}
+    assert names <= {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+
+
+@pytest.mark.parametrize("code", ["import visavis", "from visavis.cli import main; main(['--help'])"])
+def test_nothing_heavy_is_loaded_before_it_is_needed(code):
+    heavy = ["keras", "tensorflow", "jax", "matplotlib"]
+    check = f"import sys, atexit; atexit.register(lambda: print([name for name in {heavy} if name in sys.modules]))"
+    result = subprocess.run([sys.executable, "-c", f"{check}\n{code}"], capture_output=True, text=True, check=True)
+    assert result.stdout.strip().endswith("[]")
+
+
+def test_a_sigmoid_is_found_again():
+    rng = np.random.default_rng(0)
+    distances = rng.uniform(0, 2, 40_000)
+    mated = rng.random(40_000) < 1 / (1 + np.exp(-(4.0 - 4.0 * distances)))
+    offset, slope = fit_sigmoid(error_curve(1 - distances**2 / 2, mated))
+    assert (offset, slope) == (pytest.approx(4, abs=0.2), pytest.approx(4, abs=0.2))
+
+
+def test_perfectly_parted_scores_keep_the_slope_finite():
+    offset, slope = fit_sigmoid(error_curve([0.9, 0.8, 0.1, 0.0], [1, 1, 0, 0]))
+    assert 0 < slope < 100
+    assert 0.1 < score_of(offset / slope) < 0.8
+    with pytest.raises(DataError, match="tell nobody apart"):
+        fit_sigmoid(error_curve([0.9, 0.8, 0.1, 0.0], [0, 0, 1, 1]))
+    with pytest.raises(DataError, match="2 mated and 0 non-mated"):
+        fit_sigmoid(error_curve([0.9, 0.8], [1, 1]))
+
+
+def test_an_unreadable_photo_is_named(run, tmp_path):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"junk")
+    with pytest.raises(ImageError, match="bad.jpg"):
+        visavis.Verifier(run).verify(bad, bad)
