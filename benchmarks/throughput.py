@@ -2,8 +2,8 @@
 
     python benchmarks/throughput.py
 
-Measures, in turns, the photos a second that go through forward and backward pass and the pairs a second that the loss sees. Then lets
-the two-tower loop (binary cross-entropy on pairs from `generate_image_pairs`, as the brief has it) train for a minute on AT&T
+Measures, in turns, the photos a second that go through forward and backward pass and the pairs a second that the loss sees. Then
+lets the two-tower loop (binary cross-entropy on pairs from `generate_image_pairs`, as the brief has it) train for a minute on AT&T
 people, and measures how long ours takes to reach the best validation EER that it reached. Ours includes making and changing its
 batches; looks at validation people are not counted in either. Writes `results/throughput.json`. Takes about 5 minutes on 2 cores.
 

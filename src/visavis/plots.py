@@ -53,7 +53,7 @@ def visualize(image_pairs: npt.NDArray[Any], labels: npt.ArrayLike, n: int = 5) 
         )
     kinds = [(1, "same person", MATED), (0, "two people", NONMATED)]
     columns = max(1, min(n, max(int(np.sum(labels == kind)) for kind, _, _ in kinds)))
-    figure = Figure(figsize=(1.9 * columns, 4.6), layout="constrained")
+    figure = Figure(figsize=(1.9 * columns, 2.7), layout="constrained")
     axes = figure.subplots(2, columns, squeeze=False)
     for row, (kind, name, colour) in zip(axes, kinds, strict=True):
         chosen = np.flatnonzero(labels == kind)[:columns]
@@ -116,6 +116,7 @@ def plot_roc(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
     fmr, tar = np.append(0, curve.fmr), np.append(0, 1 - curve.fnmr)
     ax.step(np.maximum(fmr, least) * 100, tar * 100, where="post", color=MATED)
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.set(xlim=(least * 100, 100), ylim=(0, 101), xlabel="false match rate, %", ylabel="true accept rate, %", title="ROC")
     ax.grid(alpha=0.25)
     return ax

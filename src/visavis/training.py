@@ -40,6 +40,9 @@ LOSSES: dict[str, type[keras.losses.Loss]] = {
     "triplet": BatchTriplet,
 }
 
+# For few people: photos that are seen again and again must look different each time.
+_MANY_LOOKS = Augmentation(rotation=15, scale=0.2, shift=0.1, contrast=0.4, gamma=1.8, side_light=0.8, cutout=0.7)
+
 CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.csv"
 
@@ -144,7 +147,7 @@ def config_for(dataset: FaceDataset, **changes: Any) -> TrainingConfig:
         **changes: Fields of `TrainingConfig` to set otherwise.
     """
     counts = dataset.photos_per_person
-    suited: dict[str, Any] = {"network": "classic"}
+    suited: dict[str, Any] = {"network": "classic", "augmentation": _MANY_LOOKS}
     if np.median(counts) < 4 and np.sum(counts > 1) >= 100:
         suited = {
             "batch": BatchShape(people=40, photos=2, single_people=12, composites=12),

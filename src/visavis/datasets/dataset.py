@@ -148,8 +148,9 @@ class FaceDataset:
         size = len(self) * int(np.prod(self.shape))
         return DatasetSummary(len(self), len(self.people), int(np.sum(self.photos_per_person == 1)), self.shape, size)
 
+    @cached_property
     def photo_digests(self) -> list[bytes]:
-        """Hash the pixels of every photo (BLAKE2b, 16 bytes); equal photos have equal hashes."""
+        """Hashes of the pixels of every photo (BLAKE2b, 16 bytes); equal photos have equal hashes."""
         return [
             hashlib.blake2b(face, digest_size=16).digest()
             for start in range(0, len(self), _CHUNK)
@@ -164,7 +165,7 @@ class FaceDataset:
     def _digest(self) -> str:
         sha = hashlib.sha256(json.dumps([self.people, self.shape]).encode())
         sha.update(self.labels.astype("<i8").tobytes())
-        for digest in self.photo_digests():
+        for digest in self.photo_digests:
             sha.update(digest)
         return sha.hexdigest()
 

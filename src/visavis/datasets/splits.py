@@ -90,7 +90,7 @@ def check_leaks(*, people: bool = True, **sides: FaceDataset | None) -> None:
     _check("photo", {name: list(side.sources) for name, side in present.items()})
     seen: dict[bytes, tuple[str, str]] = {}
     for name, side in present.items():
-        digests = side.photo_digests()
+        digests = side.photo_digests
         for digest, source in zip(digests, side.sources, strict=True):
             other, twin = seen.get(digest, (name, source))
             if other != name:

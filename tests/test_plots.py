@@ -1,0 +1,112 @@
+"""Pictures: what is on them, and what cannot be drawn."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from visavis import test_visualize as show_test_photos
+from visavis import visualize
+from visavis.evaluation import evaluate_all_pairs, evaluate_folds, telling_pairs
+from visavis.metrics import error_curve
+from visavis.plots import plot_comparison, plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure
+from visavis.verification import Verdict
+
+
+def titles(figure):
+    return [ax.get_title() for ax in figure.axes if ax.get_title()]
+
+
+@pytest.fixture
+def curve():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 500)
+    return error_curve(labels * 0.3 + rng.normal(0, 0.2, 500), labels)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 1), (8, 8, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_visualize_shows_pairs_of_either_kind(shape, dtype):
+    pairs = np.random.default_rng(0).random((12, 2, *shape))
+    pairs = (pairs * 255).astype(np.uint8) if dtype == np.uint8 else pairs.astype(dtype)
+    figure = visualize(pairs, [1] * 8 + [0] * 4, n=5)
+    assert isinstance(figure, Figure)
+    assert titles(figure).count("same person") == 5
+    assert titles(figure).count("two people") == 4
+    assert len(titles(visualize(pairs, [1] * 12))) == 5
+
+
+def test_visualize_says_what_it_needs():
+    with pytest.raises(ValueError, match="image_pairs must be"):
+        visualize(np.zeros((3, 3, 8, 8)), [1, 0, 1])
+    with pytest.raises(ValueError, match="2 labels"):
+        visualize(np.zeros((3, 2, 8, 8)), [1, 0])
+
+
+def test_test_visualize_shows_photos():
+    assert len(titles(show_test_photos(np.zeros((7, 8, 8, 3), np.uint8), n=4))) == 4
+    assert len(titles(show_test_photos(np.zeros((2, 8, 8))))) == 2
+    with pytest.raises(ValueError, match="images must be"):
+        show_test_photos(np.zeros((8, 8)))
+    assert show_test_photos.__test__ is False
+
+
+def test_curves_are_drawn_where_they_belong(curve):
+    det = plot_det(curve)
+    assert "EER" in det.texts[0].get_text()
+    assert det.get_xlabel() == "false match rate, %"
+    roc = plot_roc(curve)
+    _, tar = roc.lines[0].get_data()
+    assert (np.diff(tar) >= 0).all()
+    assert tar[-1] == 100
+    scores = plot_scores(curve, 0.2)
+    assert scores.lines[0].get_xdata()[0] == 0.2
+    assert f"mated ({curve.mated:,} pairs)" in [text.get_text() for text in scores.get_legend().texts]
+
+
+def test_history(tmp_path):
+    rows = [{"step": step, "loss": 1 / step, "validation_eer": 0.3 / step} for step in (1, 2, 3)]
+    ax = plot_history(rows)
+    assert ax.lines[0].get_ydata().tolist() == [1, 0.5, 1 / 3]
+    assert save_figure(ax.figure, tmp_path / "history.png").stat().st_size > 5000
+
+
+def test_comparison_and_pairs():
+    face = np.zeros((8, 8, 3), np.uint8)
+    verdicts = [Verdict(True, 0.9, 0.4, 0.95, 0.5), Verdict(False, 0.1, 1.3, 0.05, 0.5)]
+    shown = titles(plot_comparison(face, [(face, verdict) for verdict in verdicts]))
+    assert shown[0] == "anchor"
+    assert "same, p = 0.95" in shown[1]
+    assert "different, p = 0.05" in shown[2]
+    figure = plot_pairs(np.zeros((3, 2, 8, 8, 1), np.uint8), np.array([0.5, 0.2, 0.1]), ["a", "b", "c"], columns=2)
+    assert titles(figure) == ["a: 0.50", "b: 0.20", "c: 0.10"]
+
+
+def test_telling_pairs_are_the_extremes():
+    angles = np.deg2rad([0, 10, 20, 90, 95, 180])
+    embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    pairs, scores, kinds = telling_pairs(embeddings, np.array([0, 0, 0, 1, 1, 2]), count=1)
+    assert kinds == ["same, best", "same, worst", "two, best", "two, worst"]
+    assert pairs.tolist() == [[3, 4], [0, 2], [0, 5], [2, 3]]
+    np.testing.assert_allclose(scores, np.cos(np.deg2rad([5, 20, 180, 70])), atol=1e-5)
+
+
+def test_all_pairs_by_hand():
+    embeddings = np.array([[1, 0], [1, 0], [0, 1], [0.6, 0.8]], np.float32)
+    evaluation = evaluate_all_pairs(embeddings, np.array([0, 0, 1, 1]), threshold=0.7)
+    decisions = evaluation.decisions
+    assert (decisions.tp, decisions.fp, decisions.fn, decisions.tn) == (2, 0, 0, 4)
+    numbers = evaluation.to_json()
+    assert (numbers["accuracy"], numbers["recall"], numbers["f1"], numbers["eer"]) == (1, 1, 1, 0)
+    assert numbers["counts"]["recall"] == {"count": 2, "trials": 2}
+    assert evaluate_all_pairs(embeddings, np.array([0, 0, 1, 1])).threshold_from.startswith("these very pairs")
+    assert "2 mated and 4 non-mated pairs" in str(evaluation)
+
+
+def test_folds_take_their_threshold_from_the_others():
+    scores = [0.9, 0.1, 0.9, 0.1, 0.4, 0.2]
+    result = evaluate_folds(scores, [1, 0, 1, 0, 1, 0], [0, 0, 1, 1, 2, 2])
+    assert result.thresholds == (pytest.approx(0.3), pytest.approx(0.3), pytest.approx(0.5))
+    assert result.accuracies.tolist() == [1, 1, 0.5]
+    assert result.accuracy == pytest.approx(5 / 6)
+    assert result.standard_error == pytest.approx(np.std([1, 1, 0.5], ddof=1) / 3**0.5)
+    assert result.to_json()["counts"]["accuracy"] == {"count": 5, "trials": 6}
