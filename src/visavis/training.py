@@ -243,6 +243,7 @@ class _Trainer:
         losses: list[float] = []
         with tqdm(total=config.steps, initial=self.step, desc="training", unit="batch", disable=not progress) as bar:
             for photos, labels in self._prefetched():
+                self.model.reset_metrics()  # Keras would report the mean of all batches so far
                 loss = float(self.model.train_on_batch(photos, labels))
                 self.step += 1
                 if not math.isfinite(loss):
