@@ -50,6 +50,11 @@ def call(capsys, *arguments):
     return stop.value.code, captured.out, captured.err
 
 
+def width_of(path):
+    with Image.open(path) as image:
+        return image.width
+
+
 def test_a_model_file_carries_its_card(run, folder):
     verifier = visavis.Verifier(run)
     card = verifier.card
@@ -128,7 +133,7 @@ def test_a_report_holds_all_it_needs(run, folder, tmp_path):
         low, high = metrics["intervals"][name]
         assert low <= metrics[name] <= high
     for picture in (tmp_path / "pictures").iterdir():
-        assert Image.open(picture).width > 300
+        assert width_of(picture) > 300
 
 
 def test_a_protocol_of_ones_own(run, folder, tmp_path):
@@ -193,7 +198,7 @@ def test_compare_ranks_and_draws(capsys, run, folder, tmp_path):
     assert code == 0
     assert results[0]["photo"] == str(photos[2])
     assert [row["score"] for row in results] == sorted((row["score"] for row in results), reverse=True)
-    assert Image.open(picture).width > 300
+    assert width_of(picture) > 300
     assert str(picture) in err
 
 

@@ -75,7 +75,7 @@ class TrainingConfig:
     loss_options: dict[str, Any] = field(default_factory=dict)
     batch: BatchShape = field(default_factory=BatchShape)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    steps: int = 600
+    steps: int = 500
     learning_rate: float = 2e-3
     warmup: float = 0.05
     weight_decay: float = 0.02
