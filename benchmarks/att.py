@@ -5,7 +5,7 @@
 Each fold tests on 5 people, validates on 5 others, and trains on the remaining 30, 300 photos in all. Raw pixels and a PCA
 whitening fitted on the 35 are measured on the same folds. Writes `results/att.json`. Takes about 30 minutes on 2 cores.
 
-FIGURES
+Last figures: not run in full yet.
 """
 
 import argparse

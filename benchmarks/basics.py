@@ -6,7 +6,7 @@ CPU seconds of `import visavis` and `visavis --help` in fresh processes (median 
 pairs; generated faces a second; all 87.5 million pairs of 13,233 embeddings, against scikit-learn's `roc_curve` on a sample of the
 scores, with the peak memory of a process that does nothing else. Writes `results/basics.json`. Takes about a minute on 2 cores.
 
-FIGURES
+Last figures: not run in full yet.
 """
 
 import json

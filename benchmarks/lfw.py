@@ -7,7 +7,8 @@ people than the protocol allows; a further 5 % of the people that it may see are
 threshold of each fold is the one of best accuracy on the nine other folds. Runs go to `runs/lfw-K` and are resumed where they
 stopped; the scores of a finished network are kept there. Writes `results/lfw.json`.
 
-FIGURES
+Last figures: LFW, folds 1 and 2 of View 2: fold 1 88.83%, fold 2 89.33% of 600 pairs each, threshold of each from the
+other; the remaining folds are not run yet.
 """
 
 import argparse

@@ -7,7 +7,7 @@ lets the two-tower loop (binary cross-entropy on pairs from `generate_image_pair
 people, and measures how long ours takes to reach the best validation EER that it reached. Ours includes making and changing its
 batches; looks at validation people are not counted in either. Writes `results/throughput.json`. Takes about 5 minutes on 2 cores.
 
-FIGURES
+Last figures: not run in full yet.
 """
 
 import statistics
