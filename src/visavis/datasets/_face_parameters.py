@@ -88,7 +88,8 @@ class Condition:
     occlusion: Floats
     occlusion_x: Floats
     occlusion_y: Floats
-    occlusion_colour: Floats
+    scarf: Floats
+    hand: Floats
 
 
 IDENTITY_NUMBERS = 48
@@ -192,13 +193,14 @@ def draw_conditions(numbers: npt.NDArray[np.float64]) -> Condition:
         brow_raise=draw.between(-0.025, 0.045),
         eye_closing=draw.with_chance(0.12) * draw.between(0.4, 1.0),
         gaze=draw.middle(-0.5, 0.5),
-        background=draw.colour(-60, 60) + draw.between(40, 200)[:, None],
-        background_slope=draw.colour(-50, 50),
-        clothes=draw.colour(15, 235),
+        background=draw.colour(-32, 32) + draw.between(40, 210)[:, None],
+        background_slope=draw.colour(-16, 16) + draw.between(-40, 40)[:, None],
+        clothes=draw.colour(-55, 55) + draw.between(55, 200)[:, None],
         blur=draw.with_chance(0.35) * draw.between(0.2, 1.0),
         noise=draw.between(1.0, 9.0),
         occlusion=draw.between(0, 1),
         occlusion_x=draw.between(-0.5, 0.5),
         occlusion_y=draw.between(-0.2, 0.6),
-        occlusion_colour=draw.colour(20, 220),
+        scarf=draw.colour(-55, 55) + draw.between(55, 200)[:, None],
+        hand=draw.along(_SKIN),
     )

@@ -92,12 +92,12 @@ def render(who: Identity, how: Condition, size: int, noise: Floats) -> npt.NDArr
     _paint_behind(canvas, who, how)
     _paint_skin(canvas, who, head)
     _paint_on_some(canvas, who, np.flatnonzero(who.beard + who.moustache), _paint_beard)
-    _paint_mouth(canvas.window(0.15, 0.7, -0.35, 0.35), who, how)
-    _paint_nose(canvas.window(-0.25, 0.45, -0.25, 0.25), who, how)
+    _paint_mouth(canvas.window(0.02, 0.75, -0.37, 0.37), who, how)
+    _paint_nose(canvas.window(-0.25, 0.45, -0.3, 0.3), who, how)
     for side in (-1, 1):
-        _paint_eye(canvas.window(-0.5, 0.12, *sorted((0.0, 0.52 * side))), who, how, side)
+        _paint_eye(canvas.window(-0.65, 0.18, *sorted((-0.05 * side, 0.56 * side))), who, how, side)
     _paint_hair(canvas, who, head)
-    _light(canvas, who, how, head, depth)
+    _light(canvas, who, how, depth)
     _paint_on_some(canvas, who, np.flatnonzero(who.glasses), _paint_glasses)
     _occlude(canvas, how)
     return _photograph(canvas.colours, how, noise)
@@ -114,7 +114,7 @@ def _set_up(who: Identity, how: Condition, size: int) -> tuple[_Canvas, Floats]:
     wide, high = axis[None, None, :] - _column(how.shift_x), axis[None, :, None] - _column(how.shift_y)
     x, y = cos * wide + sin * high, cos * high - sin * wide
     relative = np.clip(x / _half_width(y, who), -1, 1)
-    depth = np.sqrt(1 - relative * relative)
+    depth = np.sqrt(1 - relative * relative) * (np.abs(y) < _column(who.head_height))
     # The arc sine of the place across, turned by the yaw; a short series is near enough and much faster.
     angle = relative * (1 + relative * relative * (0.15 + 0.42 * relative**4)) + _column(how.yaw)
     canvas = _Canvas(
@@ -142,6 +142,11 @@ def _ellipse(u: Floats, v: Floats, wide: Floats, high: Floats) -> Floats:
     return (1 - np.sqrt((u / wide) ** 2 + (v / high) ** 2 + 1e-9)) * np.minimum(wide, high)
 
 
+def _bump(u: Floats, v: Floats | float) -> Floats:
+    """A soft hill, 1 at 0, that is exactly 0 where `u` and `v` leave the unit circle."""
+    return np.square(np.maximum(1 - u * u - v * v, 0))
+
+
 def _head_cover(canvas: _Canvas, who: Identity) -> Floats:
     return canvas.edge(np.minimum(_half_width(canvas.y, who) - np.abs(canvas.x), _column(who.head_height) - np.abs(canvas.y)))
 
@@ -156,7 +161,7 @@ def _paint_behind(canvas: _Canvas, who: Identity, how: Condition) -> None:
     long = np.minimum(_column(who.head_width + volume * 0.8) - np.abs(x), y)
     behind = np.maximum(behind, np.where(_column(who.hair_length) > 0.3, long, -1))
     behind = np.minimum(behind, _column(np.where(who.bald > 0, -1, who.hair_length)) - y)
-    canvas.paint(canvas.edge(behind), who.hair * 0.82)
+    canvas.paint(canvas.edge(behind), who.hair * 0.9)
     low = canvas.below(0.25)
     neck = np.minimum(_column(who.head_width * 0.58) - np.abs(low.x), low.y - 0.3)
     low.paint(low.edge(neck), who.skin * 0.72)
@@ -170,8 +175,8 @@ def _paint_behind(canvas: _Canvas, who: Identity, how: Condition) -> None:
 def _paint_skin(canvas: _Canvas, who: Identity, head: Floats) -> None:
     """The skin, redder on the cheeks, and a mole."""
     canvas.paint(head, who.skin)
-    canvas = canvas.window(-0.15, 0.62, -0.5, 0.5)
-    cheeks = np.exp(-((np.abs(canvas.across) - 0.27) ** 2 + (canvas.down - 0.14) ** 2) * 28)
+    canvas = canvas.window(-0.22, 0.62, -0.62, 0.62)
+    cheeks = _bump((np.abs(canvas.across) - 0.27) / 0.33, (canvas.down - 0.14) / 0.33)
     canvas.paint(cheeks * 0.22, who.skin * np.array([1.0, 0.72, 0.68], np.float32))
     mole = _ellipse(
         canvas.across - _column(who.mole_x),
@@ -193,7 +198,7 @@ def _paint_on_some(
 
 
 def _paint_beard(canvas: _Canvas, who: Identity) -> None:
-    canvas = canvas.window(0.0, 0.9)
+    canvas = canvas.window(0.0, 1.1)
     cover = _head_cover(canvas, who)
     below = canvas.down - _column(who.mouth_height) + 0.10 - 1.1 * canvas.across * canvas.across
     canvas.paint(np.clip(below * 6, 0, 1) * cover * _column(who.beard), who.hair * 0.85)
@@ -227,9 +232,9 @@ def _paint_nose(canvas: _Canvas, who: Identity, how: Condition) -> None:
     on_nose = canvas.edge(width - np.abs(u)) * (along > 0) * np.clip((1.08 - along) * 8, 0, 1)
     shaded = np.clip(np.abs(u) / width, 0, 1) ** 2 * on_nose * (0.10 + 0.25 * along)
     canvas.paint(shaded, who.skin * 0.55)
-    canvas.paint(np.exp(-((u / (0.4 * width)) ** 2)) * on_nose * 0.25, np.minimum(who.skin * 1.18, 255))
+    canvas.paint(_bump(u / (0.8 * width), 0) * on_nose * 0.25, np.minimum(who.skin * 1.18, 255))
     end = canvas.down - top - _column(who.nose_length)
-    under = np.exp(-(((end - 0.02) * 30) ** 2)) * canvas.edge(_column(who.nose_width * 0.9) - np.abs(u))
+    under = _bump((end - 0.02) / 0.06, 0) * canvas.edge(_column(who.nose_width * 0.9) - np.abs(u))
     canvas.paint(under * 0.5, who.skin * 0.5)
     nostrils = _ellipse(np.abs(u) - _column(who.nose_width * 0.5), end, who.nose_width * 0.26, who.nose_width * 0.17)
     canvas.paint(canvas.edge(nostrils) * 0.8, who.skin * 0.3)
@@ -240,7 +245,7 @@ def _paint_eye(canvas: _Canvas, who: Identity, how: Condition, side: int) -> Non
     u = side * canvas.across - _column(who.eye_distance)
     v = canvas.down - _column(who.eye_height)
     _paint_brow(canvas, who, how, u)
-    socket = np.exp(-((u / 0.16) ** 2 + (v / 0.11) ** 2))
+    socket = _bump(u / 0.22, v / 0.17)
     canvas.paint(socket * 0.22, who.skin * 0.55)
     tilted = v + _column(who.eye_tilt) * u
     wide = _column(who.eye_width)
@@ -270,23 +275,22 @@ def _paint_hair(canvas: _Canvas, who: Identity, head: Floats) -> None:
     line = _column(who.hairline) + _column(who.hair_curve) * u * u + _column(who.hair_part) * u
     on_top = line - v
     sides = np.minimum(np.abs(u) - _column(who.head_width * 1.12), _column(np.minimum(who.hair_length, 0.9)) - v)
-    hair = np.where(_column(who.bald) > 0, np.minimum(sides, 0.1 - np.abs(v)), np.maximum(on_top, sides))
-    cover = canvas.edge(hair) * head
-    strands = 1 + 0.10 * np.sin(u * 46 + v * 9)
+    wreath = _ellipse(np.abs(u) - _column(who.head_width * 1.5), v, who.head_width * 0.4, who.head_width * 0.4)
+    cover = canvas.edge(np.where(_column(who.bald) > 0, wreath, np.maximum(on_top, sides))) * head
     canvas.paint(cover, who.hair)
-    canvas.scale(1 + cover * (strands - 1))
+    canvas.scale(1 + cover * (0.10 * np.sin(u * 46 + v * 9)))
 
 
-def _light(canvas: _Canvas, who: Identity, how: Condition, head: Floats, depth: Floats) -> None:
-    """Lambert's law on the solid of revolution; what is not the head gets the mean of it."""
+def _light(canvas: _Canvas, who: Identity, how: Condition, depth: Floats) -> None:
+    """Lambert's law on the solid of revolution; what is not the head is lit as if it were rather flat."""
     x, y, z = (_column(part) for part in how.light.T)
-    facing = np.maximum(x * canvas.x / _column(who.head_width) + y * canvas.y / _column(who.head_height) + z * depth, 0)
-    facing = 0.55 + head * (facing - 0.55)
-    canvas.scale(_column(how.ambient) + _column(1.15 - how.ambient) * facing)
+    across = np.clip(canvas.x / _column(who.head_width), -1, 1)
+    facing = x * across + y * canvas.y / _column(who.head_height) + z * np.maximum(depth, 0.45)
+    canvas.scale(_column(how.ambient) + _column(1.15 - how.ambient) * np.maximum(facing, 0))
 
 
 def _paint_glasses(canvas: _Canvas, who: Identity) -> None:
-    canvas = canvas.window(-0.4, 0.2, -0.6, 0.6)
+    canvas = canvas.window(-0.45, 0.22, -0.6, 0.6)
     for side in (-1, 1):
         u, v = side * canvas.across - _column(who.eye_distance), canvas.down - _column(who.eye_height)
         rim = 0.020 - np.abs(_ellipse(u, v, who.glasses_size, who.glasses_size * 0.85))
@@ -305,14 +309,21 @@ def _occlude(canvas: _Canvas, how: Condition) -> None:
             continue
         one = canvas.faces(np.array([face]))
         if draw < 0.06:
-            cover = np.minimum(0.13 - np.abs(one.down + 0.12), 0.42 - np.abs(one.across))
+            cover, colour = np.minimum(0.13 - np.abs(one.down + 0.12), 0.42 - np.abs(one.across)), _DARK
         elif draw < 0.12:
-            cover = one.down - (0.26 + 0.2 * how.occlusion_y[face])
+            cover, colour = one.down - (0.26 + 0.2 * how.occlusion_y[face]), how.scarf[face]
         else:
-            u, v = one.x - how.occlusion_x[face], one.y - how.occlusion_y[face]
-            cover = _ellipse(u, v, np.full(1, 0.12, np.float32), np.full(1, 0.3, np.float32))
-        one.paint(one.edge(cover), _DARK if draw < 0.06 else how.occlusion_colour[face])
+            cover, colour = _hand(one.x - how.occlusion_x[face], one.y - how.occlusion_y[face]), how.hand[face]
+        one.paint(one.edge(cover), colour)
         canvas.colours[face] = one.colours[0]
+
+
+def _hand(u: Floats, v: Floats) -> Floats:
+    """Signed distance to four fingers that reach up, and to the palm and the arm below them."""
+    finger = np.clip(np.floor(u / 0.11), -2, 1) + 0.5
+    tips = 0.05 * finger * finger
+    fingers = np.minimum(0.05 - np.abs(u - 0.11 * finger), v - tips)
+    return np.maximum(fingers, np.minimum(0.23 - np.abs(u), v - 0.3))
 
 
 def _photograph(colours: Floats, how: Condition, noise: Floats) -> npt.NDArray[np.uint8]:

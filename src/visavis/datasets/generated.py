@@ -20,7 +20,7 @@ from visavis.images import to_gray
 
 __all__ = ["generate_faces"]
 
-_CHUNK = 16
+_CHUNK = 8
 _NOISE = 1 << 20
 _SIDES = (32, 512)
 
