@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 from record import PHOTOS, write_result
 
+from visavis.configuration import TrainingConfig, config_for
 from visavis.datasets import FaceDataset, PairProtocol, lfw_folds, read_lfw, read_lfw_pairs, split_people
 from visavis.evaluation import evaluate_folds
 from visavis.models import embed, embedding_of
-from visavis.training import TrainingConfig, config_for, train
+from visavis.training import train
 
 RUNS = Path(__file__).parents[1] / "runs"
 FOLDS_AT_ONCE = 2

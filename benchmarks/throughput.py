@@ -18,12 +18,12 @@ import keras
 import numpy as np
 from record import PHOTOS, write_result
 
+from visavis.configuration import LOSSES, config_for
 from visavis.datasets import Split, read_archive, split_people
 from visavis.metrics import all_pairs_curve, equal_error_rate
 from visavis.models import build_embedding, build_siamese, embed
 from visavis.pairs import generate_image_pairs
 from visavis.sampling import Batches
-from visavis.training import LOSSES, config_for
 
 ROUNDS, STEPS, MINUTE = 7, 12, 60.0
 PAIRS = 32

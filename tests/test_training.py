@@ -14,11 +14,12 @@ import pytest
 
 from visavis.augmentation import Augmentation
 from visavis.checkpoints import replaced
+from visavis.configuration import LOSSES, TrainingConfig, config_for
 from visavis.datasets import generate_faces, split_people, split_photos
 from visavis.errors import LeakError, TrainingError
 from visavis.models import embed, embedding_of, head_of
 from visavis.sampling import BatchShape
-from visavis.training import LOSSES, TrainingConfig, config_for, train
+from visavis.training import train
 
 LITTLE = {"network": "classic", "embedding_size": 32, "batch": BatchShape(people=6, photos=3), "steps": 8, "validate_every": 4}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visavis.augmentation import Augmentation
+    from visavis.configuration import TrainingConfig, config_for
     from visavis.datasets import (
         FaceDataset,
         PairProtocol,
@@ -46,13 +47,14 @@ if TYPE_CHECKING:
     from visavis.plots import test_visualize, visualize
     from visavis.runs import load_model, make_card, save_model
     from visavis.sampling import BatchShape
-    from visavis.training import TrainingConfig, TrainingRun, config_for, train
+    from visavis.training import TrainingRun, train
     from visavis.verification import Verdict, Verifier
 
 __version__ = "0.1.0"
 
 _NAMES_IN = {
     "augmentation": "Augmentation",
+    "configuration": "TrainingConfig config_for",
     "datasets": "FaceDataset PairProtocol Split check_leaks fetch_lfw fetch_olivetti generate_faces kfold_people lfw_folds "
     "load_dataset read_archive read_arrays read_folder read_lfw read_lfw_pairs read_pairs split_people split_photos",
     "errors": "DataError DownloadError ImageError LeakError MissingDependencyError ModelError TrainingError VisavisError",
@@ -64,7 +66,7 @@ _NAMES_IN = {
     "plots": "test_visualize visualize",
     "runs": "load_model make_card save_model",
     "sampling": "BatchShape",
-    "training": "TrainingConfig TrainingRun config_for train",
+    "training": "TrainingRun train",
     "verification": "Verdict Verifier",
 }
 _MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names.split()}

@@ -18,6 +18,8 @@ __all__ = ["Checkpoint", "load_checkpoint", "replaced", "save_checkpoint"]
 
 Arrays = list[npt.NDArray[Any]]
 
+_KINDS = ("weights", "mean", "best")
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -26,11 +28,13 @@ class Checkpoint:
     Attributes:
         state: Plain values: the run's identity, step and history.
         weights: Every variable of the model, then of its optimizer.
+        mean: The running mean of the model's weights.
         best: The weights of the best look at the validation people.
     """
 
     state: dict[str, Any]
     weights: Arrays
+    mean: Arrays
     best: Arrays
 
 
@@ -53,9 +57,9 @@ def replaced(path: Path) -> Iterator[Path]:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint in the place of an older one."""
-    arrays: dict[str, Any] = {f"weight_{index}": array for index, array in enumerate(checkpoint.weights)}
-    arrays |= {f"best_{index}": array for index, array in enumerate(checkpoint.best)}
-    arrays["state"] = np.array(json.dumps(checkpoint.state))
+    arrays: dict[str, Any] = {"state": np.array(json.dumps(checkpoint.state))}
+    for kind in _KINDS:
+        arrays |= {f"{kind}_{index}": array for index, array in enumerate(getattr(checkpoint, kind))}
     with replaced(path) as temporary:
         np.savez(temporary, **arrays)
 
@@ -72,8 +76,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with np.load(path, allow_pickle=False) as arrays:
             parts: dict[str, Arrays] = {
                 kind: [arrays[f"{kind}_{index}"] for index in range(sum(name.startswith(kind) for name in arrays))]
-                for kind in ("weight", "best")
+                for kind in _KINDS
             }
-            return Checkpoint(json.loads(str(arrays["state"])), parts["weight"], parts["best"])
+            return Checkpoint(json.loads(str(arrays["state"])), **parts)
     except (BadZipFile, KeyError, OSError, ValueError) as error:
         raise TrainingError(f"{path}: not a checkpoint, or a damaged one ({error}). Train from the start.") from error

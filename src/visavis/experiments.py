@@ -140,8 +140,9 @@ def train_model(
     Returns:
         The trained model.
     """
+    from visavis.configuration import config_for
     from visavis.runs import KerasEncoder, make_card, save_model
-    from visavis.training import config_for, train
+    from visavis.training import train
 
     logging = logging or {}
     faces = source.load()

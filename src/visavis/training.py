@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,103 +14,19 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from visavis.augmentation import Augmentation
 from visavis.calibration import fit_sigmoid, score_of
 from visavis.checkpoints import Checkpoint, load_checkpoint, replaced, save_checkpoint
-from visavis.datasets import FaceDataset, Split, check_leaks
+from visavis.configuration import LOSSES, TrainingConfig, config_for
+from visavis.datasets import Split, check_leaks
 from visavis.errors import TrainingError
-from visavis.losses import (
-    BatchBinaryCrossentropy,
-    BatchContrastive,
-    BatchTriplet,
-    MultiSimilarity,
-    SupervisedContrastive,
-)
 from visavis.metrics import ErrorCurve, all_pairs_curve, equal_error_rate
 from visavis.models import DistanceSigmoid, PairLogits, build_embedding, build_siamese, embed
-from visavis.sampling import Batches, BatchShape
+from visavis.sampling import Batches
 
-__all__ = ["LOSSES", "TrainingConfig", "TrainingRun", "config_for", "train"]
-
-LOSSES: dict[str, type[keras.losses.Loss]] = {
-    "binary-crossentropy": BatchBinaryCrossentropy,
-    "contrastive": BatchContrastive,
-    "multi-similarity": MultiSimilarity,
-    "supervised-contrastive": SupervisedContrastive,
-    "triplet": BatchTriplet,
-}
-
-# For few people: photos that are seen again and again must look different each time.
-_MANY_LOOKS = Augmentation(rotation=15, scale=0.2, shift=0.1, contrast=0.4, gamma=1.8, side_light=0.8, cutout=0.7)
+__all__ = ["TrainingRun", "train"]
 
 CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.csv"
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train.
-
-    Attributes:
-        network: A name in `visavis.models.NETWORKS`.
-        embedding_size: The length of an embedding.
-        loss: A name in `LOSSES`.
-        loss_options: Arguments of the loss, such as `{"margin": 1.0}`.
-        batch: Who is in a batch.
-        augmentation: How photos are changed.
-        steps: How many batches in all.
-        learning_rate: The peak of the schedule: a linear rise, then half a cosine down to zero.
-        warmup: The part of the steps that the rise takes.
-        weight_decay: AdamW's.
-        validate_every: Steps between two looks at the validation people; each one also writes a checkpoint.
-        patience: Stop after this many looks without a better equal error rate; None: never.
-        flip: Whether embeddings are averaged with those of the mirrored photos once training is over.
-        mixed_precision: Whether to compute in 16 bits where the machine is faster so.
-        seed: Draws weights and batches.
-    """
-
-    network: str = "compact"
-    embedding_size: int = 128
-    loss: str = "supervised-contrastive"
-    loss_options: dict[str, Any] = field(default_factory=dict)
-    batch: BatchShape = field(default_factory=BatchShape)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    steps: int = 500
-    learning_rate: float = 2e-3
-    warmup: float = 0.05
-    weight_decay: float = 0.02
-    validate_every: int = 100
-    patience: int | None = None
-    flip: bool = True
-    mixed_precision: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check what nothing else checks.
-
-        Raises:
-            ValueError: If a value is out of range.
-        """
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {sorted(LOSSES)}. Received: loss={self.loss!r}")
-        for name in ("steps", "validate_every", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive. Received: {name}={getattr(self, name)}")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup must be in [0, 1). Received: warmup={self.warmup}")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings as plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "TrainingConfig":
-        """Return the settings that `to_json` gave; names that this version does not know are an error."""
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ValueError(f"unknown training settings: {', '.join(unknown)}")
-        nested = {"batch": BatchShape(**values["batch"]), "augmentation": Augmentation(**values["augmentation"])}
-        return cls(**{**values, **nested})
 
 
 @dataclass(frozen=True)
@@ -137,25 +53,6 @@ class TrainingRun:
     def validation_eer(self) -> float:
         """The equal error rate of the validation people, all pairs."""
         return equal_error_rate(self.validation)[0]
-
-
-def config_for(dataset: FaceDataset, **changes: Any) -> TrainingConfig:
-    """Return settings that suit a data set: photos of few people again and again, or many people with few photos.
-
-    Args:
-        dataset: The data, or its training side.
-        **changes: Fields of `TrainingConfig` to set otherwise.
-    """
-    counts = dataset.photos_per_person
-    suited: dict[str, Any] = {"network": "classic", "augmentation": _MANY_LOOKS}
-    if np.median(counts) < 4 and np.sum(counts > 1) >= 100:
-        suited = {
-            "batch": BatchShape(people=40, photos=2, single_people=12, composites=12),
-            "learning_rate": 3e-3,
-            "steps": 3000,
-            "validate_every": 250,
-        }
-    return TrainingConfig(**{**suited, **changes})
 
 
 def train(
@@ -217,6 +114,7 @@ class _Trainer:
         self.step = 0
         self.history: list[dict[str, float]] = []
         self.best_step, self.best_eer = 0, math.inf
+        self.mean_weights: list[npt.NDArray[Any]] = []
         self.best_weights: list[npt.NDArray[Any]] = []
 
     def _compiled(self) -> keras.Model:
@@ -248,6 +146,7 @@ class _Trainer:
                 self.step += 1
                 if not math.isfinite(loss):
                     raise TrainingError(self._explain_divergence(loss))
+                self._average()
                 losses.append(loss)
                 bar.update()
                 if self.step % config.validate_every == 0 or self.step == config.steps:
@@ -272,9 +171,26 @@ class _Trainer:
                     waiting.append(pool.submit(self.batches.__getitem__, step + ahead))
                 yield waiting.pop(0).result()
 
+    def _average(self) -> None:
+        """Move the mean of the weights towards those of this step, less so the longer training goes on."""
+        decay = min(self.config.averaging, (1 + self.step) / (10 + self.step))
+        weights = [keras.ops.convert_to_numpy(variable) for variable in self.siamese.weights]
+        if not self.mean_weights:
+            self.mean_weights = [np.array(value) for value in weights]
+        for mean, value in zip(self.mean_weights, weights, strict=True):
+            mean += (1 - decay) * (value - mean)
+
+    def _embed_validation(self) -> npt.NDArray[np.float32]:
+        """Embed the validation people by the mean weights, and put those of the step back."""
+        weights = self.siamese.get_weights()
+        self.siamese.set_weights(self.mean_weights)
+        embeddings = embed(self.embedding, self.validation.faces)
+        self.siamese.set_weights(weights)
+        return embeddings
+
     def _look(self, loss: float) -> None:
         """Measure the validation people, remember the best weights, write history and checkpoint."""
-        embeddings = embed(self.embedding, self.validation.faces)
+        embeddings = self._embed_validation()
         alike = float(np.square(embeddings.mean(axis=0)).sum())
         if alike > 0.98:
             raise TrainingError(
@@ -286,7 +202,7 @@ class _Trainer:
         self.history.append({"step": self.step, "loss": loss, "learning_rate": rate, "validation_eer": eer})
         if eer < self.best_eer:
             self.best_step, self.best_eer = self.step, eer
-            self.best_weights = [np.array(value) for value in self.siamese.get_weights()]
+            self.best_weights = [np.array(value) for value in self.mean_weights]
         if self.out is not None:
             self._write(self.out)
 
@@ -336,7 +252,7 @@ class _Trainer:
             "best_eer": self.best_eer,
         }
         weights = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
-        save_checkpoint(out / CHECKPOINT, Checkpoint(state, weights, self.best_weights))
+        save_checkpoint(out / CHECKPOINT, Checkpoint(state, weights, self.mean_weights, self.best_weights))
 
     def restore(self, out: Path) -> None:
         """Go back to where the checkpoint was written.
@@ -354,7 +270,7 @@ class _Trainer:
             variable.assign(value)
         self.step, self.history = checkpoint.state["step"], checkpoint.state["history"]
         self.best_step, self.best_eer = checkpoint.state["best_step"], checkpoint.state["best_eer"]
-        self.best_weights = checkpoint.best
+        self.mean_weights, self.best_weights = checkpoint.mean, checkpoint.best
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.siamese.variables, *self.model.optimizer.variables]

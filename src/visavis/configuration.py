@@ -1,0 +1,120 @@
+"""How to train: every setting with its default, and the settings that suit a data set."""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import keras
+import numpy as np
+
+from visavis.augmentation import Augmentation
+from visavis.datasets import FaceDataset
+from visavis.losses import (
+    BatchBinaryCrossentropy,
+    BatchContrastive,
+    BatchTriplet,
+    MultiSimilarity,
+    SupervisedContrastive,
+)
+from visavis.sampling import BatchShape
+
+__all__ = ["LOSSES", "TrainingConfig", "config_for"]
+
+LOSSES: dict[str, type[keras.losses.Loss]] = {
+    "binary-crossentropy": BatchBinaryCrossentropy,
+    "contrastive": BatchContrastive,
+    "multi-similarity": MultiSimilarity,
+    "supervised-contrastive": SupervisedContrastive,
+    "triplet": BatchTriplet,
+}
+
+# For few people: photos that are seen again and again must look different each time.
+_MANY_LOOKS = Augmentation(rotation=15, scale=0.2, shift=0.1, contrast=0.4, gamma=1.8, side_light=0.8, cutout=0.7)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train.
+
+    Attributes:
+        network: A name in `visavis.models.NETWORKS`.
+        embedding_size: The length of an embedding.
+        loss: A name in `LOSSES`.
+        loss_options: Arguments of the loss, such as `{"margin": 1.0}`.
+        batch: Who is in a batch.
+        augmentation: How photos are changed.
+        steps: How many batches in all.
+        learning_rate: The peak of the schedule: a linear rise, then half a cosine down to zero.
+        warmup: The part of the steps that the rise takes.
+        weight_decay: AdamW's.
+        averaging: The decay of the running mean of the weights, which is what is looked at and kept in the end (Polyak and
+            Juditsky, 1992); 0: the weights of the step itself.
+        validate_every: Steps between two looks at the validation people; each one also writes a checkpoint.
+        patience: Stop after this many looks without a better equal error rate; None: never.
+        flip: Whether embeddings are averaged with those of the mirrored photos once training is over.
+        mixed_precision: Whether to compute in 16 bits where the machine is faster so.
+        seed: Draws weights and batches.
+    """
+
+    network: str = "compact"
+    embedding_size: int = 128
+    loss: str = "supervised-contrastive"
+    loss_options: dict[str, Any] = field(default_factory=dict)
+    batch: BatchShape = field(default_factory=BatchShape)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    steps: int = 500
+    learning_rate: float = 2e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.02
+    averaging: float = 0.995
+    validate_every: int = 100
+    patience: int | None = None
+    flip: bool = True
+    mixed_precision: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what nothing else checks.
+
+        Raises:
+            ValueError: If a value is out of range.
+        """
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {sorted(LOSSES)}. Received: loss={self.loss!r}")
+        for name in ("steps", "validate_every", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive. Received: {name}={getattr(self, name)}")
+        for name in ("warmup", "averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1). Received: {name}={getattr(self, name)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "TrainingConfig":
+        """Return the settings that `to_json` gave; names that this version does not know are an error."""
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"unknown training settings: {', '.join(unknown)}")
+        nested = {"batch": BatchShape(**values["batch"]), "augmentation": Augmentation(**values["augmentation"])}
+        return cls(**{**values, **nested})
+
+
+def config_for(dataset: FaceDataset, **changes: Any) -> TrainingConfig:
+    """Return settings that suit a data set: photos of few people again and again, or many people with few photos.
+
+    Args:
+        dataset: The data, or its training side.
+        **changes: Fields of `TrainingConfig` to set otherwise.
+    """
+    counts = dataset.photos_per_person
+    suited: dict[str, Any] = {"network": "classic", "augmentation": _MANY_LOOKS}
+    if np.median(counts) < 4 and np.sum(counts > 1) >= 100:
+        suited = {
+            "batch": BatchShape(people=40, photos=2, single_people=12, composites=12),
+            "learning_rate": 3e-3,
+            "steps": 3000,
+            "validate_every": 250,
+        }
+    return TrainingConfig(**{**suited, **changes})
