@@ -1,6 +1,6 @@
 """LFW View 2, every fold tested by a network that never saw its people, from random weights and LFW's photos alone.
 
-    python benchmarks/lfw.py [--steps 2000] [--folds 0,1]
+    python benchmarks/lfw.py [--steps 3000] [--folds 0,1]
 
 The ten folds are tested by five networks. Network k leaves out the people of two folds' pairs at once, so it learns from fewer
 people than the protocol allows; a further 5 % of the people that it may see are its validation people, who choose its weights. The
@@ -60,7 +60,7 @@ def scores_without(faces: FaceDataset, protocol: PairProtocol, folds: list[int],
 def main() -> None:
     """Train, or go on training, and score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--folds", default="0,1,2,3,4,5,6,7,8,9", help="which folds, numbered from 0")
     options = parser.parse_args()
     wanted = [int(fold) for fold in options.folds.split(",")]

@@ -112,9 +112,11 @@ def config_for(dataset: FaceDataset, **changes: Any) -> TrainingConfig:
     suited: dict[str, Any] = {"network": "classic", "augmentation": _MANY_LOOKS}
     if np.median(counts) < 4 and np.sum(counts > 1) >= 100:
         suited = {
-            "batch": BatchShape(people=40, photos=2, single_people=12, composites=12),
+            "batch": BatchShape(people=48, photos=2, single_people=16),
             "learning_rate": 3e-3,
             "steps": 3000,
             "validate_every": 250,
         }
+    if changes.get("loss") == "contrastive":
+        suited["loss_options"] = {"margin": 1.4}  # strangers at a right angle: embeddings of unit length are 1.41 apart
     return TrainingConfig(**{**suited, **changes})
