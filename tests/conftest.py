@@ -1,6 +1,7 @@
 """What several test modules share."""
 
 import os
+import tarfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -8,6 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 
 from visavis.datasets import generate_faces
+from visavis.images import read_image
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -22,6 +24,13 @@ def att_archive():
 def lfw_archive():
     """The deep-funneled LFW, likewise."""
     return _shared("lfw-deepfunneled.tar")
+
+
+@pytest.fixture(scope="session")
+def lfw_photo(lfw_archive):
+    """One photo of LFW, `(250, 250, 3)`."""
+    with tarfile.open(lfw_archive) as tar:
+        return read_image(tar.extractfile("lfw-deepfunneled/Aaron_Peirsol/Aaron_Peirsol_0001.jpg").read())
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from visavis.errors import (
         DataError,
         DownloadError,
+        FaceError,
         ImageError,
         LeakError,
         MissingDependencyError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     )
     from visavis.evaluation import Evaluation, FoldedEvaluation, evaluate_all_pairs, evaluate_folds, evaluate_protocol
     from visavis.experiments import DataSource, compare_photos, evaluate_model, run_demo, train_model
+    from visavis.faces import AlignedFace, Face, FaceFinder, acquire_faces
     from visavis.losses import contrastive_loss
     from visavis.models import build_embedding, build_siamese, embed, embedding_of
     from visavis.pairs import generate_image_pairs, index_pairs
@@ -57,9 +59,10 @@ _NAMES_IN = {
     "configuration": "TrainingConfig config_for",
     "datasets": "FaceDataset PairProtocol Split check_leaks fetch_lfw fetch_olivetti generate_faces kfold_people lfw_folds "
     "load_dataset read_archive read_arrays read_folder read_lfw read_lfw_pairs read_pairs split_people split_photos",
-    "errors": "DataError DownloadError ImageError LeakError MissingDependencyError ModelError TrainingError VisavisError",
+    "errors": "DataError DownloadError FaceError ImageError LeakError MissingDependencyError ModelError TrainingError VisavisError",
     "evaluation": "Evaluation FoldedEvaluation evaluate_all_pairs evaluate_folds evaluate_protocol",
     "experiments": "DataSource compare_photos evaluate_model run_demo train_model",
+    "faces": "AlignedFace Face FaceFinder acquire_faces",
     "losses": "contrastive_loss",
     "models": "build_embedding build_siamese embed embedding_of",
     "pairs": "generate_image_pairs index_pairs",

@@ -5,6 +5,7 @@ A wrong argument is a plain `ValueError`. What goes wrong with files, people, mo
     VisavisError
     ├── DataError (also ValueError)        photos or labels that cannot be used
     │   ├── ImageError                     one photo that cannot be read
+    │   │   └── FaceError                  one photo without a face, or with several where one is wanted
     │   └── LeakError                      one person or photo on two sides of a split
     ├── ModelError                         a model file or run folder that cannot be used
     ├── TrainingError                      training that collapsed or diverged
@@ -23,6 +24,10 @@ class DataError(VisavisError, ValueError):
 
 class ImageError(DataError):
     """One photo cannot be read; the message names it and says why."""
+
+
+class FaceError(ImageError):
+    """No face was found in a photo (failure to acquire), or several where one is wanted."""
 
 
 class LeakError(DataError):

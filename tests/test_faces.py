@@ -1,0 +1,162 @@
+"""Faces are found, chosen by a policy, and aligned so that the way back is known."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visavis.errors import FaceError
+from visavis.faces import (
+    CANONICAL_POINTS,
+    Face,
+    FaceFinder,
+    Similarity,
+    acquire_faces,
+    align_face,
+    sharpness,
+)
+
+
+class Finds:
+    """Stands in for the detector: finds what it is told."""
+
+    def __init__(self, *faces):
+        self.faces = list(faces)
+
+    def find(self, photo):
+        return sorted(self.faces, key=lambda face: -face.box[2] * face.box[3])
+
+
+def face_at(left, top, side, score=0.99):
+    points = CANONICAL_POINTS * side / 112 + [left, top]
+    return Face(np.array([left, top, side, side], float), points, score)
+
+
+def photo_with_marks(face, shape=(300, 400)):
+    """A grey photo with a white spot on every point of the face."""
+    photo = np.full((*shape, 3), 90, np.uint8)
+    for x, y in np.rint(face.points).astype(int):
+        photo[y - 2 : y + 3, x - 2 : x + 3] = 255
+    return photo
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4, -1.2, 3.0])
+@pytest.mark.parametrize("scale", [0.3, 1.0, 2.5])
+def test_a_similarity_is_found_and_undone(angle, scale):
+    truth = Similarity(scale * np.exp(1j * angle), 12 - 7j)
+    points = np.random.default_rng(0).uniform(0, 100, (5, 2))
+    found = Similarity.between(points, truth.apply(points))
+    assert found.factor == pytest.approx(truth.factor)
+    assert found.shift == pytest.approx(truth.shift)
+    assert found.scale == pytest.approx(scale)
+    np.testing.assert_allclose(found.inverse().apply(found.apply(points)), points)
+
+
+def test_a_quarter_turn_by_hand():
+    found = Similarity.between([[0, 0], [1, 0]], [[5, 5], [5, 7]])
+    assert found.factor == pytest.approx(2j)
+    np.testing.assert_allclose(found.apply([[0, 1]]), [[3, 5]])
+
+
+def test_points_that_are_all_alike_have_no_transform():
+    with pytest.raises(ValueError, match="must differ"):
+        Similarity.between([[1, 1], [1, 1]], [[0, 0], [1, 0]])
+
+
+@pytest.mark.parametrize("side", [60, 112, 240])
+def test_points_come_to_lie_in_the_canonical_places(side):
+    face = face_at(40, 30, side)
+    aligned = align_face(photo_with_marks(face), face)
+    assert aligned.pixels.shape == (112, 112, 3)
+    for x, y in np.rint(CANONICAL_POINTS).astype(int):
+        assert aligned.pixels[y - 1 : y + 2, x - 1 : x + 2].max() > 200
+    assert np.median(aligned.pixels) == 90
+    pixel = side / 112
+    np.testing.assert_allclose(aligned.outline[0], [40 - pixel / 2, 30 - pixel / 2], atol=1e-6)
+    np.testing.assert_allclose(aligned.outline[2], [40 + side - pixel / 2, 30 + side - pixel / 2], atol=1e-6)
+
+
+def test_a_face_that_lies_on_its_side_is_set_upright():
+    upright = face_at(60, 60, 112)
+    photo = photo_with_marks(upright, (260, 260))
+    turned = Face(upright.box, np.stack([259 - upright.points[:, 1], upright.points[:, 0]], axis=1), 0.9)
+    aligned = align_face(np.ascontiguousarray(np.rot90(photo, -1)), turned)
+    np.testing.assert_allclose(aligned.pixels.astype(int), align_face(photo, upright).pixels, atol=40)
+    assert abs(np.angle(aligned.transform.factor) + np.pi / 2) < 1e-6
+
+
+def test_what_lies_outside_of_the_photo_is_black():
+    aligned = align_face(np.full((80, 80, 3), 200, np.uint8), face_at(-40, -40, 112))
+    assert aligned.pixels[:30].max() == 0
+    assert aligned.pixels[60:100, 60:100].min() == 200
+
+
+def test_policies():
+    photo = np.zeros((300, 400, 3), np.uint8)
+    large, central, small = face_at(0, 0, 150), face_at(170, 120, 60), face_at(340, 240, 40)
+    finder = Finds(small, large, central)
+    assert acquire_faces(photo, finder)[0].face is large
+    assert acquire_faces(photo, finder, policy="centre")[0].face is central
+    assert [found.face for found in acquire_faces(photo, finder, policy="all")] == [large, central, small]
+    assert acquire_faces(photo, finder)[0].others == 2
+    assert acquire_faces(photo, finder, policy="all")[0].others == 0
+    with pytest.raises(FaceError, match=r"group\.jpg: 3 faces were found where one is wanted"):
+        acquire_faces(photo, finder, policy="error", name="group.jpg")
+    with pytest.raises(ValueError, match="policy must be one of largest"):
+        acquire_faces(photo, finder, policy="best")
+
+
+def test_no_face_is_an_error_unless_the_centre_is_asked_for():
+    photo = np.zeros((100, 200, 3), np.uint8)
+    photo[:, 50:150] = 120
+    with pytest.raises(FaceError, match=r"wall\.jpg: no face was found"):
+        acquire_faces(photo, Finds(), name="wall.jpg")
+    (centre,) = acquire_faces(photo, Finds(), fallback="centre")
+    assert centre.face is None
+    assert centre.pixels.min() == 120
+    np.testing.assert_allclose(centre.outline[[0, 2]], [[49.5, -0.5], [149.5, 99.5]], atol=1e-9)
+    assert centre.warnings[0].startswith("no face was found")
+
+
+def test_warnings():
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    assert align_face(noise, face_at(50, 50, 150)).warnings == ()
+    assert align_face(noise, face_at(50, 50, 60)).warnings[0] == "small face: 19 pixels between the eyes"
+    assert align_face(np.zeros_like(noise), face_at(50, 50, 150)).warnings == ("blurred face",)
+    assert align_face(noise, face_at(50, 50, 150), others=1).warnings == ("1 other face in the photo",)
+    profile = face_at(50, 50, 150)
+    profile.points[2, 0] += 30
+    assert align_face(noise, profile).warnings == ("face in profile",)
+
+
+def test_sharpness_by_hand():
+    face = np.zeros((5, 5, 1), np.uint8)
+    face[2, 2] = 10  # the Laplacian is -40 there, 10 at its four neighbours, 0 at the four corners: mean 0
+    assert sharpness(face) == pytest.approx((1600 + 400) / 9)
+
+
+def test_a_finder_wants_sensible_numbers():
+    with pytest.raises(ValueError, match="smallest must be at least 12"):
+        FaceFinder(smallest=4)
+
+
+@pytest.fixture(scope="module")
+def finder():
+    return FaceFinder()
+
+
+def test_nothing_is_found_where_nothing_is(finder):
+    assert finder.find(np.full((200, 300, 3), 128, np.uint8)) == []
+    assert finder.find(np.zeros((2000, 30, 3), np.uint8)) == []
+    assert finder.find(np.zeros((10, 10, 3), np.uint8)) == []
+
+
+@pytest.mark.parametrize("enlarged", [1, 6])
+def test_a_real_face_is_found_at_any_size(finder, lfw_photo, enlarged):
+    photo = np.asarray(Image.fromarray(lfw_photo).resize((250 * enlarged,) * 2))
+    face = finder.find(photo)[0]
+    assert face.score > 0.9
+    left, top, width, height = face.box / enlarged
+    assert left < 125 < left + width and top < 125 < top + height
+    eyes = face.points[:2] / enlarged
+    assert eyes[0, 0] < eyes[1, 0] and np.all(np.abs(eyes[:, 1] - 112) < 12)
+    assert np.all(face.points[3:, 1] > face.points[2, 1])
