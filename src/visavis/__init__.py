@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from visavis.models import build_embedding, build_siamese, embed, embedding_of
     from visavis.pairs import generate_image_pairs, index_pairs
     from visavis.plots import test_visualize, visualize
+    from visavis.preparation import Preparation, prepare_photos
     from visavis.runs import load_model, make_card, save_model
     from visavis.sampling import BatchShape
     from visavis.training import TrainingRun, train
@@ -67,6 +68,7 @@ _NAMES_IN = {
     "models": "build_embedding build_siamese embed embedding_of",
     "pairs": "generate_image_pairs index_pairs",
     "plots": "test_visualize visualize",
+    "preparation": "Preparation prepare_photos",
     "runs": "load_model make_card save_model",
     "sampling": "BatchShape",
     "training": "TrainingRun train",

@@ -53,6 +53,7 @@ class Card:
     Attributes:
         input_shape: Height, width and channels of a face.
         crop: The part of a photo's shorter side that the centre crop keeps; None: the whole photo.
+        aligned: Whether it takes faces that were found in whole photos and cut by their five points.
         flip: Whether embeddings are averaged with those of the mirrored photo.
         offset: Of the probability ``sigmoid(offset - slope * distance)``.
         slope: Likewise, positive.
@@ -69,6 +70,7 @@ class Card:
 
     input_shape: tuple[int, int, int]
     crop: float | None
+    aligned: bool
     flip: bool
     offset: float
     slope: float

@@ -87,6 +87,25 @@ def group() -> None:
     """
 
 
+@group.command(epilog="Example: visavis prepare photos/ --out faces/ && visavis train faces/ --out runs/mine")
+@click.argument("photos", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one, or one begun before.")
+@click.option("--face", type=click.Choice(["largest", "centre", "all", "error"]), default="largest", help="Which face of several.")
+@click.option("--fallback", type=click.Choice(["centre"]), default=None, help="What to take where no face is found.")
+@click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one for each core.")
+@_options(_quiet_option, _json_option)
+def prepare(photos: Path, out: Path, *, face: Any, fallback: Any, workers: int | None, quiet: bool, as_json: bool) -> None:
+    """Find and align the faces in PHOTOS, a folder with one sub-folder per person or a .tar or .zip of one.
+
+    Writes a data set that train, evaluate and the others take, a table of the faces, and a list of the photos that gave none,
+    with the reasons. Run it again after an interruption: it goes on where it stopped.
+    """
+    from visavis.preparation import prepare_photos
+
+    result = prepare_photos(photos, out, policy=face, fallback=fallback, workers=workers, progress=not quiet)
+    _print_json(result.to_json()) if as_json else click.echo(str(result))
+
+
 @group.command(epilog="Example: visavis train olivetti --out runs/olivetti --loss contrastive")
 @click.argument("data")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder to write.")

@@ -67,6 +67,7 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
     return Card(
         input_shape=split.train.shape,
         crop=crop,
+        aligned=split.train.aligned,
         flip=run.config.flip,
         offset=offset,
         slope=slope,

@@ -3,7 +3,7 @@
 from visavis.datasets.arrays import read_arrays, read_npy, read_npz
 from visavis.datasets.dataset import DatasetSummary, FaceDataset, read_saved
 from visavis.datasets.downloads import fetch_lfw, fetch_olivetti
-from visavis.datasets.folders import read_archive, read_folder
+from visavis.datasets.folders import PhotoFiles, open_photos, read_archive, read_folder
 from visavis.datasets.generated import generate_faces
 from visavis.datasets.lfw import lfw_folds, read_lfw, read_lfw_pairs
 from visavis.datasets.loading import default_crop, load_dataset, read_pairs
@@ -14,6 +14,7 @@ __all__ = [
     "DatasetSummary",
     "FaceDataset",
     "PairProtocol",
+    "PhotoFiles",
     "Split",
     "check_leaks",
     "default_crop",
@@ -23,6 +24,7 @@ __all__ = [
     "kfold_people",
     "lfw_folds",
     "load_dataset",
+    "open_photos",
     "read_archive",
     "read_arrays",
     "read_folder",

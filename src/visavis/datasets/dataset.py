@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from visavis.errors import DataError
 
 __all__ = ["DatasetSummary", "FaceDataset", "read_saved"]
 
-_FACES, _LABELS, _NAMES = "faces.npy", "labels.npy", "names.json"
+FACES, _LABELS, _NAMES = "faces.npy", "labels.npy", "names.json"
 _CHUNK = 4096
 
 
@@ -55,6 +55,7 @@ class FaceDataset:
         people: The people's names, each once.
         sources: `n` names of photos: files, or whatever tells them apart.
         rows: `(n,)` int64, the row of `pixels` that each photo is in; None: all of them in order.
+        aligned: Whether the faces were found in whole photos and cut by their five points (`visavis.faces`).
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -62,6 +63,7 @@ class FaceDataset:
     people: tuple[str, ...]
     sources: Sequence[str]
     rows: npt.NDArray[np.int64] | None = None
+    aligned: bool = False
 
     def __post_init__(self) -> None:
         """Check that all parts fit together.
@@ -127,6 +129,7 @@ class FaceDataset:
             people=tuple(self.people[label] for label in present),
             sources=[self.sources[index] for index in chosen],
             rows=chosen if self.rows is None else self.rows[chosen],
+            aligned=self.aligned,
         )
 
     def select_people(self, people: Iterable[str]) -> "FaceDataset":
@@ -177,13 +180,18 @@ class FaceDataset:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        out: Any = np.lib.format.open_memmap(folder / _FACES, "w+", np.uint8, (len(self), *self.shape))
+        out: Any = np.lib.format.open_memmap(folder / FACES, "w+", np.uint8, (len(self), *self.shape))
         for start in range(0, len(self), _CHUNK):
             stop = min(start + _CHUNK, len(self))
             out[start:stop] = self.gather(np.arange(start, stop))
         out.flush()
+        del out
+        return replace(self, pixels=np.load(folder / FACES, mmap_mode="r"), rows=None).save_names(folder)
+
+    def save_names(self, folder: Path) -> Path:
+        """Write all but the pixels, which are in the folder already."""
         np.save(folder / _LABELS, self.labels)
-        names = {"people": self.people, "sources": list(self.sources)}
+        names = {"people": self.people, "sources": list(self.sources), "aligned": self.aligned}
         (folder / _NAMES).write_text(json.dumps(names), encoding="utf-8")
         return folder
 
@@ -196,9 +204,9 @@ def read_saved(folder: Path | str) -> FaceDataset:
     """
     folder = Path(folder)
     try:
-        pixels = np.load(folder / _FACES, mmap_mode="r", allow_pickle=False)
+        pixels = np.load(folder / FACES, mmap_mode="r", allow_pickle=False)
         labels = np.load(folder / _LABELS, allow_pickle=False)
         names = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
-        return FaceDataset(pixels, labels, tuple(names["people"]), names["sources"])
+        return FaceDataset(pixels, labels, tuple(names["people"]), names["sources"], aligned=names["aligned"])
     except (OSError, KeyError, ValueError) as error:
         raise DataError(f"{folder}: not a saved data set ({error})") from error

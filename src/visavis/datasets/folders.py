@@ -3,7 +3,7 @@
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +17,10 @@ from visavis.datasets.dataset import FaceDataset
 from visavis.errors import DataError
 from visavis.images import IMAGE_SUFFIXES, Limits, crop_centre, read_image, resize_image, to_gray
 
-__all__ = ["Cut", "read_archive", "read_folder"]
+__all__ = ["Cut", "PhotoFiles", "open_photos", "read_archive", "read_folder"]
 
 _MOST_MEMBERS = 5_000_000
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,10 @@ def read_folder(
         DataError: If there are no photos of two people, or if sizes differ; the message names two files.
         ImageError: If a photo cannot be read; the message names it.
     """
-    root = Path(path)
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder")
-    files = {str(file.relative_to(root).as_posix()): file for file in root.glob("*/*") if file.is_file()}
-    photos = _people_of(files)
-    return _read(photos, lambda name: files[name], Cut(size, crop, gray), limits, str(root))
+    if not Path(path).is_dir():
+        raise DataError(f"{path}: no such folder")
+    with open_photos(path) as photos:
+        return _read(photos, Cut(size, crop, gray), limits)
 
 
 def read_archive(
@@ -97,14 +96,47 @@ def read_archive(
         DataError: If it is no archive, or holds no photos of two people.
         ImageError: If a photo cannot be read; the message names archive and photo.
     """
-    limits = limits or Limits()
+    if Path(path).is_dir():
+        raise DataError(f"{path}: a folder, not an archive")
+    with open_photos(path, limits=limits) as photos:
+        return _read(photos, Cut(size, crop, gray), limits)
+
+
+@dataclass(frozen=True)
+class PhotoFiles:
+    """The photos of people in a folder or an archive.
+
+    Attributes:
+        root: The folder or the archive.
+        photos: Name below `root` and person of each photo, in natural order.
+        fetch: Gives what `read_image` takes for a name: a path, or the bytes out of an archive.
+    """
+
+    root: str
+    photos: list[tuple[str, str]]
+    fetch: Callable[[str], Path | bytes]
+
+
+@contextmanager
+def open_photos(path: Path | str, *, limits: Limits | None = None) -> Iterator[PhotoFiles]:
+    """List the photos of a folder with one sub-folder per person, or of a `.tar` or `.zip` of one.
+
+    Raises:
+        DataError: If there is none, or if a member of an archive is larger than the limits.
+    """
+    root = Path(path)
+    if root.is_dir():
+        files = {file.relative_to(root).as_posix(): file for file in root.glob("*/*") if file.is_file()}
+        yield PhotoFiles(str(root), _people_of(files), lambda name: files[name])
+        return
+    largest = (limits or Limits()).max_bytes
     try:
-        with _opened(Path(path)) as members:
-            wanted = _people_of(members.sizes)
-            for name, _ in wanted:
-                if members.sizes[name] > limits.max_bytes:
-                    raise DataError(f"{path}: {name} has more than the limit of {limits.max_bytes:,} bytes")
-            return _read(wanted, members.read, Cut(size, crop, gray), limits, str(path))
+        with _opened(root) as members:
+            photos = _people_of(members.sizes)
+            for name, _ in photos:
+                if members.sizes[name] > largest:
+                    raise DataError(f"{path}: {name} has more than the limit of {largest:,} bytes")
+            yield PhotoFiles(str(root), photos, members.read)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
         raise DataError(f"{path}: not a readable .tar or .zip ({error})") from error
 
@@ -125,37 +157,35 @@ def _natural(text: str) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.findall(r"[0-9]+|[^0-9]+", text)]
 
 
-def _read(photos: list[tuple[str, str]], fetch: Any, cut: Cut, limits: Limits | None, root: str) -> FaceDataset:
+def _read(files: PhotoFiles, cut: Cut, limits: Limits | None) -> FaceDataset:
     """Decode and cut all photos, a few at a time on all cores."""
-    people = list(dict.fromkeys(person for _, person in photos))
+    people = list(dict.fromkeys(person for _, person in files.photos))
     if len(people) < 2:
         raise DataError(
-            f"{root}: needs photos of two people or more, one sub-folder per person. "
-            f"Received: {len(photos)} photos of {len(people)} people"
+            f"{files.root}: needs photos of two people or more, one sub-folder per person. "
+            f"Received: {len(files.photos)} photos of {len(people)} people"
         )
+    names = [name for name, _ in files.photos]
 
-    def load(name: str, content: Any) -> npt.NDArray[np.uint8]:
-        return cut.apply(read_image(content, name=f"{root}/{name}", limits=limits))
+    def load(name: str, content: Path | bytes) -> npt.NDArray[np.uint8]:
+        return cut.apply(read_image(content, name=f"{files.root}/{name}", limits=limits))
 
-    pixels: npt.NDArray[np.uint8] | None = None
+    first = load(names[0], files.fetch(names[0]))
+    pixels = np.empty((len(names), *first.shape), dtype=np.uint8)
     with ThreadPoolExecutor() as pool:
-        batch = 64
-        for start in range(0, len(photos), batch):
-            names = [name for name, _ in photos[start : start + batch]]
-            faces = list(pool.map(load, names, [fetch(name) for name in names]))
-            if pixels is None:
-                pixels = np.empty((len(photos), *faces[0].shape), dtype=np.uint8)
-            for name, face in zip(names, faces, strict=True):
-                if face.shape != pixels.shape[1:]:
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            faces = list(pool.map(load, some, [files.fetch(name) for name in some]))
+            for name, face in zip(some, faces, strict=True):
+                if face.shape != first.shape:
                     raise DataError(
-                        f"{root}: photos of several sizes: {photos[0][0]} has {_size(pixels[0])} pixels, {name} has {_size(face)}. "
+                        f"{files.root}: photos of several sizes: {names[0]} has {_size(first)} pixels, {name} has {_size(face)}. "
                         "Give a size to bring them to."
                     )
             pixels[start : start + len(faces)] = faces
     number = {person: index for index, person in enumerate(people)}
-    labels = np.array([number[person] for _, person in photos], dtype=np.int64)
-    assert pixels is not None
-    return FaceDataset(pixels, labels, tuple(people), [name for name, _ in photos])
+    labels = np.array([number[person] for _, person in files.photos], dtype=np.int64)
+    return FaceDataset(pixels, labels, tuple(people), names)
 
 
 def _size(face: npt.NDArray[np.uint8]) -> str:

@@ -2,6 +2,7 @@
 
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,4 +92,4 @@ def _recut(dataset: FaceDataset, size: tuple[int, int] | None, gray: bool) -> Fa
         faces = to_gray(faces)
     if size is not None and faces.shape[1:3] != size:
         faces = np.stack([resize_image(face, size) for face in faces])
-    return FaceDataset(faces, dataset.labels, dataset.people, dataset.sources, dataset.rows)
+    return replace(dataset, pixels=faces)

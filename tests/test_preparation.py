@@ -1,0 +1,142 @@
+"""Folders of whole photos become data sets, and every photo that gives no face has a reason."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visavis import cli, preparation
+from visavis.datasets import load_dataset
+from visavis.errors import DataError
+from visavis.faces import CANONICAL_POINTS, Face
+from visavis.preparation import prepare_photos
+
+
+class FindsRed:
+    """Finds a face wherever the photo's top left pixel is red, two of them where the next one is red as well."""
+
+    def __init__(self):
+        self.seen = 0
+
+    def find(self, photo):
+        self.seen += 1
+        count = int(photo[0, 0, 0] > 200) + int(photo[0, 1, 0] > 200)
+        return [Face(np.array([4, 4, 100 - i, 100 - i], float), CANONICAL_POINTS + 4 + i, 0.98) for i in range(count)]
+
+
+@pytest.fixture
+def finder(monkeypatch):
+    finder = FindsRed()
+    monkeypatch.setattr(preparation, "_finder", lambda: finder)
+    monkeypatch.setattr(preparation, "_PART", 2)
+    return finder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Five photos of three people: one without a face, one with two, one that is no image; the third person has no face."""
+    root = tmp_path / "photos"
+    for name, reds in {"anna/1.png": 1, "anna/2.png": 2, "ben/1.png": 1, "ben/2.png": 0, "cleo/1.png": 0}.items():
+        pixels = np.random.default_rng(len(name)).integers(0, 180, (130, 140, 3), dtype=np.uint8)
+        pixels[0, :reds] = (255, 0, 0)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(root / name)
+    (root / "ben" / "3.jpg").write_bytes(b"not an image")
+    return root
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_becomes_a_data_set(finder, photos, tmp_path):
+    out = tmp_path / "faces"
+    result = prepare_photos(photos, out, workers=1, progress=False)
+    assert (result.photos, result.faces, result.people, result.failures, result.lost_people) == (6, 3, 2, 3, ("cleo",))
+    faces = load_dataset(out)
+    assert faces.aligned
+    assert faces.shape == (112, 112, 3)
+    assert faces.people == ("anna", "ben")
+    assert list(faces.sources) == ["anna/1.png", "anna/2.png", "ben/1.png"]
+    whole = np.asarray(Image.open(photos / "anna" / "1.png"))
+    np.testing.assert_array_equal(faces.faces[0], whole[4:116, 4:116])
+    table = rows_of(out / "faces.csv")
+    assert [row["warnings"] for row in table] == ["", "1 other face in the photo", ""]
+    assert (table[0]["left"], table[0]["width"], table[0]["score"]) == ("4.0", "100.0", "0.98")
+    assert float(table[0]["nose_x"]) == pytest.approx(60.03, abs=0.01)
+    reasons = {row["source"]: row["reason"] for row in rows_of(out / "failures.csv")}
+    assert reasons["ben/2.png"] == reasons["cleo/1.png"] == "no face was found"
+    assert reasons["ben/3.jpg"].startswith("not an image of a known kind")
+    assert sorted(path.name for path in out.iterdir()) == ["faces.csv", "faces.npy", "failures.csv", "labels.npy", "names.json"]
+    small = load_dataset(out, size=(64, 64))
+    assert small.aligned and small.shape == (64, 64, 3)
+    assert small.select([0, 2]).aligned
+
+
+def test_all_faces_of_a_photo(finder, photos, tmp_path):
+    prepare_photos(photos, tmp_path / "faces", policy="all", workers=1, progress=False)
+    assert list(load_dataset(tmp_path / "faces").sources) == ["anna/1.png", "anna/2.png", "anna/2.png#2", "ben/1.png"]
+
+
+def test_the_centre_is_taken_when_asked_for(finder, photos, tmp_path):
+    result = prepare_photos(photos, tmp_path / "faces", fallback="centre", workers=1, progress=False)
+    assert (result.faces, result.people, result.failures) == (5, 3, 1)
+    assert "the centre of the photo was taken" in rows_of(tmp_path / "faces" / "faces.csv")[-1]["warnings"]
+
+
+def test_what_was_interrupted_goes_on(finder, photos, tmp_path, monkeypatch):
+    out = tmp_path / "faces"
+    do, done = preparation._do, []
+
+    def interrupted(task):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(task)
+        do(task)
+
+    monkeypatch.setattr(preparation, "_do", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_photos(photos, out, workers=1, progress=False)
+    with pytest.raises(DataError, match="begun with other photos or another policy"):
+        prepare_photos(photos, out, policy="centre", workers=1, progress=False)
+    monkeypatch.setattr(preparation, "_do", do)
+    finder.seen = 0
+    assert prepare_photos(photos, out, workers=1, progress=False).faces == 3
+    assert finder.seen == 1  # the part that was missing has one readable photo
+    prepare_photos(photos, tmp_path / "other", workers=1, progress=False)
+    np.testing.assert_array_equal(load_dataset(out).faces, load_dataset(tmp_path / "other").faces)
+    with pytest.raises(DataError, match="holds a data set already"):
+        prepare_photos(photos, out, workers=1, progress=False)
+
+
+def test_an_archive_is_read_in_place(finder, photos, tmp_path):
+    import shutil
+
+    archive = shutil.make_archive(str(tmp_path / "photos"), "zip", photos)
+    assert prepare_photos(archive, tmp_path / "faces", workers=1, progress=False).faces == 3
+
+
+def test_nothing_to_do(finder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no photos in it"):
+        prepare_photos(tmp_path / "empty", tmp_path / "faces", workers=1)
+    (tmp_path / "one" / "a").mkdir(parents=True)
+    Image.new("RGB", (120, 120)).save(tmp_path / "one" / "a" / "dark.png")
+    with pytest.raises(DataError, match=r"none of 1 photos gave a face; the reasons: .*failures\.csv"):
+        prepare_photos(tmp_path / "one", tmp_path / "faces", workers=1, progress=False)
+
+
+def test_command_with_several_processes(lfw_photo, tmp_path, capsys):
+    for person, shift in (("anna", 0), ("ben", 5)):
+        (tmp_path / "photos" / person).mkdir(parents=True)
+        Image.fromarray(np.roll(lfw_photo, shift, axis=1)).save(tmp_path / "photos" / person / "1.png")
+    arguments = ["prepare", tmp_path / "photos", "--out", tmp_path / "faces", "--workers", 2, "--json", "--quiet"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(argument) for argument in arguments])
+    told = json.loads(capsys.readouterr().out)
+    assert stop.value.code == 0
+    assert (told["faces"], told["failures"], told["failure_to_acquire_rate"]) == (2, 0, 0)
+    assert load_dataset(tmp_path / "faces").people == ("anna", "ben")
