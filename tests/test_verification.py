@@ -18,6 +18,7 @@ from visavis.calibration import distance_of, fit_sigmoid, score_of
 from visavis.cards import Card
 from visavis.errors import DataError, ImageError, ModelError
 from visavis.experiments import DataSource, evaluate_model, train_model
+from visavis.faces import CANONICAL_POINTS, Face
 from visavis.metrics import error_curve
 
 
@@ -190,6 +191,83 @@ def test_verify_exits_by_its_answer(capsys, run, folder):
     assert call(capsys, "verify", same, same, "--model", folder)[0] == 2
 
 
+class FindsOne:
+    """Finds one face in the middle of a photo, unless the photo is flat."""
+
+    def find(self, photo):
+        if photo.std(axis=(0, 1)).max() < 1:
+            return []
+        middle = np.array([photo.shape[1] / 2, photo.shape[0] / 2])
+        side = min(photo.shape[:2]) * 0.6
+        points = (CANONICAL_POINTS - 56) * side / 112 + middle
+        return [Face(np.array([*(middle - side / 2), side, side]), points, 0.97)]
+
+
+@pytest.fixture(scope="module")
+def aligned_run(folder, tmp_path_factory):
+    """A run folder of a model for aligned faces."""
+    root = tmp_path_factory.mktemp("aligned")
+    faces = replace(visavis.load_dataset(folder, size=(112, 112)), aligned=True)
+    faces.save(root / "faces")
+    train_model(DataSource(str(root / "faces"), size=32), root / "run", config={"steps": 6}, logging={"progress": False})
+    return root / "run"
+
+
+@pytest.fixture
+def whole_photos(monkeypatch, folder, tmp_path):
+    """Two photos with a face in the middle, and one of a wall."""
+    monkeypatch.setattr("visavis.verification._FINDER", FindsOne())
+    for index, name in enumerate(("a.jpg", "b.jpg")):
+        face = Image.open(folder / f"person-0{index}" / "0.png").resize((120, 120))
+        photo = Image.new("RGB", (300, 200), (90, 120, 150))
+        photo.paste(face, (90, 40))
+        photo.save(tmp_path / name)
+    Image.new("RGB", (300, 200), (90, 120, 150)).save(tmp_path / "wall.png")
+    return [tmp_path / name for name in ("a.jpg", "b.jpg", "wall.png")]
+
+
+def test_faces_are_found_in_whole_photos(capsys, aligned_run, whole_photos, tmp_path):
+    first, second, wall = whole_photos
+    verifier = visavis.Verifier(aligned_run)
+    assert verifier.card.aligned
+    acquired = verifier.acquire(first)
+    assert acquired.aligned.pixels.shape == (112, 112, 3)
+    face = Image.open(first).crop((90, 40, 210, 160)).resize((32, 32), Image.Resampling.BICUBIC)
+    assert np.abs(acquired.pixels.astype(int) - np.asarray(face)).mean() < 6
+    drawn = tmp_path / "why.png"
+    code, out, _ = call(capsys, "verify", first, second, "--model", aligned_run, "--json", "--draw", drawn)
+    told = json.loads(out)
+    assert code in (0, 1)
+    assert told["faces"][0]["box"] == [90.0, 40.0, 120.0, 120.0]
+    assert told["faces"][0]["score"] == 0.97
+    assert width_of(drawn) > 500
+    code, _, err = call(capsys, "verify", first, wall, "--model", aligned_run)
+    assert code == 2
+    assert f"{wall}: no face was found" in err
+    code, _, err = call(capsys, "verify", first, wall, "--model", aligned_run, "--fallback", "centre")
+    assert code in (0, 1)
+    assert "warning: second photo: no face was found: the centre of the photo was taken" in err
+    aligned = visavis.Verifier(aligned_run, aligned=True).verify(first, wall)
+    assert aligned.faces[0].box is None
+
+
+def test_photos_without_a_face_are_told_and_the_others_compared(capsys, aligned_run, whole_photos):
+    first, second, wall = whole_photos
+    code, out, _ = call(capsys, "compare", first, second, wall, "--model", aligned_run, "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert [result["photo"] for result in told["results"]] == [str(second)]
+    assert told["failures"] == [{"photo": str(wall), "reason": f"{wall}: no face was found"}]
+    code, _, err = call(capsys, "compare", first, wall, "--model", aligned_run)
+    assert code == 2
+    assert "none of 1 photos can be compared" in err
+
+
+def test_a_model_of_aligned_faces_is_not_measured_on_others(aligned_run, folder, tmp_path):
+    with pytest.raises(DataError, match="visavis prepare"):
+        evaluate_model(aligned_run, str(folder), out=tmp_path)
+
+
 def test_compare_ranks_and_draws(capsys, run, folder, tmp_path):
     photos = sorted(folder.rglob("*.png"))[:5]
     picture = tmp_path / "compared.png"
@@ -235,7 +313,7 @@ def test_mistakes_end_in_a_message_and_2(capsys, monkeypatch, tmp_path, argument
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["verify"], ["compare"], ["demo"]])
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["verify"], ["compare"], ["prepare"], ["demo"]])
 def test_every_command_explains_itself(capsys, command):
     code, out, _ = call(capsys, *command, "--help")
     assert code == 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visavis.augmentation import Augmentation
+    from visavis.comparisons import Comparison, compare_photos, verify_photos
     from visavis.configuration import TrainingConfig, config_for
     from visavis.datasets import (
         FaceDataset,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         split_people,
         split_photos,
     )
+    from visavis.demo import run_demo
     from visavis.errors import (
         DataError,
         DownloadError,
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
         VisavisError,
     )
     from visavis.evaluation import Evaluation, FoldedEvaluation, evaluate_all_pairs, evaluate_folds, evaluate_protocol
-    from visavis.experiments import DataSource, compare_photos, evaluate_model, run_demo, train_model
+    from visavis.experiments import DataSource, evaluate_model, train_model
     from visavis.faces import AlignedFace, Face, FaceFinder, acquire_faces
     from visavis.losses import contrastive_loss
     from visavis.models import build_embedding, build_siamese, embed, embedding_of
@@ -57,12 +59,14 @@ __version__ = "0.1.0"
 
 _NAMES_IN = {
     "augmentation": "Augmentation",
+    "comparisons": "Comparison compare_photos verify_photos",
     "configuration": "TrainingConfig config_for",
     "datasets": "FaceDataset PairProtocol Split check_leaks fetch_lfw fetch_olivetti generate_faces kfold_people lfw_folds "
     "load_dataset read_archive read_arrays read_folder read_lfw read_lfw_pairs read_pairs split_people split_photos",
+    "demo": "run_demo",
     "errors": "DataError DownloadError FaceError ImageError LeakError MissingDependencyError ModelError TrainingError VisavisError",
     "evaluation": "Evaluation FoldedEvaluation evaluate_all_pairs evaluate_folds evaluate_protocol",
-    "experiments": "DataSource compare_photos evaluate_model run_demo train_model",
+    "experiments": "DataSource evaluate_model train_model",
     "faces": "AlignedFace Face FaceFinder acquire_faces",
     "losses": "contrastive_loss",
     "models": "build_embedding build_siamese embed embedding_of",

@@ -74,6 +74,20 @@ _model_option = click.option(
 )
 
 
+_acquisition_options = _options(
+    click.option("--aligned", is_flag=True, help="The photos are cut to the face already: look for none."),
+    click.option(
+        "--face",
+        "policy",
+        type=click.Choice(["largest", "centre", "error"]),
+        default="largest",
+        show_default=True,
+        help="Which face, where there are several.",
+    ),
+    click.option("--fallback", type=click.Choice(["centre"]), default=None, help="What to take where no face is found."),
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__)
 def group() -> None:
@@ -164,17 +178,23 @@ def evaluate(run: Path, data: str, *, pairs: Path | None, people: str, out: Path
 @group.command(epilog="Example: visavis verify a.jpg b.jpg --model runs/mine && echo same")
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
-@_options(_model_option, _json_option)
+@click.option("--draw", type=click.Path(path_type=Path), help="Draw both photos, the faces and the score into this PNG.")
+@_options(_model_option, _acquisition_options, _json_option)
 @click.pass_context
-def verify(context: click.Context, first: Path, second: Path, model: Path, as_json: bool) -> None:
+def verify(
+    context: click.Context, /, first: Path, second: Path, *, model: Path, draw: Path | None, as_json: bool, **acquisition: Any
+) -> None:
     """Tell whether two photos show the same person. Exits with 0 if so, 1 if not, 2 on an error."""
+    from visavis.comparisons import verify_photos
     from visavis.verification import Verifier
 
-    verdict = Verifier(model).verify(first, second)
+    verdict = verify_photos(Verifier(model, **acquisition), first, second, out=draw)
     if as_json:
-        _print_json({"first": str(first), "second": str(second), **vars(verdict)})
+        _print_json({"first": str(first), "second": str(second), **verdict.to_json()})
     else:
         click.echo(_in_words(verdict))
+        for warning in verdict.warnings:
+            click.echo(f"warning: {warning}", err=True)
     context.exit(SAME if verdict.same else DIFFERENT)
 
 
@@ -182,20 +202,31 @@ def verify(context: click.Context, first: Path, second: Path, model: Path, as_js
 @click.argument("anchor", type=click.Path(path_type=Path))
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Draw the comparison into this PNG.")
-@_options(_model_option, _quiet_option, _json_option)
-def compare(anchor: Path, photos: tuple[Path, ...], *, model: Path, out: Path | None, quiet: bool, as_json: bool) -> None:
+@_options(_model_option, _acquisition_options, _quiet_option, _json_option)
+def compare(
+    anchor: Path,
+    photos: tuple[Path, ...],
+    *,
+    model: Path,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+    **acquisition: Any,
+) -> None:
     """Compare one anchor with many photos, the most alike first."""
-    from visavis.experiments import compare_photos
+    from visavis.comparisons import compare_photos
+    from visavis.verification import Verifier
 
-    ranked = compare_photos(model, anchor, photos, out=out)
+    compared = compare_photos(Verifier(model, **acquisition), anchor, photos, out=out)
     if out is not None:
         _say(f"picture: {out}", quiet=quiet)
     if as_json:
-        results = [{"photo": str(photo), **vars(verdict)} for photo, verdict in ranked]
-        _print_json({"anchor": str(anchor), "results": results})
-    else:
-        for photo, verdict in ranked:
-            click.echo(f"{photo}: {_in_words(verdict)}")
+        _print_json({"anchor": str(anchor), **compared.to_json()})
+        return
+    for photo, verdict in compared.ranked:
+        click.echo(f"{photo}: {_in_words(verdict)}")
+    for _, reason in compared.failures:
+        click.echo(f"not compared: {reason}", err=True)
 
 
 @group.command(epilog="Example: visavis demo --out runs/demo")
@@ -204,7 +235,7 @@ def compare(anchor: Path, photos: tuple[Path, ...], *, model: Path, out: Path | 
 @_options(_quiet_option, _json_option)
 def demo(out: Path, steps: int | None, quiet: bool, as_json: bool) -> None:
     """Train, evaluate and verify on generated faces, from nothing to a report, in under three minutes."""
-    from visavis.experiments import run_demo
+    from visavis.demo import run_demo
 
     result = run_demo(out, steps=steps, progress=not quiet)
     if as_json:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from visavis.cards import Card
 from visavis.images import crop_centre, read_image, resize_image, to_gray
 
-__all__ = ["Encoder", "PhotoSource", "load_encoder", "prepare_face"]
+__all__ = ["Encoder", "PhotoSource", "fit_face", "load_encoder", "read_photo"]
 
 PhotoSource = str | Path | bytes | npt.NDArray[Any]
 
@@ -40,22 +40,25 @@ def load_encoder(path: Path | str) -> Encoder:
     return load_model(path)
 
 
-def prepare_face(photo: PhotoSource, card: Card) -> npt.NDArray[np.uint8]:
-    """Bring one photo into the shape that a model takes: centre crop, size and colour.
+def read_photo(photo: PhotoSource) -> npt.NDArray[np.uint8]:
+    """Read one photo.
 
     Args:
         photo: A path, the bytes of an image file, or an array `(h, w)`, `(h, w, 1)` or `(h, w, 3)`: uint8, or float in [0, 1].
-        card: The model's.
 
     Returns:
-        `(h, w, c)` uint8.
+        `(h, w, 1)` or `(h, w, 3)` uint8.
 
     Raises:
         ImageError: If a file cannot be read.
         ValueError: If an array is of another shape or type.
     """
+    return _pixels(photo) if isinstance(photo, np.ndarray) else read_image(photo)
+
+
+def fit_face(image: npt.NDArray[np.uint8], card: Card) -> npt.NDArray[np.uint8]:
+    """Bring one photo `(h, w, c)` into the shape that a model takes: centre crop, size and colour."""
     height, width, channels = card.input_shape
-    image = _pixels(photo) if isinstance(photo, np.ndarray) else read_image(photo)
     if card.crop is not None and image.shape[:2] != (height, width):
         image = crop_centre(image, card.crop)
     if image.shape[:2] != (height, width):

@@ -2,8 +2,8 @@
 
 import csv
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
 from visavis.cards import Card
 from visavis.checkpoints import replaced
@@ -26,11 +25,10 @@ from visavis.datasets import (
 from visavis.encoders import Encoder, load_encoder
 from visavis.errors import DataError, MissingDependencyError
 from visavis.evaluation import Evaluation, evaluate_all_pairs, evaluate_protocol, telling_pairs
-from visavis.plots import plot_comparison, plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure
+from visavis.plots import plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure
 from visavis.report import Picture, write_report
-from visavis.verification import Verdict, Verifier
 
-__all__ = ["DataSource", "DemoResult", "Evaluated", "compare_photos", "evaluate_model", "run_demo", "train_model"]
+__all__ = ["DataSource", "Evaluated", "evaluate_model", "train_model"]
 
 METRICS = "metrics.json"
 
@@ -76,46 +74,6 @@ class Evaluated:
     evaluation: Evaluation
     report: Path
     left_out: int
-
-
-@dataclass(frozen=True)
-class DemoResult:
-    """What `run_demo` made.
-
-    Attributes:
-        out: The run folder.
-        evaluated: The test people's error rates.
-        verdicts: One anchor against five photos: the file, whether it shows the same person in truth, and the verdict.
-    """
-
-    out: Path
-    evaluated: Evaluated
-    verdicts: tuple[tuple[Path, bool, Verdict], ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the numbers as plain values."""
-        compared = [{"photo": str(path), "truly_same": truth, **asdict(verdict)} for path, truth, verdict in self.verdicts]
-        return {"run": str(self.out), **self.evaluated.evaluation.to_json(), "compared": compared}
-
-    def __str__(self) -> str:
-        """Say what there is to see, and what to do next."""
-        answers = [
-            f"  {path.name}: {'same' if verdict.same else 'different'} (probability {verdict.probability:.2f}), "
-            f"in truth {'same' if truth else 'different'}"
-            for path, truth, verdict in self.verdicts
-        ]
-        return "\n".join(
-            [
-                str(self.evaluated.evaluation),
-                "one anchor against five photos:",
-                *answers,
-                f"all of it is in {self.out}: open {self.evaluated.report}",
-                "the same on real faces:",
-                "  visavis train olivetti --out runs/olivetti && visavis evaluate runs/olivetti olivetti",
-                "  visavis train lfw --out runs/lfw && visavis evaluate runs/lfw lfw",
-                "  visavis train YOUR/PHOTOS --out runs/mine     (one sub-folder per person)",
-            ]
-        )
 
 
 def train_model(
@@ -202,7 +160,8 @@ def evaluate_model(
         command: The command that was given, for the report.
 
     Raises:
-        DataError: If fewer than two people are left, or if the pairs are of people who are left out.
+        DataError: If fewer than two people are left, if the pairs are of people who are left out, or if the faces are not aligned
+            as those were that the model learned from.
     """
     encoder = load_encoder(model) if isinstance(model, str | Path) else model
     if out is None:
@@ -210,6 +169,10 @@ def evaluate_model(
             raise ValueError("out must be given where the model is not a path. Received: out=None")
         out = Path(model) if Path(model).is_dir() else Path(model).parent
     faces = _load_for(encoder.card, data) if isinstance(data, str) else data
+    if encoder.card.aligned and not faces.aligned:
+        raise DataError(
+            "the model was trained on aligned faces, and these are not. Align them first: visavis prepare PHOTOS --out FACES"
+        )
     chosen, left_out = _unseen(faces, encoder.card) if people == "unseen" else (faces, 0)
     embeddings = encoder.embed(chosen.faces)
     name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
@@ -222,57 +185,6 @@ def evaluate_model(
     figures = _figures(evaluation, chosen, embeddings, Path(out) / "history.csv")
     report = _write_evaluation(Path(out), encoder.card, evaluation, figures=figures, command=command)
     return Evaluated(evaluation, report, left_out)
-
-
-def compare_photos(
-    model: Path | str, anchor: Path, photos: Sequence[Path], *, out: Path | None = None
-) -> list[tuple[Path, Verdict]]:
-    """Compare one anchor with many photos, the most alike first, and draw it if asked to.
-
-    Args:
-        model: A run folder or model file.
-        anchor: The photo that all others are compared with.
-        photos: The others.
-        out: Where to draw the comparison, a PNG; None: nowhere.
-    """
-    verifier = Verifier(model)
-    verdicts = verifier.compare(anchor, photos)
-    ranked = sorted(zip(photos, verdicts, strict=True), key=lambda pair: -pair[1].score)
-    if out is not None:
-        save_figure(plot_comparison(anchor, ranked), out)
-    return ranked
-
-
-def run_demo(out: Path | str, *, steps: int | None = None, progress: bool = True) -> DemoResult:
-    """Train, evaluate and verify on generated faces, and leave all of it in a run folder.
-
-    Args:
-        out: The run folder.
-        steps: How many batches to train on.
-        progress: Whether to show a bar on standard error.
-    """
-    out = Path(out)
-    config = {"steps": steps} if steps else {}
-    source = DataSource("synthetic")
-    encoder = train_model(source, out, config=config, logging={"progress": progress, "command": "visavis demo"})
-    faces = source.load()
-    evaluated = evaluate_model(encoder, faces, out=out, command="visavis demo")
-    test = faces.select_people(encoder.card.sides["test"].people)
-    anchor, others, truth = _demo_photos(test, out / "photos")
-    ranked = compare_photos(out, anchor, others, out=out / "pictures" / "comparison.png")
-    return DemoResult(out, evaluated, tuple((path, path.name in truth, verdict) for path, verdict in ranked))
-
-
-def _demo_photos(test: FaceDataset, folder: Path) -> tuple[Path, list[Path], set[str]]:
-    """Write an anchor, three other photos of the same person and two of other people, as a user would have them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    chosen = {"anchor.png": (0, 0), "a.png": (0, 1), "b.png": (1, 0), "c.png": (0, 2), "d.png": (2, 0), "e.png": (0, 3)}
-    for name, (person, photo) in chosen.items():
-        index = np.flatnonzero(test.labels == person)[photo]
-        face = test.gather([index])[0]
-        Image.fromarray(face[:, :, 0] if face.shape[2] == 1 else face).save(folder / name)
-    paths = [folder / name for name in chosen]
-    return paths[0], paths[1:], {name for name, (person, _) in chosen.items() if person == 0}
 
 
 def _load_for(card: Card, data: str) -> FaceDataset:

@@ -1,5 +1,6 @@
 """Pictures of faces and of numbers. Each function draws on the axes or the figure that it is given or makes, and returns it."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from visavis.checkpoints import replaced
 from visavis.images import read_image
 from visavis.metrics import ErrorCurve, equal_error_rate
-from visavis.verification import Verdict
+from visavis.verification import AcquiredPhoto, Verdict
 
 __all__ = [
     "plot_comparison",
@@ -22,6 +23,7 @@ __all__ = [
     "plot_pairs",
     "plot_roc",
     "plot_scores",
+    "plot_verdict",
     "save_figure",
     "test_visualize",
     "visualize",
@@ -199,6 +201,40 @@ def plot_comparison(anchor: Path | npt.NDArray[Any], ranked: Sequence[tuple[Path
         name = photo.name if isinstance(photo, Path) else ""
         answer, colour = ("same", MATED) if verdict.same else ("different", NONMATED)
         ax.set_title(f"{name}\n{answer}, p = {verdict.probability:.2f}\nscore {verdict.score:.2f}", fontsize=9, color=colour)
+    return figure
+
+
+def plot_verdict(photos: tuple[AcquiredPhoto, AcquiredPhoto], verdict: Verdict, *, names: tuple[str, str] = ("", "")) -> Figure:
+    """Show two photos with the faces that were found, what the model compared, and the score against the threshold.
+
+    Args:
+        photos: What `Verifier.acquire` gave.
+        verdict: The answer for them.
+        names: What to write above the photos.
+    """
+    colour = MATED if verdict.same else NONMATED
+    figure = Figure(figsize=(8.4, 5.2), layout="constrained")
+    grid = figure.add_gridspec(2, 4, width_ratios=(3, 1.6, 1.6, 3), height_ratios=(6, 1))
+    for photo, name, whole, cut in zip(photos, names, (0, 3), (1, 2), strict=True):
+        ax = figure.add_subplot(grid[0, whole])
+        _show(ax, photo.photo)
+        ax.set_title(name, fontsize=10)
+        told = "\n".join(textwrap.fill(text, 34) for text in photo.found.warnings)
+        ax.text(0.5, -0.04, told, transform=ax.transAxes, ha="center", va="top", fontsize=8, color=NONMATED)
+        if photo.aligned is not None:
+            ax.plot(*np.vstack([photo.aligned.outline, photo.aligned.outline[:1]]).T, color=colour, linewidth=1.5)
+            if photo.aligned.face is not None:
+                ax.plot(*photo.aligned.face.points.T, ".", color=colour, markersize=4)
+        crop = figure.add_subplot(grid[0, cut])
+        _show(crop, photo.pixels)
+        crop.set_title("compared", fontsize=8, color=MUTED)
+    ax = figure.add_subplot(grid[1, :])
+    ax.barh(0, verdict.score, color=colour, height=0.5)
+    ax.axvline(verdict.threshold, color=ACCENT, linestyle="--", linewidth=1.2)
+    ax.annotate(f"threshold {verdict.threshold:.3f}", (verdict.threshold, 0.42), fontsize=8, ha="center", annotation_clip=False)
+    ax.set(xlim=(min(0.0, verdict.score), 1), ylim=(-0.4, 0.4), yticks=[], xlabel="comparison score (cosine)")
+    answer = "the same person" if verdict.same else "different people"
+    figure.suptitle(f"{answer}: score {verdict.score:.3f}, probability {verdict.probability:.2f}", color=colour, fontweight="bold")
     return figure
 
 

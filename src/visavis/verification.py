@@ -1,17 +1,62 @@
 """Are these two photos of the same person? One pair, or one anchor against many."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from visavis.calibration import distance_of
 from visavis.cards import Card
-from visavis.encoders import Encoder, PhotoSource, load_encoder, prepare_face
+from visavis.encoders import Encoder, PhotoSource, fit_face, load_encoder, read_photo
+from visavis.faces import AlignedFace, FaceFinder, acquire_faces
 
-__all__ = ["Verdict", "Verifier"]
+__all__ = ["AcquiredPhoto", "FoundFace", "Verdict", "Verifier"]
+
+_FINDER = FaceFinder()
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """The face that was compared, in the pixels of its photo.
+
+    Attributes:
+        box: Left, top, width and height; None: the photo was taken as it is.
+        score: The detector's, 0 .. 1; None likewise.
+        warnings: What makes the comparison less reliable.
+    """
+
+    box: tuple[float, float, float, float] | None = None
+    score: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class AcquiredPhoto:
+    """A photo that is ready to be compared.
+
+    Attributes:
+        photo: The whole of it, `(h, w, c)` uint8.
+        pixels: What the model takes, `(h, w, c)` uint8 of its input shape.
+        aligned: The face that was found in it; None: the photo was taken as it is.
+    """
+
+    photo: npt.NDArray[np.uint8]
+    pixels: npt.NDArray[np.uint8]
+    aligned: AlignedFace | None = None
+
+    @property
+    def found(self) -> FoundFace:
+        """What there is to tell of the face."""
+        if self.aligned is None:
+            return FoundFace()
+        face = self.aligned.face
+        if face is None:
+            return FoundFace(warnings=self.aligned.warnings)
+        left, top, width, height = (round(float(value), 1) for value in face.box)
+        return FoundFace((left, top, width, height), face.score, self.aligned.warnings)
 
 
 @dataclass(frozen=True)
@@ -24,6 +69,7 @@ class Verdict:
         distance: The Euclidean distance of the two embeddings, 0 .. 2.
         probability: That of "the same person", if mated and non-mated pairs are as frequent.
         threshold: The score from which the answer is "the same person".
+        faces: The faces that were compared.
     """
 
     same: bool
@@ -31,10 +77,25 @@ class Verdict:
     distance: float
     probability: float
     threshold: float
+    faces: tuple[FoundFace, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings of both faces."""
+        return tuple(
+            f"{which} photo: {text}" for which, face in zip(("first", "second"), self.faces, strict=False) for text in face.warnings
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
 
 
 class Verifier:
     """Compares photos by a trained model.
+
+    A model that was trained on aligned faces is given whole photos: the face is found first. Any other model is given photos as it
+    was trained on, cut around the centre if so.
 
     Example:
         Train a model first (`visavis demo` makes one in a minute or two)::
@@ -43,43 +104,68 @@ class Verifier:
             verifier.verify("anna-1.jpg", "anna-2.jpg").same
     """
 
-    def __init__(self, model: Path | str | Encoder) -> None:
+    def __init__(
+        self,
+        model: Path | str | Encoder,
+        *,
+        aligned: bool = False,
+        policy: Literal["largest", "centre", "error"] = "largest",
+        fallback: Literal["centre"] | None = None,
+    ) -> None:
         """Load a model.
 
         Args:
             model: A run folder, a model file, or an encoder.
+            aligned: Whether the photos are cut to the face already, so that none is looked for.
+            policy: Which face of several; see `faces.acquire_faces`.
+            fallback: What to take where there is none; see there.
 
         Raises:
             ModelError: If there is none, or if it is damaged or foreign.
         """
         self.encoder = load_encoder(model) if isinstance(model, str | Path) else model
+        self._finds_faces = self.card.aligned and not aligned
+        self._policy, self._fallback = policy, fallback
 
     @property
     def card(self) -> Card:
         """The model's card."""
         return self.encoder.card
 
-    def embed(self, photos: Sequence[PhotoSource] | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def acquire(self, photo: PhotoSource) -> AcquiredPhoto:
+        """Read a photo, find the face if the model wants that, and bring it into the shape that the model takes.
+
+        Raises:
+            ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many.
+        """
+        image = read_photo(photo)
+        if not self._finds_faces:
+            return AcquiredPhoto(image, fit_face(image, self.card))
+        rgb = image if image.shape[2] == 3 else image.repeat(3, axis=2)
+        name = str(photo) if isinstance(photo, str | Path) else "the photo"
+        aligned = acquire_faces(rgb, _FINDER, name=name, policy=self._policy, fallback=self._fallback)[0]
+        return AcquiredPhoto(image, fit_face(aligned.pixels, self.card), aligned)
+
+    def embed(self, photos: Sequence[PhotoSource | AcquiredPhoto] | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Embed photos of any readable kind.
 
         Args:
-            photos: Paths, bytes or arrays; see `encoders.prepare_face`.
+            photos: Paths, bytes or arrays, see `encoders.read_photo`; or what `acquire` gave.
 
         Returns:
             `(n, d)` float32, rows of unit length.
         """
-        faces = [prepare_face(photo, self.card) for photo in photos]
-        return self.encoder.embed(np.stack(faces) if faces else np.zeros((0, *self.card.input_shape), np.uint8))
+        return self._embed([self._acquired(photo) for photo in photos])
 
-    def verify(self, first: PhotoSource, second: PhotoSource) -> Verdict:
+    def verify(self, first: PhotoSource | AcquiredPhoto, second: PhotoSource | AcquiredPhoto) -> Verdict:
         """Compare two photos.
 
         Raises:
-            ImageError: If a photo cannot be read.
+            ImageError: If a photo cannot be read; as `FaceError` if it has no face, or too many.
         """
         return self.compare(first, [second])[0]
 
-    def compare(self, anchor: PhotoSource, photos: Sequence[PhotoSource]) -> list[Verdict]:
+    def compare(self, anchor: PhotoSource | AcquiredPhoto, photos: Sequence[PhotoSource | AcquiredPhoto]) -> list[Verdict]:
         """Compare one anchor with many photos.
 
         Args:
@@ -90,15 +176,19 @@ class Verifier:
             One verdict for each of `photos`, in their order.
 
         Raises:
-            ImageError: If a photo cannot be read.
+            ImageError: If a photo cannot be read; as `FaceError` if it has no face, or too many.
             ValueError: If `photos` is empty.
         """
         if len(photos) == 0:
             raise ValueError("photos must hold at least one photo. Received: none")
-        embeddings = self.embed([anchor, *photos])
-        return [self.decide(float(score)) for score in embeddings[1:] @ embeddings[0]]
+        first, *others = (self._acquired(photo) for photo in [anchor, *photos])
+        embeddings = self._embed([first, *others])
+        return [
+            self.decide(float(score), faces=(first.found, other.found))
+            for score, other in zip(embeddings[1:] @ embeddings[0], others, strict=True)
+        ]
 
-    def decide(self, score: float) -> Verdict:
+    def decide(self, score: float, *, faces: tuple[FoundFace, ...] = ()) -> Verdict:
         """Turn a comparison score into a verdict."""
         distance = distance_of(score)
         logit = self.card.offset - self.card.slope * distance
@@ -108,4 +198,12 @@ class Verifier:
             distance=distance,
             probability=float(1 / (1 + np.exp(-logit))),
             threshold=self.card.threshold.score,
+            faces=faces,
         )
+
+    def _acquired(self, photo: PhotoSource | AcquiredPhoto) -> AcquiredPhoto:
+        return photo if isinstance(photo, AcquiredPhoto) else self.acquire(photo)
+
+    def _embed(self, photos: list[AcquiredPhoto]) -> npt.NDArray[np.float32]:
+        faces = np.array([photo.pixels for photo in photos], dtype=np.uint8)
+        return self.encoder.embed(faces.reshape(-1, *self.card.input_shape))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from visavis.datasets.arrays import read_npy, read_npz
-from visavis.datasets.dataset import FaceDataset, read_saved
+from visavis.datasets.dataset import FACES, FaceDataset, read_saved
 from visavis.datasets.downloads import fetch_lfw, fetch_olivetti
 from visavis.datasets.folders import read_archive, read_folder
 from visavis.datasets.generated import generate_faces
@@ -59,7 +59,7 @@ def load_dataset(
             "Give a folder with one sub-folder per person, a .tar or .zip of one, or a .npz with face_images and face_labels."
         )
     if path.is_dir():
-        if (path / "faces.npy").is_file():
+        if (path / FACES).is_file():
             return _recut(read_saved(path), size, gray)
         return read_folder(path, size=size, crop=crop, gray=gray)
     if path.suffix == ".npz":
@@ -70,8 +70,9 @@ def load_dataset(
 
 
 def default_crop(data: str | Path) -> float | None:
-    """Return the centre crop that suits a data set: LFW's for LFW, else none."""
-    return LFW_CROP if "lfw" in Path(data).name.lower() else None
+    """Return the centre crop that suits a data set: LFW's for LFW's own photos, else none."""
+    whole = "lfw" in Path(data).name.lower() and not (Path(data) / FACES).is_file()
+    return LFW_CROP if whole else None
 
 
 def read_pairs(path: Path | str, dataset: FaceDataset) -> PairProtocol:

@@ -1,0 +1,87 @@
+"""The whole of it on generated faces, from nothing to a report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from visavis.comparisons import compare_photos
+from visavis.datasets import FaceDataset
+from visavis.experiments import DataSource, Evaluated, evaluate_model, train_model
+from visavis.verification import Verdict, Verifier
+
+__all__ = ["DemoResult", "run_demo"]
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What `run_demo` made.
+
+    Attributes:
+        out: The run folder.
+        evaluated: The test people's error rates.
+        verdicts: One anchor against five photos: the file, whether it shows the same person in truth, and the verdict.
+    """
+
+    out: Path
+    evaluated: Evaluated
+    verdicts: tuple[tuple[Path, bool, Verdict], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain values."""
+        compared = [{"photo": str(path), "truly_same": truth, **verdict.to_json()} for path, truth, verdict in self.verdicts]
+        return {"run": str(self.out), **self.evaluated.evaluation.to_json(), "compared": compared}
+
+    def __str__(self) -> str:
+        """Say what there is to see, and what to do next."""
+        answers = [
+            f"  {path.name}: {'same' if verdict.same else 'different'} (probability {verdict.probability:.2f}), "
+            f"in truth {'same' if truth else 'different'}"
+            for path, truth, verdict in self.verdicts
+        ]
+        return "\n".join(
+            [
+                str(self.evaluated.evaluation),
+                "one anchor against five photos:",
+                *answers,
+                f"all of it is in {self.out}: open {self.evaluated.report}",
+                "the same on real faces:",
+                "  visavis train olivetti --out runs/olivetti && visavis evaluate runs/olivetti olivetti",
+                "  visavis train lfw --out runs/lfw && visavis evaluate runs/lfw lfw",
+                "  visavis train YOUR/PHOTOS --out runs/mine     (one sub-folder per person)",
+            ]
+        )
+
+
+def run_demo(out: Path | str, *, steps: int | None = None, progress: bool = True) -> DemoResult:
+    """Train, evaluate and verify on generated faces, and leave all of it in a run folder.
+
+    Args:
+        out: The run folder.
+        steps: How many batches to train on.
+        progress: Whether to show a bar on standard error.
+    """
+    out = Path(out)
+    config = {"steps": steps} if steps else {}
+    source = DataSource("synthetic")
+    encoder = train_model(source, out, config=config, logging={"progress": progress, "command": "visavis demo"})
+    faces = source.load()
+    evaluated = evaluate_model(encoder, faces, out=out, command="visavis demo")
+    test = faces.select_people(encoder.card.sides["test"].people)
+    anchor, others, truth = _demo_photos(test, out / "photos")
+    compared = compare_photos(Verifier(encoder), anchor, others, out=out / "pictures" / "comparison.png")
+    return DemoResult(out, evaluated, tuple((path, path.name in truth, verdict) for path, verdict in compared.ranked))
+
+
+def _demo_photos(test: FaceDataset, folder: Path) -> tuple[Path, list[Path], set[str]]:
+    """Write an anchor, three other photos of the same person and two of other people, as a user would have them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = {"anchor.png": (0, 0), "a.png": (0, 1), "b.png": (1, 0), "c.png": (0, 2), "d.png": (2, 0), "e.png": (0, 3)}
+    for name, (person, photo) in chosen.items():
+        index = np.flatnonzero(test.labels == person)[photo]
+        face = test.gather([index])[0]
+        Image.fromarray(face[:, :, 0] if face.shape[2] == 1 else face).save(folder / name)
+    paths = [folder / name for name in chosen]
+    return paths[0], paths[1:], {name for name, (person, _) in chosen.items() if person == 0}
