@@ -122,9 +122,9 @@ def _read_bytes(source: str | Path | bytes | BinaryIO, name: str, limits: Limits
 def _to_rgb(image: Image.Image) -> Pixels:
     picture: Any = ImageOps.exif_transpose(image)
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        levels = np.asarray(picture, dtype=np.float64)
-        top = 65535.0 if levels.max(initial=0) > 255 else 255.0
-        grey = np.clip(levels * (255.0 / top), 0, 255).astype(np.uint8)
+        levels = np.array(picture, dtype=np.float32)
+        levels *= 255 / 65535 if levels.max(initial=0) > 255 else 1
+        grey = np.nan_to_num(np.clip(levels, 0, 255, out=levels), copy=False).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
