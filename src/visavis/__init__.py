@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from visavis.audit import Audit, audit_dataset
     from visavis.augmentation import Augmentation
     from visavis.comparisons import Comparison, compare_photos, verify_photos
     from visavis.configuration import TrainingConfig, config_for
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from visavis.evaluation import Evaluation, FoldedEvaluation, evaluate_all_pairs, evaluate_folds, evaluate_protocol
     from visavis.experiments import DataSource, evaluate_model, train_model
     from visavis.faces import AlignedFace, Face, FaceFinder, acquire_faces
+    from visavis.inspection import inspect_data
     from visavis.losses import contrastive_loss
     from visavis.models import build_embedding, build_siamese, embed, embedding_of
     from visavis.pairs import generate_image_pairs, index_pairs
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES_IN = {
+    "audit": "Audit audit_dataset",
     "augmentation": "Augmentation",
     "comparisons": "Comparison compare_photos verify_photos",
     "configuration": "TrainingConfig config_for",
@@ -68,6 +71,7 @@ _NAMES_IN = {
     "evaluation": "Evaluation FoldedEvaluation evaluate_all_pairs evaluate_folds evaluate_protocol",
     "experiments": "DataSource evaluate_model train_model",
     "faces": "AlignedFace Face FaceFinder acquire_faces",
+    "inspection": "inspect_data",
     "losses": "contrastive_loss",
     "models": "build_embedding build_siamese embed embedding_of",
     "pairs": "generate_image_pairs index_pairs",

@@ -120,6 +120,23 @@ def prepare(photos: Path, out: Path, *, face: Any, fallback: Any, workers: int |
     _print_json(result.to_json()) if as_json else click.echo(str(result))
 
 
+@group.command(epilog="Example: visavis inspect faces/ --out inspect.html --fix-list drop.csv")
+@click.argument("data")
+@click.option("--out", type=click.Path(path_type=Path), help="The page to write, with pictures.")
+@click.option("--fix-list", type=click.Path(path_type=Path), help="A CSV of the photos that may be left out.")
+@click.option("--model", type=click.Path(path_type=Path), help="A run folder or model file: finds doubtful names as well.")
+@click.option("--against", help="Another data set, such as test people: no photo may be in both.")
+@_options(_quiet_option, _json_option)
+def inspect(data: str, *, out: Path | None, quiet: bool, as_json: bool, **settings: Any) -> None:
+    """Look through DATA: near-duplicates, blurred and small faces, photos without a face, doubtful names, leaks."""
+    from visavis.inspection import inspect_data
+
+    audit = inspect_data(data, out=out, **settings)
+    if out is not None:
+        _say(f"page: {out}", quiet=quiet)
+    _print_json(audit.to_json()) if as_json else click.echo(str(audit))
+
+
 @group.command(epilog="Example: visavis train olivetti --out runs/olivetti --loss contrastive")
 @click.argument("data")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder to write.")

@@ -20,6 +20,7 @@ __all__ = [
     "plot_comparison",
     "plot_det",
     "plot_history",
+    "plot_montage",
     "plot_pairs",
     "plot_roc",
     "plot_scores",
@@ -171,13 +172,25 @@ def plot_pairs(
         titles: One for each pair.
         columns: Pairs in a row.
     """
-    rows = -(-len(pairs) // columns)
+    named = [f"{title}: {score:.2f}" for title, score in zip(titles, scores, strict=True)]
+    return plot_montage([np.concatenate(list(pair), axis=1) for pair in pairs], named, columns)
+
+
+def plot_montage(images: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str], columns: int = 6) -> Figure:
+    """Show images in rows, each with its title.
+
+    Args:
+        images: `(h, w, c)` uint8 each, at least one.
+        titles: One for each.
+        columns: Images in a row.
+    """
+    rows = -(-len(images) // columns)
     figure = Figure(figsize=(2.0 * columns, 1.45 * rows), layout="constrained")
     for place, ax in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
         ax.set_axis_off()
-        if place < len(pairs):
-            _show(ax, np.concatenate(list(pairs[place]), axis=1))
-            ax.set_title(f"{titles[place]}: {scores[place]:.2f}", fontsize=8)
+        if place < len(images):
+            _show(ax, images[place])
+            ax.set_title(titles[place], fontsize=8)
     return figure
 
 

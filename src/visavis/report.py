@@ -1,4 +1,4 @@
-"""One self-contained HTML page about one evaluation."""
+"""Self-contained HTML pages: about one evaluation, and about what is in a data set."""
 
 import base64
 from collections.abc import Mapping
@@ -8,11 +8,12 @@ from typing import Any
 
 import jinja2
 
+from visavis.audit import KINDS, Audit
 from visavis.cards import Card
 from visavis.checkpoints import replaced
 from visavis.evaluation import Evaluation
 
-__all__ = ["Picture", "write_report"]
+__all__ = ["Picture", "write_audit", "write_report"]
 
 _NAMES = {
     "accuracy": "Accuracy",
@@ -53,9 +54,9 @@ def write_report(path: Path, evaluation: Evaluation, card: Card, *, pictures: li
     Returns:
         `path`.
     """
-    loader = jinja2.PackageLoader("visavis", "templates")
-    page = jinja2.Environment(loader=loader, autoescape=True).get_template("report.html")
-    html = page.render(
+    return _write(
+        path,
+        "report.html",
         title=f"Face verification: {evaluation.name}",
         summary=_summary(evaluation),
         warnings=_warnings(evaluation, card),
@@ -71,6 +72,42 @@ def write_report(path: Path, evaluation: Evaluation, card: Card, *, pictures: li
         settings=list(_settings(card).items()),
         command=command,
     )
+
+
+def write_audit(path: Path, audit: Audit, *, name: str, montages: Mapping[str, bytes], most: int = 60) -> Path:
+    """Write the page about a data set.
+
+    Args:
+        path: The HTML file.
+        audit: What was found.
+        name: The data set's.
+        montages: A PNG of the first findings of each kind that has any.
+        most: How many findings of a kind are listed.
+
+    Returns:
+        `path`.
+    """
+    sections = []
+    for kind, montage in montages.items():
+        told = [finding.told for finding in audit.of_kind(kind)]
+        data = base64.b64encode(montage).decode()
+        more = max(0, len(told) - most)
+        sections.append({"title": KINDS[kind], "count": len(told), "data": data, "lines": told[:most], "more": more})
+    return _write(
+        path,
+        "audit.html",
+        title=f"What is in {name}",
+        summary=str(audit.summary),
+        counts=[{"photos": photos, "people": people} for photos, people in audit.photos_per_person.items()],
+        failures=audit.failures,
+        sections=sections,
+        most=most,
+    )
+
+
+def _write(path: Path, template: str, **values: Any) -> Path:
+    loader = jinja2.PackageLoader("visavis", "templates")
+    html = jinja2.Environment(loader=loader, autoescape=True).get_template(template).render(**values)
     with replaced(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return path
