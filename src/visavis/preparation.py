@@ -129,7 +129,8 @@ def _begin(out: Path, files: PhotoFiles, policy: str, fallback: str | None) -> P
     if (out / FACES).exists():
         raise DataError(f"{out}: holds a data set already. Give a new folder")
     parts = out / _PARTS
-    parts.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    parts.mkdir(mode=0o700, exist_ok=True)
     listing = json.dumps([files.root, files.photos, policy, fallback, _PART]).encode()
     plan = {"digest": hashlib.sha256(listing).hexdigest()}
     if (parts / _PLAN).is_file() and json.loads((parts / _PLAN).read_text()) != plan:
