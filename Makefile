@@ -18,7 +18,8 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	for script in basics throughput att lfw; done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	for script in basics throughput att faces lfw; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 setup: $(INSTALLED)
 
