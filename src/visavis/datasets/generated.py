@@ -1,7 +1,6 @@
 """Generated faces: people who do not exist, for demonstrations and tests."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +81,10 @@ def generate_faces(
     pixels = np.empty(shape, np.uint8) if out is None else np.lib.format.open_memmap(out, "w+", np.uint8, shape)
     bank = np.random.default_rng(seed).standard_normal(_NOISE + size * size, dtype=np.float32)
 
-    def fill(start: int) -> None:
+    for start in range(0, len(pixels), _CHUNK):  # one after the other: threads would wait for each other more than they work
         chunk = np.arange(start, min(start + _CHUNK, len(pixels)))
         faces = _render_photos(*np.divmod(chunk, photos), size=size, seed=seed, bank=bank)
-        pixels[chunk[0] : chunk[-1] + 1] = to_gray(faces) if gray else faces
-
-    with ThreadPoolExecutor() as pool:
-        for _ in pool.map(fill, range(0, len(pixels), _CHUNK)):
-            pass
+        pixels[start : start + len(chunk)] = to_gray(faces) if gray else faces
     if out is not None:
         del pixels
         pixels = np.load(out, mmap_mode="r")
