@@ -6,7 +6,7 @@ CPU seconds of `import visavis` and `visavis --help` in fresh processes (median 
 pairs; generated faces a second; all 87.5 million pairs of 13,233 embeddings, against scikit-learn's `roc_curve` on a sample of the
 scores, with the peak memory of a process that does nothing else. Writes `results/basics.json`. Takes about a minute on 2 cores.
 
-Last figures: 2026-11-23, AMD EPYC, 2 cores: import 0.04 s and help 0.20 s of CPU; a million photos into pairs 1.6 s; all pairs of LFW
+Last figures: 2026-11-23, AMD EPYC, 2 cores: import 0.04 s, help 0.20 s of CPU; a million photos into pairs 1.6 s; all pairs of LFW
 0.9 s and 179 MB, 32 times faster a pair than scikit-learn; 603 generated faces a second.
 """
 
