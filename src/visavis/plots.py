@@ -182,8 +182,9 @@ def plot_montage(images: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str],
     Args:
         images: `(h, w, c)` uint8 each, at least one.
         titles: One for each.
-        columns: Images in a row.
+        columns: Images in a row, at most.
     """
+    columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(2.0 * columns, 1.45 * rows), layout="constrained")
     for place, ax in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):

@@ -28,7 +28,7 @@ __all__ = ["Preparation", "prepare_photos"]
 
 TABLE, FAILURES = "faces.csv", "failures.csv"
 _PARTS, _PLAN = ".parts", "plan.json"
-_PART = 32
+_PART = 16
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 _COLUMNS = ("source", "person", "left", "top", "width", "height", *(f"{point}_{axis}" for point in _POINTS for axis in "xy"))
 _COLUMNS += ("score", "eye_distance", "sharpness", "warnings")
@@ -107,9 +107,11 @@ def prepare_photos(
             _Task(_part(parts, number), files.root, [(*photo, files.fetch(photo[0])) for photo in names[number]], policy, fallback)
             for number in missing
         )
-        with tqdm(total=len(names), initial=len(names) - len(missing), desc="faces", unit="part", disable=not progress) as bar:
-            for _ in _run(tasks, min(workers or os.cpu_count() or 1, max(1, len(missing)))):
-                bar.update()
+        left = sum(len(names[number]) for number in missing)
+        done = len(files.photos) - left
+        with tqdm(total=len(files.photos), initial=done, desc="faces", unit="photo", disable=not progress) as bar:
+            for number, _ in zip(missing, _run(tasks, min(workers or os.cpu_count() or 1, max(1, len(missing)))), strict=True):
+                bar.update(len(names[number]))
     return _join(out, parts, len(names), [person for _, person in files.photos])
 
 
