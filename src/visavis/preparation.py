@@ -133,7 +133,7 @@ def _begin(out: Path, files: PhotoFiles, policy: str, fallback: str | None) -> P
     parts = out / _PARTS
     out.mkdir(parents=True, exist_ok=True)
     parts.mkdir(mode=0o700, exist_ok=True)
-    listing = json.dumps([files.root, files.photos, policy, fallback, _PART]).encode()
+    listing = json.dumps([str(Path(files.root).resolve()), files.photos, policy, fallback, _PART]).encode()
     plan = {"digest": hashlib.sha256(listing).hexdigest()}
     if (parts / _PLAN).is_file() and json.loads((parts / _PLAN).read_text()) != plan:
         raise DataError(f"{out}: was begun with other photos or another policy. Give a new folder, or delete this one")
