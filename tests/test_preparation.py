@@ -29,7 +29,7 @@ class FindsRed:
 @pytest.fixture
 def finder(monkeypatch):
     finder = FindsRed()
-    monkeypatch.setattr(preparation, "_finder", lambda: finder)
+    monkeypatch.setattr(preparation, "_FINDER", finder)
     monkeypatch.setattr(preparation, "_PART", 2)
     return finder
 

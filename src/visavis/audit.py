@@ -2,14 +2,14 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from visavis.checkpoints import replaced
+from visavis.checkpoints import write_table
 from visavis.datasets import DatasetSummary, FaceDataset
 from visavis.errors import DataError
 from visavis.faces import BLURRED, SMALL, sharpness
@@ -33,7 +33,7 @@ class Finding:
 
     Attributes:
         kind: Of what sort: a key of `KINDS`.
-        photos: Indices of the photos that show it; in `other` for the second of a leak.
+        photos: Indices of the photos that show it.
         told: It in words, with the names of the photos.
         drop: The index of the photo that may be left out; None: that is for a person to decide.
     """
@@ -69,7 +69,7 @@ class Audit:
     summary: DatasetSummary
     photos_per_person: dict[int, int]
     failures: tuple[tuple[str, str], ...] = ()
-    findings: tuple[Finding, ...] = field(default=())
+    findings: tuple[Finding, ...] = ()
 
     def of_kind(self, kind: str) -> list[Finding]:
         """Return the findings of one kind."""
@@ -256,11 +256,8 @@ def write_fix_list(path: Path, audit: Audit, dataset: FaceDataset) -> int:
         if finding.drop is not None:
             reasons.setdefault(finding.drop, f"{KINDS[finding.kind]}: {finding.told}")
     try:
-        with replaced(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["source", "person", "reason"])
-            for index, reason in sorted(reasons.items()):
-                writer.writerow([dataset.sources[index], dataset.people[dataset.labels[index]], reason])
+        rows = [(dataset.sources[at], dataset.people[dataset.labels[at]], reason) for at, reason in sorted(reasons.items())]
+        write_table(path, ("source", "person", "reason"), rows)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror})") from error
     return len(reasons)

@@ -1,8 +1,9 @@
 """Files that are written whole or not at all, and the checkpoint of a training run."""
 
+import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from visavis.errors import TrainingError
 
-__all__ = ["Checkpoint", "load_checkpoint", "replaced", "save_checkpoint"]
+__all__ = ["Checkpoint", "load_checkpoint", "replaced", "save_checkpoint", "write_table"]
 
 Arrays = list[npt.NDArray[Any]]
 
@@ -53,6 +54,14 @@ def replaced(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a CSV with a line of column names, whole or not at all."""
+    with replaced(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -74,6 +74,9 @@ _model_option = click.option(
 )
 
 
+_fallback_option = click.option(
+    "--fallback", type=click.Choice(["centre"]), default=None, help="What to take where no face is found."
+)
 _acquisition_options = _options(
     click.option("--aligned", is_flag=True, help="The photos are cut to the face already: look for none."),
     click.option(
@@ -84,7 +87,7 @@ _acquisition_options = _options(
         show_default=True,
         help="Which face, where there are several.",
     ),
-    click.option("--fallback", type=click.Choice(["centre"]), default=None, help="What to take where no face is found."),
+    _fallback_option,
 )
 
 
@@ -105,7 +108,7 @@ def group() -> None:
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one, or one begun before.")
 @click.option("--face", type=click.Choice(["largest", "centre", "all", "error"]), default="largest", help="Which face of several.")
-@click.option("--fallback", type=click.Choice(["centre"]), default=None, help="What to take where no face is found.")
+@_fallback_option
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one for each core.")
 @_options(_quiet_option, _json_option)
 def prepare(photos: Path, out: Path, *, face: Any, fallback: Any, workers: int | None, quiet: bool, as_json: bool) -> None:

@@ -8,7 +8,7 @@ pixel.
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
 FacePolicy = Literal["largest", "centre", "all", "error"]
 
-POLICIES = ("largest", "centre", "all", "error")
+POLICIES = get_args(FacePolicy)
 CANONICAL_SIDE = 112
 CANONICAL_POINTS: Points = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]

@@ -1,6 +1,5 @@
 """Whole photos to aligned faces on disk: in parallel, resumable, and with a reason for every photo that gave none."""
 
-import csv
 import hashlib
 import json
 import multiprocessing
@@ -9,7 +8,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from visavis.checkpoints import replaced
+from visavis.checkpoints import replaced, write_table
 from visavis.datasets import FaceDataset, PhotoFiles, open_photos
 from visavis.datasets.dataset import FACES
 from visavis.errors import DataError, ImageError
@@ -29,6 +27,7 @@ __all__ = ["Preparation", "prepare_photos"]
 TABLE, FAILURES = "faces.csv", "failures.csv"
 _PARTS, _PLAN = ".parts", "plan.json"
 _PART = 16
+_FINDER = FaceFinder()
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 _COLUMNS = ("source", "person", "left", "top", "width", "height", *(f"{point}_{axis}" for point in _POINTS for axis in "xy"))
 _COLUMNS += ("score", "eye_distance", "sharpness", "warnings")
@@ -165,18 +164,13 @@ def _take_one_core() -> None:
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
-@cache
-def _finder() -> FaceFinder:
-    return FaceFinder()
-
-
 def _do(task: _Task) -> None:
     """Find the faces of some photos and write them, whole or not at all."""
     faces, rows, failures = [], [], []
     for name, person, content in task.photos:
         try:
             photo = read_image(content, name=f"{task.root}/{name}")
-            found = acquire_faces(photo, _finder(), name=f"{task.root}/{name}", policy=task.policy, fallback=task.fallback)
+            found = acquire_faces(photo, _FINDER, name=f"{task.root}/{name}", policy=task.policy, fallback=task.fallback)
         except ImageError as error:
             failures.append([name, person, str(error).removeprefix(f"{task.root}/{name}: ")])
             continue
@@ -203,10 +197,10 @@ def _join(out: Path, parts: Path, count: int, people_of_photos: list[str]) -> Pr
             more_rows, more_failures = json.loads(str(part["told"]))
         rows += more_rows
         failures += more_failures
-    _write_csv(out / FAILURES, ("source", "person", "reason"), failures)
+    write_table(out / FAILURES, ("source", "person", "reason"), failures)
     if not rows:
         raise DataError(f"none of {len(people_of_photos):,} photos gave a face; the reasons: {out / FAILURES}")
-    _write_csv(out / TABLE, _COLUMNS, rows)
+    write_table(out / TABLE, _COLUMNS, rows)
     joined = parts / FACES
     pixels: Any = np.lib.format.open_memmap(joined, "w+", np.uint8, (len(rows), CANONICAL_SIDE, CANONICAL_SIDE, 3))
     place = 0
@@ -225,10 +219,3 @@ def _join(out: Path, parts: Path, count: int, people_of_photos: list[str]) -> Pr
     shutil.rmtree(parts)
     lost = tuple(person for person in dict.fromkeys(people_of_photos) if person not in number_of)
     return Preparation(out, len(people_of_photos), len(rows), len(people), len(failures), lost)
-
-
-def _write_csv(path: Path, columns: tuple[str, ...], rows: list[list[Any]]) -> None:
-    with replaced(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)

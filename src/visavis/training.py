@@ -1,6 +1,5 @@
 """Train an embedding network: batches in, a Siamese model with a fitted head out, resumable at any moment."""
 
-import csv
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from visavis.calibration import fit_sigmoid, score_of
-from visavis.checkpoints import Checkpoint, load_checkpoint, replaced, save_checkpoint
+from visavis.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, write_table
 from visavis.configuration import LOSSES, TrainingConfig, config_for
 from visavis.datasets import Split, check_leaks
 from visavis.errors import TrainingError
@@ -242,10 +241,7 @@ class _Trainer:
 
     def _write(self, out: Path) -> None:
         """Write history and checkpoint."""
-        with replaced(out / HISTORY) as path, path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.history[0])
-            writer.writeheader()
-            writer.writerows(self.history)
+        write_table(out / HISTORY, self.history[0], [row.values() for row in self.history])
         state = {
             "identity": self.identity,
             "step": self.step,

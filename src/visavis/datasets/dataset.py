@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -185,8 +185,7 @@ class FaceDataset:
             stop = min(start + _CHUNK, len(self))
             out[start:stop] = self.gather(np.arange(start, stop))
         out.flush()
-        del out
-        return replace(self, pixels=np.load(folder / FACES, mmap_mode="r"), rows=None).save_names(folder)
+        return self.save_names(folder)
 
     def save_names(self, folder: Path) -> Path:
         """Write all but the pixels, which are in the folder already."""
