@@ -6,7 +6,8 @@ Prepares all 13,233 photos into `runs/lfw-faces` (resumed where it stopped; the 
 those without a face, and times both detectors in turns on the same photos, one thread each. Writes `results/faces.json`. About
 half an hour on 2 cores.
 
-Last figures: not run in full yet.
+Last figures: a face in 13,232 of 13,233 photos. On 300 of them, one thread each: MTCNN found 300 at 134 ms a photo, dlib's HOG 298
+at 25 ms.
 """
 
 import argparse
@@ -18,23 +19,22 @@ os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 import dlib
 import numpy as np
-from record import PHOTOS, RESULTS, write_result
+from record import LFW, RUNS, write_result
 
 from visavis.datasets import load_dataset, open_photos
 from visavis.faces import FaceFinder
 from visavis.images import read_image
 from visavis.preparation import prepare_photos
 
-ARCHIVE = PHOTOS / "lfw-deepfunneled.tar"
-OUT = RESULTS.parents[1] / "runs" / "lfw-faces"
+OUT = RUNS / "lfw-faces"
 
 
 def prepared() -> dict[str, float]:
     """Prepare all of LFW, or go on, and count."""
     start = time.perf_counter()
     if not (OUT / "faces.npy").is_file():
-        prepare_photos(ARCHIVE, OUT, policy="centre")
-    with open_photos(ARCHIVE) as files:
+        prepare_photos(LFW, OUT, policy="centre")
+    with open_photos(LFW) as files:
         photos = len(files.photos)
     found = len(load_dataset(str(OUT)))
     seconds = time.perf_counter() - start
@@ -43,7 +43,7 @@ def prepared() -> dict[str, float]:
 
 def compared(count: int) -> dict[str, dict[str, float]]:
     """Time both detectors in turns on the same photos."""
-    with open_photos(ARCHIVE) as files:
+    with open_photos(LFW) as files:
         chosen = np.random.default_rng(0).choice(len(files.photos), count, replace=False)
         photos = [read_image(files.fetch(files.photos[index][0])) for index in chosen]
     finder, hog = FaceFinder(), dlib.get_frontal_face_detector()

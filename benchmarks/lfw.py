@@ -1,37 +1,52 @@
 """LFW View 2, every fold tested by a network that never saw its people, from random weights and LFW's photos alone.
 
-    python benchmarks/lfw.py [--steps 3000] [--folds 0,1]
+    python benchmarks/faces.py && python benchmarks/lfw.py [--faces aligned] [--steps 3000] [--folds 0,1,2,3,4,5,6,7,8,9]
 
 The ten folds are tested by five networks. Network k leaves out the people of two folds' pairs at once, so it learns from fewer
 people than the protocol allows; a further 5 % of the people that it may see are its validation people, who choose its weights. The
-threshold of each fold is the one of best accuracy on the nine other folds. Runs go to `runs/lfw-K` and are resumed where they
-stopped; the scores of a finished network are kept there. Writes `results/lfw.json`.
+threshold of each fold is the one of best accuracy on the nine other folds. Runs go to `runs/lfw-FACES-K` and are resumed where they
+stopped; the scores of a finished network are kept there. Writes `results/lfw-FACES.json`.
 
-Last figures: LFW, folds 1 and 2 of View 2: fold 1 88.83%, fold 2 89.33% of 600 pairs each, threshold of each from the
-other; the remaining folds are not run yet.
+`--faces aligned` takes the faces that `benchmarks/faces.py` found and aligned; the few photos without one are cut around the
+centre, so that no pair is left out. `--faces centre` cuts all photos so.
+
+Last figures: see the README; the last run of each kind is in `results/`.
 """
 
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from record import PHOTOS, write_result
+from record import LFW, PHOTOS, RUNS, write_result
 
 from visavis.configuration import TrainingConfig, config_for
-from visavis.datasets import FaceDataset, PairProtocol, lfw_folds, read_lfw, read_lfw_pairs, split_people
+from visavis.datasets import FaceDataset, PairProtocol, lfw_folds, load_dataset, read_lfw, read_lfw_pairs, split_people
 from visavis.evaluation import evaluate_folds
 from visavis.models import embed, embedding_of
 from visavis.training import train
 
-RUNS = Path(__file__).parents[1] / "runs"
+SIDE = 64
 FOLDS_AT_ONCE = 2
 
 
-def scores_without(faces: FaceDataset, protocol: PairProtocol, folds: list[int], config: TrainingConfig) -> np.ndarray:
+def lfw_faces(kind: str) -> tuple[FaceDataset, int]:
+    """All photos of LFW, aligned or cut around the centre, and how many of them were found no face in."""
+    faces = read_lfw(LFW, size=(SIDE, SIDE))
+    if kind == "centre":
+        return faces, 0
+    found = load_dataset(str(RUNS / "lfw-faces"), size=(SIDE, SIDE))
+    number = {Path(source).name: index for index, source in enumerate(faces.sources)}
+    places = [number[Path(source).name] for source in found.sources]
+    pixels = np.array(faces.pixels)
+    pixels[places] = found.pixels
+    return replace(faces, pixels=pixels, aligned=True), len(faces) - len(found)
+
+
+def scores_without(faces: FaceDataset, protocol: PairProtocol, folds: list[int], config: TrainingConfig, out: Path) -> np.ndarray:
     """Scores of these folds' pairs by a network that never saw their people; from disk where they are there already."""
-    out = RUNS / f"lfw-{'-'.join(map(str, folds))}"
     finished = out / "scores.npy"
     tested = np.isin(protocol.folds, folds)
     if not finished.is_file():
@@ -60,24 +75,30 @@ def scores_without(faces: FaceDataset, protocol: PairProtocol, folds: list[int],
 def main() -> None:
     """Train, or go on training, and score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--faces", choices=["aligned", "centre"], default="aligned")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--folds", default="0,1,2,3,4,5,6,7,8,9", help="which folds, numbered from 0")
     options = parser.parse_args()
-    wanted = [int(fold) for fold in options.folds.split(",")]
-    faces = read_lfw(PHOTOS / "lfw-deepfunneled.tar", size=(64, 64))
+    wanted = {int(fold) for fold in options.folds.split(",")}
+    faces, no_face = lfw_faces(options.faces)
     protocol = read_lfw_pairs(PHOTOS / "lfw-pairs.txt", faces)
     config = config_for(faces, steps=options.steps)
     scores = np.full(len(protocol.labels), np.nan)
+    networks = []
     for first in range(0, 10, FOLDS_AT_ONCE):
         folds = list(range(first, first + FOLDS_AT_ONCE))
-        if set(folds) & set(wanted):
-            scores[np.isin(protocol.folds, folds)] = scores_without(faces, protocol, folds, config)
+        if wanted & set(folds):
+            out = RUNS / f"lfw-{options.faces}-{'-'.join(map(str, folds))}"
+            scores[np.isin(protocol.folds, folds)] = scores_without(faces, protocol, folds, config, out)
+            networks.append(json.loads((out / "facts.json").read_text()))
     tested = np.isfinite(scores)
     result = evaluate_folds(scores[tested], protocol.labels[tested], protocol.folds[tested])
     print(result)
-    facts = [json.loads(path.read_text()) for path in sorted(RUNS.glob("lfw-*/facts.json"))]
-    command = f"python benchmarks/lfw.py --steps {options.steps}"
-    write_result("lfw", {**result.to_json(), "networks": facts, "config": config.to_json()}, command=command)
+    write_result(
+        f"lfw-{options.faces}",
+        {**result.to_json(), "photos_without_a_face": no_face, "networks": networks, "config": config.to_json()},
+        command=f"python benchmarks/lfw.py --faces {options.faces} --steps {options.steps} --folds {options.folds}",
+    )
 
 
 if __name__ == "__main__":

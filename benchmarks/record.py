@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "data"
+LFW = PHOTOS / "lfw-deepfunneled.tar"
 RESULTS = Path(__file__).parent / "results"
+RUNS = Path(__file__).parents[1] / "runs"
 
 
 def write_result(name: str, figures: dict[str, Any], *, command: str) -> Path:
