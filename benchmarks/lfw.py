@@ -7,8 +7,8 @@ people than the protocol allows; a further 5 % of the people that it may see are
 threshold of each fold is the one of best accuracy on the nine other folds. Runs go to `runs/lfw-FACES-K` and are resumed where they
 stopped; the scores of a finished network are kept there. Writes `results/lfw-FACES.json`.
 
-`--faces aligned` takes the faces that `benchmarks/faces.py` found and aligned; the few photos without one are cut around the
-centre, so that no pair is left out. `--faces centre` cuts all photos so.
+`--faces aligned` takes the faces that `benchmarks/faces.py` found and aligned (the photo without a face is in no pair of View 2);
+`--faces centre` cuts all photos around the centre.
 
 Last figures: see the README; the last run of each kind is in `results/`.
 """
@@ -16,7 +16,6 @@ Last figures: see the README; the last run of each kind is in `results/`.
 import argparse
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,17 +31,11 @@ SIDE = 64
 FOLDS_AT_ONCE = 2
 
 
-def lfw_faces(kind: str) -> tuple[FaceDataset, int]:
-    """All photos of LFW, aligned or cut around the centre, and how many of them were found no face in."""
-    faces = read_lfw(LFW, size=(SIDE, SIDE))
+def lfw_faces(kind: str) -> FaceDataset:
+    """All photos of LFW, aligned or cut around the centre."""
     if kind == "centre":
-        return faces, 0
-    found = load_dataset(str(RUNS / "lfw-faces"), size=(SIDE, SIDE))
-    number = {Path(source).name: index for index, source in enumerate(faces.sources)}
-    places = [number[Path(source).name] for source in found.sources]
-    pixels = np.array(faces.pixels)
-    pixels[places] = found.pixels
-    return replace(faces, pixels=pixels, aligned=True), len(faces) - len(found)
+        return read_lfw(LFW, size=(SIDE, SIDE))
+    return load_dataset(RUNS / "lfw-faces", size=(SIDE, SIDE))
 
 
 def scores_without(faces: FaceDataset, protocol: PairProtocol, folds: list[int], config: TrainingConfig, out: Path) -> np.ndarray:
@@ -80,7 +73,7 @@ def main() -> None:
     parser.add_argument("--folds", default="0,1,2,3,4,5,6,7,8,9", help="which folds, numbered from 0")
     options = parser.parse_args()
     wanted = {int(fold) for fold in options.folds.split(",")}
-    faces, no_face = lfw_faces(options.faces)
+    faces = lfw_faces(options.faces)
     protocol = read_lfw_pairs(PHOTOS / "lfw-pairs.txt", faces)
     config = config_for(faces, steps=options.steps)
     scores = np.full(len(protocol.labels), np.nan)
@@ -96,7 +89,7 @@ def main() -> None:
     print(result)
     write_result(
         f"lfw-{options.faces}",
-        {**result.to_json(), "photos_without_a_face": no_face, "networks": networks, "config": config.to_json()},
+        {**result.to_json(), "networks": networks, "config": config.to_json()},
         command=f"python benchmarks/lfw.py --faces {options.faces} --steps {options.steps} --folds {options.folds}",
     )
 

@@ -19,7 +19,7 @@ from visavis.datasets import generate_faces, split_people, split_photos
 from visavis.errors import LeakError, TrainingError
 from visavis.models import embed, embedding_of, head_of
 from visavis.sampling import BatchShape
-from visavis.training import train
+from visavis.training import Trainer, train
 
 LITTLE = {"network": "classic", "embedding_size": 32, "batch": BatchShape(people=6, photos=3), "steps": 8, "validate_every": 4}
 
@@ -78,7 +78,8 @@ def test_history_is_written_as_csv(split, tmp_path):
 
 RUN = """
 import sys
-from tests.test_training import *
+sys.path.insert(0, "tests")
+from test_training import *
 split = split_people(generate_faces(24, 6, size=32, gray=True, seed=11), fractions=(0.7, 0.3, 0))
 train(split, TrainingConfig(**{**LITTLE, "steps": 4000}), out=sys.argv[1], progress=False)
 """
@@ -100,6 +101,59 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(split, tmp_path):
     resumed = train(split, config, out=tmp_path, resume=True, progress=False)
     assert resumed.history == whole.history
     assert all((a == b).all() for a, b in zip(weights_of(resumed), weights_of(whole), strict=True))
+
+
+@pytest.fixture(scope="module")
+def trained(split):
+    """A network to go on from."""
+    return embedding_of(train(split, TrainingConfig(**LITTLE, seed=1), progress=False).siamese)
+
+
+def goes_on(**changes):
+    return TrainingConfig(**{**LITTLE, "steps": 12, "frozen_steps": 6, "learning_rate": 1e-3, "averaging": 0.0, **changes})
+
+
+def test_a_trained_network_that_gets_no_better_comes_back(split, trained):
+    before = [np.array(value) for value in trained.get_weights()]
+    run = train(split, goes_on(learning_rate=1e-12), start=trained, progress=False)
+    assert run.best_step == 0
+    assert run.history[0]["step"] == 0
+    assert all((a == b).all() for a, b in zip(embedding_of(run.siamese).get_weights(), before, strict=True))
+
+
+def test_first_the_last_layer_learns_then_all_do_but_for_batch_statistics(split, trained):
+    before = {variable.path: np.array(variable) for variable in trained.weights}
+
+    def changed(steps):
+        trainer = Trainer(split, goes_on(steps=steps), start=trained)
+        trainer.run(progress=False, watch=None)
+        now = {variable.path: np.array(variable) for variable in trainer.embedding.weights}
+        return {path for path in now if (now[path] != before[path]).any()}
+
+    dense = {path for path in before if "dense" in path and "normalization" not in path}
+    assert changed(7) == dense
+    assert changed(12) == {path for path in before if path.endswith("kernel")}
+    assert all((np.array(variable) == before[variable.path]).all() for variable in trained.weights)
+
+
+def test_going_on_can_be_resumed_on_either_side_of_the_thaw(split, trained, tmp_path):
+    whole = train(split, goes_on(), start=trained, progress=False)
+
+    class Killed(Exception):
+        pass
+
+    for step in (4, 8):
+        out = tmp_path / str(step)
+
+        def kill(row, step=step):
+            if row["step"] == step:
+                raise Killed
+
+        with pytest.raises(Killed):
+            train(split, goes_on(), start=trained, out=out, progress=False, watch=kill)
+        resumed = train(split, goes_on(), start=trained, out=out, resume=True, progress=False)
+        assert resumed.history[1:] == whole.history[1:]
+        assert all((a == b).all() for a, b in zip(weights_of(resumed), weights_of(whole), strict=True))
 
 
 def test_kill_9_leaves_a_checkpoint_that_can_be_resumed(split, tmp_path):

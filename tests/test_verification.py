@@ -302,7 +302,7 @@ def test_train_and_evaluate_from_the_command_line(capsys, folder, tmp_path):
         (["train", "synthetic", "--out", "x", "--loss", "hinge"], "loss must be one of"),
         (["train", "synthetic", "--out", "x", "--size", "8"], "size must be in 32"),
         (["evaluate", "nowhere", "synthetic"], "no such model"),
-        (["verify", "a", "b"], "Missing option '--model'"),
+        (["verify", "a", "b", "--model", "nowhere"], "no such model"),
     ],
 )
 def test_mistakes_end_in_a_message_and_2(capsys, monkeypatch, tmp_path, arguments, message):

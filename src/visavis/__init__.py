@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         split_photos,
     )
     from visavis.demo import run_demo
+    from visavis.encoders import load_encoder
     from visavis.errors import (
         DataError,
         DownloadError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     )
     from visavis.evaluation import Evaluation, FoldedEvaluation, evaluate_all_pairs, evaluate_folds, evaluate_protocol
     from visavis.experiments import DataSource, evaluate_model, train_model
+    from visavis.export import export_model
     from visavis.faces import AlignedFace, Face, FaceFinder, acquire_faces
     from visavis.inspection import inspect_data
     from visavis.losses import contrastive_loss
@@ -67,9 +69,11 @@ _NAMES_IN = {
     "datasets": "FaceDataset PairProtocol Split check_leaks fetch_lfw fetch_olivetti generate_faces kfold_people lfw_folds "
     "load_dataset read_archive read_arrays read_folder read_lfw read_lfw_pairs read_pairs split_people split_photos",
     "demo": "run_demo",
+    "encoders": "load_encoder",
     "errors": "DataError DownloadError FaceError ImageError LeakError MissingDependencyError ModelError TrainingError VisavisError",
     "evaluation": "Evaluation FoldedEvaluation evaluate_all_pairs evaluate_folds evaluate_protocol",
     "experiments": "DataSource evaluate_model train_model",
+    "export": "export_model",
     "faces": "AlignedFace Face FaceFinder acquire_faces",
     "inspection": "inspect_data",
     "losses": "contrastive_loss",

@@ -47,18 +47,22 @@ class Augmentation:
     blur: float = 0.15
 
 
-def augment(photos: Photos, rng: np.random.Generator, settings: Augmentation) -> Photos:
+def augment(
+    photos: Photos, rng: np.random.Generator, settings: Augmentation, *, frame: tuple[int, int, int, int] | None = None
+) -> Photos:
     """Change each photo at random.
 
     Args:
         photos: `(n, h, w, c)` uint8.
         rng: Draws the changes.
         settings: How much may change.
+        frame: Top, left, height and width of the part that is wanted; what lies around it comes in where photos are turned and
+            shifted. None: the whole photo.
 
     Returns:
-        `(n, h, w, c)` uint8, new memory.
+        `(n, h, w, c)` uint8 of the size of the frame, new memory.
     """
-    warped = _warp(photos, rng, settings)
+    warped = _warp(photos, rng, settings, frame or (0, 0, *photos.shape[1:3]))
     lit = _relight(warped, rng, settings)
     _cut_out(lit, rng, settings)
     if settings.noise:
@@ -90,14 +94,15 @@ def composite(first: Photos, second: Photos, rng: np.random.Generator) -> Photos
     return (first + lower * (second.astype(np.float32) - first) + 0.5).astype(np.uint8)
 
 
-def _warp(photos: Photos, rng: np.random.Generator, settings: Augmentation) -> Photos:
+def _warp(photos: Photos, rng: np.random.Generator, settings: Augmentation, frame: tuple[int, int, int, int]) -> Photos:
     """Rotate, scale, shift and mirror around the centre, in one resampling; what comes in from outside repeats the edge."""
-    count, height, width, channels = photos.shape
+    count, channels = len(photos), photos.shape[3]
+    top, left, height, width = frame
     border = max(height, width) // 5
     padded = np.pad(photos, ((0, 0), (border, border), (border, border), (0, 0)), mode="edge")
-    matrices = _inverse_transforms(count, (height, width), rng, settings) + [0, 0, border, 0, 0, border]
+    matrices = _inverse_transforms(count, (height, width), rng, settings) + [0, 0, left + border, 0, 0, top + border]
     coarseness = np.where(rng.random(count) < settings.blur, rng.uniform(0.4, 0.8, count), 1.0)
-    warped = np.empty_like(photos)
+    warped = np.empty((count, height, width, channels), dtype=np.uint8)
     for index in range(count):
         image = Image.fromarray(padded[index, :, :, 0] if channels == 1 else padded[index])
         image = image.transform((width, height), Image.Transform.AFFINE, matrices[index].tolist(), Image.Resampling.BILINEAR)

@@ -1,6 +1,6 @@
 """The card of a model: what it takes, how it decides, what it learned from."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from visavis.errors import ModelError
@@ -16,7 +16,7 @@ class Threshold:
 
     Attributes:
         score: Accept where the comparison score (cosine) is at least this.
-        chosen_on: Whose pairs it was chosen on, such as `"validation people"`.
+        chosen_on: Whose pairs it was chosen on, such as `"validation people"`, or where else it is from, which has no counts.
         false_matches: Non-mated pairs of theirs that it accepted.
         nonmated: Non-mated pairs of theirs.
         false_nonmatches: Mated pairs of theirs that it refused.
@@ -25,10 +25,10 @@ class Threshold:
 
     score: float
     chosen_on: str
-    false_matches: int
-    nonmated: int
-    false_nonmatches: int
-    mated: int
+    false_matches: int = 0
+    nonmated: int = 0
+    false_nonmatches: int = 0
+    mated: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,39 +50,76 @@ class DataSide:
 class Card:
     """All that must travel with the weights.
 
+    Models that something else made have only as much of it as is known.
+
     Attributes:
         input_shape: Height, width and channels of a face.
         crop: The part of a photo's shorter side that the centre crop keeps; None: the whole photo.
         aligned: Whether it takes faces that were found in whole photos and cut by their five points.
         flip: Whether embeddings are averaged with those of the mirrored photo.
-        offset: Of the probability ``sigmoid(offset - slope * distance)``.
+        offset: Of the probability ``sigmoid(offset - slope * distance)``; None: not calibrated.
         slope: Likewise, positive.
-        threshold: The decision rule.
+        threshold: The decision rule; None: there is none.
         data: The name of the data set.
         split: `"person"`, or `"photo"` where people were on several sides.
         sides: `train`, `validation` and `test`.
         training: The settings of `TrainingConfig`, with `best_step` and `validation_eer`.
         versions: Of visavis, Keras, its backend and Python.
         created: When, ISO 8601, UTC.
-        command: The command that made it, or an empty string.
+        command: The command that made it.
+        licence: The terms of the weights.
         format: The version of this layout.
     """
 
     input_shape: tuple[int, int, int]
-    crop: float | None
-    aligned: bool
-    flip: bool
-    offset: float
-    slope: float
-    threshold: Threshold
-    data: str
-    split: str
-    sides: dict[str, DataSide]
-    training: dict[str, Any]
-    versions: dict[str, str]
-    created: str
+    crop: float | None = None
+    aligned: bool = False
+    flip: bool = False
+    offset: float | None = None
+    slope: float | None = None
+    threshold: Threshold | None = None
+    data: str = ""
+    split: str = "person"
+    sides: dict[str, DataSide] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    created: str = ""
     command: str = ""
+    licence: str = ""
     format: int = FORMAT
+
+    @property
+    def seen_people(self) -> set[str]:
+        """Names of the people that it was trained or validated on."""
+        return {person for name in ("train", "validation") if name in self.sides for person in self.sides[name].people}
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """What a person wants to know of it, in words."""
+        height, width, channels = self.input_shape
+        training, known = self.training, {}
+        known["input"] = f"{width} x {height}, {'colour' if channels == 3 else 'grey'}{', aligned' if self.aligned else ''}"
+        if training:
+            known["network"] = f"{training.get('network')}, embeddings of {training.get('embedding_size')}"
+            known["loss"] = f"{training.get('loss')} {training.get('loss_options') or ''}".rstrip()
+            known["steps"] = f"{training.get('steps')}, best at {training.get('best_step')}"
+            known["seed"] = str(training.get("seed"))
+        if self.threshold is None:
+            known["threshold"] = "none"
+        else:
+            known["threshold"] = f"{self.threshold.score:.4f}, chosen on {self.threshold.chosen_on}"
+        if self.sides:
+            known["data"] = self.data
+            known["split by"] = self.split
+        for name, side in self.sides.items():
+            known[name] = f"{len(side.people):,} people, {side.photos:,} photos, sha256 {side.digest[:16]}"
+        told = {"licence": self.licence, "created": self.created, "command": self.command}
+        told["versions"] = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return {**known, **{name: text for name, text in told.items() if text}}
+
+    def __str__(self) -> str:
+        """Show the summary as a small table."""
+        return "\n".join(f"{name:<12} {text}" for name, text in self.summary.items())
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain values."""
@@ -99,17 +136,19 @@ class Card:
         Raises:
             ModelError: If they are not a card, or one of a newer visavis.
         """
-        if int(values.get("format", FORMAT)) > FORMAT:
-            raise ModelError(
-                f"{source}: made by a newer visavis (card format {values['format']}, known up to {FORMAT}). Upgrade visavis."
-            )
         try:
-            known = {f.name: values[f.name] for f in fields(cls)}
+            if int(values.get("format", FORMAT)) > FORMAT:
+                raise ModelError(
+                    f"{source}: made by a newer visavis (card format {values['format']}, known up to {FORMAT}). Upgrade visavis."
+                )
+            known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
             known["input_shape"] = tuple(known["input_shape"])
-            known["threshold"] = Threshold(**known["threshold"])
+            if known.get("threshold") is not None:
+                known["threshold"] = Threshold(**known["threshold"])
             known["sides"] = {
-                name: DataSide(tuple(side["people"]), side["photos"], side["digest"]) for name, side in known["sides"].items()
+                name: DataSide(tuple(side["people"]), side["photos"], side["digest"])
+                for name, side in known.get("sides", {}).items()
             }
             return cls(**known)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{source}: its card lacks something ({error}). Was it made by visavis?") from error

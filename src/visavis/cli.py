@@ -66,11 +66,11 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print one J
 _quiet_option = click.option("--quiet", is_flag=True, help="No progress on standard error.")
 _model_option = click.option(
     "--model",
-    type=click.Path(path_type=Path),
-    required=True,
+    default="pretrained",
+    show_default=True,
     envvar="VISAVIS_MODEL",
     show_envvar=True,
-    help="A run folder or model file.",
+    help="A run folder, a model file, pretrained or dlib.",
 )
 
 
@@ -127,7 +127,7 @@ def prepare(photos: Path, out: Path, *, face: Any, fallback: Any, workers: int |
 @click.argument("data")
 @click.option("--out", type=click.Path(path_type=Path), help="The page to write, with pictures.")
 @click.option("--fix-list", type=click.Path(path_type=Path), help="A CSV of the photos that may be left out.")
-@click.option("--model", type=click.Path(path_type=Path), help="A run folder or model file: finds doubtful names as well.")
+@click.option("--model", help="A run folder, a model file or pretrained: finds doubtful names as well.")
 @click.option("--against", help="Another data set, such as test people: no photo may be in both.")
 @_options(_quiet_option, _json_option)
 def inspect(data: str, *, out: Path | None, quiet: bool, as_json: bool, **settings: Any) -> None:
@@ -143,10 +143,10 @@ def inspect(data: str, *, out: Path | None, quiet: bool, as_json: bool, **settin
 @group.command(epilog="Example: visavis train olivetti --out runs/olivetti --loss contrastive")
 @click.argument("data")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder to write.")
-@click.option("--init", type=click.Choice(["scratch"]), default="scratch", show_default=True, help="Where weights start.")
+@click.option("--init", help="Where weights start: pretrained (the default for prepared faces), scratch, or another run.")
 @click.option("--loss", default=None, help="contrastive, binary-crossentropy, triplet, supervised-contrastive, ...")
 @click.option("--network", default=None, help="compact or classic.")
-@click.option("--size", type=int, default=64, show_default=True, help="Side of a face, pixels.")
+@click.option("--size", type=int, default=None, help="Side of a face, pixels; 64 from scratch.")
 @click.option("--crop", type=float, default=None, help="Keep this part of the photo's shorter side, around the centre.")
 @click.option("--gray", is_flag=True, help="Take the colour out.")
 @click.option("--steps", type=int, default=None, help="Batches to train on.")
@@ -155,19 +155,20 @@ def inspect(data: str, *, out: Path | None, quiet: bool, as_json: bool, **settin
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the run folder.")
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs into the run folder.")
 @_options(_quiet_option, _json_option)
-def train(data: str, out: Path, init: str, quiet: bool, as_json: bool, **settings: Any) -> None:
+def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Train a model on the people in DATA, some of whom are kept for validation and test.
 
     DATA is `synthetic`, `olivetti` or `lfw`, a folder with one sub-folder per person (or a .tar or .zip of one), a .npz file with
     face_images and face_labels, or two files as images.npy,labels.npy.
     """
-    from visavis.experiments import DataSource, train_model
+    from visavis.experiments import DataSource, default_init, train_model
 
-    del init  # the only start there is
+    own_input = settings["network"] or settings["size"] or settings["crop"] or settings["gray"]
     chosen = {name: settings[name] for name in ("loss", "network", "steps", "seed") if settings[name] is not None}
     encoder = train_model(
-        DataSource(data, size=settings["size"], crop=settings["crop"], gray=settings["gray"], seed=settings["seed"]),
+        DataSource(data, size=settings["size"] or 64, crop=settings["crop"], gray=settings["gray"], seed=settings["seed"]),
         out,
+        init=settings["init"] or ("scratch" if own_input else default_init(data)),
         by=settings["split"],
         config=chosen,
         logging={"tensorboard": settings["tensorboard"], "progress": not quiet, "command": _command_line()},
@@ -175,24 +176,48 @@ def train(data: str, out: Path, init: str, quiet: bool, as_json: bool, **setting
     )
     card = encoder.card
     _say(f"\nmodel written to {out}\nnext: visavis evaluate {out} {data}", quiet=quiet)
-    summary = {"run": str(out), **card.training, "threshold": card.threshold.score}
+    summary = {"run": str(out), **card.training, "threshold": card.threshold and card.threshold.score}
     _print_json(summary) if as_json else click.echo(f"validation EER {card.training['validation_eer']:.2%}")
 
 
 @group.command(epilog="Example: visavis evaluate runs/olivetti olivetti --json")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("model", metavar="RUN")
 @click.argument("data")
 @click.option("--pairs", type=click.Path(path_type=Path), help="Score these pairs: LFW's pairs.txt, or a CSV.")
 @click.option("--people", type=click.Choice(["unseen", "all"]), default="unseen", show_default=True, help="Whom to score.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where metrics and report go; default: the run folder.")
 @_options(_quiet_option, _json_option)
-def evaluate(run: Path, data: str, *, pairs: Path | None, people: str, out: Path | None, quiet: bool, as_json: bool) -> None:
-    """Measure the model of RUN on the people in DATA that it never saw, and write metrics, pictures and a report."""
+def evaluate(model: str, data: str, *, pairs: Path | None, people: str, out: Path | None, quiet: bool, as_json: bool) -> None:
+    """Measure a model on the people in DATA that it never saw, and write metrics, pictures and a report.
+
+    RUN is a run folder, a model file, `pretrained` for the encoder that comes with visavis, or `dlib`.
+    """
     from visavis.experiments import evaluate_model
 
-    result = evaluate_model(run, data, pairs=pairs, people=people, out=out, command=_command_line())
+    result = evaluate_model(model, data, pairs=pairs, people=people, out=out, command=_command_line())
     _say(f"report: {result.report}", quiet=quiet)
     _print_json(result.evaluation.to_json()) if as_json else click.echo(str(result.evaluation))
+
+
+@group.command(epilog="Example: visavis export runs/mine --out mine.onnx && visavis card mine.onnx")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write, .onnx or .tflite.")
+def export(run: Path, out: Path) -> None:
+    """Write the embedding network of RUN with its card into one file that runs without Keras."""
+    from visavis.export import export_model
+
+    click.echo(export_model(run, out))
+
+
+@group.command(epilog="Example: visavis card mine.onnx --json")
+@click.argument("model")
+@_options(_json_option)
+def card(model: str, *, as_json: bool) -> None:
+    """Print what MODEL takes, how it decides and what it learned from."""
+    from visavis.encoders import load_encoder
+
+    found = load_encoder(model).card
+    _print_json(found.to_json()) if as_json else click.echo(str(found))
 
 
 @group.command(epilog="Example: visavis verify a.jpg b.jpg --model runs/mine && echo same")
@@ -202,7 +227,7 @@ def evaluate(run: Path, data: str, *, pairs: Path | None, people: str, out: Path
 @_options(_model_option, _acquisition_options, _json_option)
 @click.pass_context
 def verify(
-    context: click.Context, /, first: Path, second: Path, *, model: Path, draw: Path | None, as_json: bool, **acquisition: Any
+    context: click.Context, /, first: Path, second: Path, *, model: str, draw: Path | None, as_json: bool, **acquisition: Any
 ) -> None:
     """Tell whether two photos show the same person. Exits with 0 if so, 1 if not, 2 on an error."""
     from visavis.comparisons import verify_photos
@@ -212,7 +237,7 @@ def verify(
     if as_json:
         _print_json({"first": str(first), "second": str(second), **verdict.to_json()})
     else:
-        click.echo(_in_words(verdict))
+        click.echo(f"{verdict.answer} ({verdict.figures})")
         for warning in verdict.warnings:
             click.echo(f"warning: {warning}", err=True)
     context.exit(SAME if verdict.same else DIFFERENT)
@@ -227,7 +252,7 @@ def compare(
     anchor: Path,
     photos: tuple[Path, ...],
     *,
-    model: Path,
+    model: str,
     out: Path | None,
     quiet: bool,
     as_json: bool,
@@ -244,7 +269,7 @@ def compare(
         _print_json({"anchor": str(anchor), **compared.to_json()})
         return
     for photo, verdict in compared.ranked:
-        click.echo(f"{photo}: {_in_words(verdict)}")
+        click.echo(f"{photo}: {verdict.answer} ({verdict.figures})")
     for _, reason in compared.failures:
         click.echo(f"not compared: {reason}", err=True)
 
@@ -262,11 +287,3 @@ def demo(out: Path, steps: int | None, quiet: bool, as_json: bool) -> None:
         _print_json(result.to_json())
     else:
         click.echo(str(result))
-
-
-def _in_words(verdict: Any) -> str:
-    answer = "same person" if verdict.same else "different people"
-    return (
-        f"{answer} (score {verdict.score:.3f}, threshold {verdict.threshold:.3f}, "
-        f"probability {verdict.probability:.3f}, distance {verdict.distance:.3f})"
-    )

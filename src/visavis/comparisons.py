@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from visavis.errors import ImageError
-from visavis.plots import plot_comparison, plot_verdict, save_figure
 from visavis.verification import Verdict, Verifier
 
 __all__ = ["Comparison", "compare_photos", "verify_photos"]
@@ -54,6 +53,8 @@ def compare_photos(verifier: Verifier, anchor: Path, photos: Sequence[Path], *, 
     verdicts = verifier.compare(first, list(acquired.values()))
     ranked = sorted(zip(acquired, verdicts, strict=True), key=lambda pair: -pair[1].score)
     if out is not None:
+        from visavis.plots import plot_comparison, save_figure  # Matplotlib takes most of a second
+
         save_figure(plot_comparison(anchor, ranked), out)
     return Comparison(tuple(ranked), tuple(failures))
 
@@ -73,5 +74,7 @@ def verify_photos(verifier: Verifier, first: Path, second: Path, *, out: Path | 
     acquired = verifier.acquire(first), verifier.acquire(second)
     verdict = verifier.verify(*acquired)
     if out is not None:
+        from visavis.plots import plot_verdict, save_figure
+
         save_figure(plot_verdict(acquired, verdict, names=(first.name, second.name)), out)
     return verdict

@@ -48,6 +48,9 @@ class TrainingConfig:
         weight_decay: AdamW's.
         averaging: The decay of the running mean of the weights, which is what is looked at and kept in the end (Polyak and
             Juditsky, 1992); 0: the weights of the step itself.
+        frozen_steps: Where training goes on from a trained network: so many steps only its last layer, which makes the embedding,
+            learns; then all layers do.
+        thawed_rate: The part of the learning rate that is left for that.
         validate_every: Steps between two looks at the validation people; each one also writes a checkpoint.
         patience: Stop after this many looks without a better equal error rate; None: never.
         flip: Whether embeddings are averaged with those of the mirrored photos once training is over.
@@ -66,6 +69,8 @@ class TrainingConfig:
     warmup: float = 0.05
     weight_decay: float = 0.02
     averaging: float = 0.995
+    frozen_steps: int = 0
+    thawed_rate: float = 0.1
     validate_every: int = 100
     patience: int | None = None
     flip: bool = True
@@ -80,9 +85,11 @@ class TrainingConfig:
         """
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {sorted(LOSSES)}. Received: loss={self.loss!r}")
-        for name in ("steps", "validate_every", "learning_rate"):
+        for name in ("steps", "validate_every", "learning_rate", "thawed_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive. Received: {name}={getattr(self, name)}")
+        if not 0 <= self.frozen_steps < self.steps:
+            raise ValueError(f"frozen_steps must be in [0, steps). Received: frozen_steps={self.frozen_steps}, steps={self.steps}")
         for name in ("warmup", "averaging"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1). Received: {name}={getattr(self, name)}")
@@ -101,16 +108,19 @@ class TrainingConfig:
         return cls(**{**values, **nested})
 
 
-def config_for(dataset: FaceDataset, **changes: Any) -> TrainingConfig:
+def config_for(dataset: FaceDataset, *, trained: bool = False, **changes: Any) -> TrainingConfig:
     """Return settings that suit a data set: photos of few people again and again, or many people with few photos.
 
     Args:
         dataset: The data, or its training side.
+        trained: Whether training goes on from a trained network, which few careful steps improve and many spoil.
         **changes: Fields of `TrainingConfig` to set otherwise.
     """
     counts = dataset.photos_per_person
     suited: dict[str, Any] = {"network": "classic", "augmentation": _MANY_LOOKS}
-    if np.median(counts) < 4 and np.sum(counts > 1) >= 100:
+    if trained:
+        suited = {"steps": 300, "frozen_steps": 100, "learning_rate": 1e-3, "averaging": 0.98, "validate_every": 50}
+    elif np.median(counts) < 4 and np.sum(counts > 1) >= 100:
         suited = {
             "batch": BatchShape(people=48, photos=2, single_people=16),
             "learning_rate": 3e-3,

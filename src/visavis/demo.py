@@ -37,8 +37,7 @@ class DemoResult:
     def __str__(self) -> str:
         """Say what there is to see, and what to do next."""
         answers = [
-            f"  {path.name}: {'same' if verdict.same else 'different'} (probability {verdict.probability:.2f}), "
-            f"in truth {'same' if truth else 'different'}"
+            f"  {path.name}: {verdict.answer} ({verdict.figures}), in truth {'the same' if truth else 'another'}"
             for path, truth, verdict in self.verdicts
         ]
         return "\n".join(

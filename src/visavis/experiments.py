@@ -17,18 +17,19 @@ from visavis.checkpoints import replaced
 from visavis.datasets import (
     FaceDataset,
     default_crop,
+    is_aligned,
     load_dataset,
     read_pairs,
     split_people,
     split_photos,
 )
-from visavis.encoders import Encoder, load_encoder
+from visavis.encoders import PRETRAINED_FILE, Encoder, load_encoder, load_faces
 from visavis.errors import DataError, MissingDependencyError
 from visavis.evaluation import Evaluation, evaluate_all_pairs, evaluate_protocol, telling_pairs
 from visavis.plots import plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure
 from visavis.report import Picture, write_report
 
-__all__ = ["DataSource", "Evaluated", "evaluate_model", "train_model"]
+__all__ = ["DataSource", "Evaluated", "default_init", "evaluate_model", "train_model"]
 
 METRICS = "metrics.json"
 
@@ -81,6 +82,7 @@ def train_model(
     out: Path | str,
     *,
     config: dict[str, Any] | None = None,
+    init: str = "scratch",
     by: str = "person",
     resume: bool = False,
     logging: dict[str, Any] | None = None,
@@ -91,6 +93,8 @@ def train_model(
         source: The faces.
         out: The run folder.
         config: Fields of `TrainingConfig` that differ from what `config_for` chooses.
+        init: Where the weights start: `"scratch"`, `"pretrained"`, or a run folder or `.keras` file; a trained network brings its
+            own architecture and the size and colour of its faces.
         by: `"person"`, or `"photo"` to have the same people in training and test, which the card and every report then say.
         resume: Go on from the checkpoint in `out`.
         logging: `progress` (a bar on standard error), `tensorboard` (logs in `out`), `command` (for the card).
@@ -99,24 +103,42 @@ def train_model(
         The trained model.
     """
     from visavis.configuration import config_for
-    from visavis.runs import KerasEncoder, make_card, save_model
+    from visavis.models import embedding_of
+    from visavis.runs import KerasEncoder, load_model, load_pretrained, make_card, save_model
     from visavis.training import train
 
-    logging = logging or {}
-    faces = source.load()
+    logging, chosen = logging or {}, config or {}
+    start = None
+    if init != "scratch":
+        if "network" in chosen:
+            raise ValueError(f"network goes with init='scratch' only. Received: network={chosen['network']!r}, init={init!r}")
+        trained = load_pretrained() if init == "pretrained" else load_model(init)
+        start = embedding_of(trained.siamese)
+        chosen |= {name: trained.card.training[name] for name in ("network", "embedding_size")}
+        faces = load_faces(trained.card, source.data)
+        source = replace(source, crop=trained.card.crop)
+    else:
+        faces = source.load()
     split = (split_people if by == "person" else split_photos)(faces, seed=source.seed)
-    settings = config_for(split.train, **(config or {}))
+    settings = config_for(split.train, trained=start is not None, **chosen)
     run = train(
         split,
         settings,
+        start=start,
         out=out,
         resume=resume,
         progress=logging.get("progress", True),
         watch=tensorboard_writer(Path(out)) if logging.get("tensorboard") else None,
     )
     card = make_card(run, split, data=source.data, crop=source.cut, command=logging.get("command", ""))
+    card = replace(card, training={**card.training, "init": init})
     save_model(out, run.siamese, card)
     return KerasEncoder(card, run.siamese)
+
+
+def default_init(data: str) -> str:
+    """Return where weights start if nobody says: from the encoder that comes with visavis where the faces are aligned."""
+    return "pretrained" if PRETRAINED_FILE.is_file() and is_aligned(data) else "scratch"
 
 
 def tensorboard_writer(out: Path) -> Callable[[dict[str, float]], None]:
@@ -151,7 +173,7 @@ def evaluate_model(
     """Measure a model on people that it never saw, and write metrics, pictures and a report.
 
     Args:
-        model: A run folder, a model file, or an encoder.
+        model: What `load_encoder` takes, or an encoder.
         data: What `load_dataset` takes, or faces of the model's input shape.
         pairs: A protocol file; None: all pairs of the photos.
         people: `"unseen"` leaves out everybody whom the model was trained or validated on, by name; `"all"` keeps them, and the
@@ -164,41 +186,37 @@ def evaluate_model(
             as those were that the model learned from.
     """
     encoder = load_encoder(model) if isinstance(model, str | Path) else model
-    if out is None:
-        if not isinstance(model, str | Path):
-            raise ValueError("out must be given where the model is not a path. Received: out=None")
-        out = Path(model) if Path(model).is_dir() else Path(model).parent
-    faces = _load_for(encoder.card, data) if isinstance(data, str) else data
-    if encoder.card.aligned and not faces.aligned:
-        raise DataError(
-            "the model was trained on aligned faces, and these are not. Align them first: visavis prepare PHOTOS --out FACES"
-        )
+    out = _folder_of(model) if out is None else Path(out)
+    faces = load_faces(encoder.card, data)
     chosen, left_out = _unseen(faces, encoder.card) if people == "unseen" else (faces, 0)
     embeddings = encoder.embed(chosen.faces)
     name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
-    rule: dict[str, Any] = {"threshold": encoder.card.threshold.score, "threshold_from": encoder.card.threshold.chosen_on}
+    chosen_rule = encoder.card.threshold
+    rule: dict[str, Any] = {}
+    if chosen_rule is not None:
+        rule = {"threshold": chosen_rule.score, "threshold_from": chosen_rule.chosen_on}
     if pairs is None:
         evaluation = evaluate_all_pairs(embeddings, chosen.labels, name=f"all pairs of {name}", **rule)
     else:
         evaluation = evaluate_protocol(embeddings, chosen.labels, read_pairs(pairs, chosen), **rule)
     evaluation = replace(evaluation, trained_people=people == "all" or encoder.card.split == "photo")
-    figures = _figures(evaluation, chosen, embeddings, Path(out) / "history.csv")
-    report = _write_evaluation(Path(out), encoder.card, evaluation, figures=figures, command=command)
+    figures = _figures(evaluation, chosen, embeddings, out / "history.csv")
+    report = _write_evaluation(out, encoder.card, evaluation, figures=figures, command=command)
     return Evaluated(evaluation, report, left_out)
 
 
-def _load_for(card: Card, data: str) -> FaceDataset:
-    """Load faces the way a model wants them."""
-    height, width, channels = card.input_shape
-    return load_dataset(data, size=(height, width), crop=card.crop, gray=channels == 1)
+def _folder_of(model: Path | str | Encoder) -> Path:
+    """Where the figures of a model go that were not asked for anywhere else."""
+    if not isinstance(model, str | Path) or not Path(model).exists():
+        raise ValueError("out must be given where the model is not a run folder or a file. Received: out=None")
+    return Path(model) if Path(model).is_dir() else Path(model).parent
 
 
 def _unseen(faces: FaceDataset, card: Card) -> tuple[FaceDataset, int]:
     """Leave out the people that a model was trained or validated on."""
     if card.split == "photo":
         return faces, 0
-    seen = set(card.sides["train"].people) | set(card.sides["validation"].people)
-    unseen = [person for person in faces.people if person not in seen]
+    unseen = [person for person in faces.people if person not in card.seen_people]
     if len(unseen) < 2:
         raise DataError(
             f"{len(unseen)} of {len(faces.people)} people in the data are unseen: the model learned from the others. "

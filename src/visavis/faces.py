@@ -27,6 +27,7 @@ __all__ = [
     "Similarity",
     "acquire_faces",
     "align_face",
+    "cut_face",
     "sharpness",
 ]
 
@@ -267,7 +268,7 @@ def align_face(photo: Pixels, face: Face, *, others: int = 0) -> AlignedFace:
         others: How many other faces the photo has, to be told with it.
     """
     transform = Similarity.between(face.points, CANONICAL_POINTS)
-    return AlignedFace(_cut(photo, transform), transform, face, others)
+    return AlignedFace(cut_face(photo, transform, CANONICAL_SIDE), transform, face, others)
 
 
 def sharpness(face: Pixels) -> float:
@@ -281,8 +282,17 @@ def sharpness(face: Pixels) -> float:
     return float(np.var(luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * inner))
 
 
-def _cut(photo: Pixels, transform: Similarity) -> Pixels:
-    """Resample the crop out of the photo; black where it reaches beyond. Large photos are averaged down first."""
+def cut_face(photo: Pixels, transform: Similarity, side: int) -> Pixels:
+    """Resample a square out of a photo; black where it reaches beyond. Large photos are averaged down first.
+
+    Args:
+        photo: `(h, w, 3)` uint8, RGB.
+        transform: From the photo's pixels to those of the square.
+        side: Of the square, pixels.
+
+    Returns:
+        `(side, side, 3)` uint8.
+    """
     image = Image.fromarray(photo)
     shrunk = max(1, int(1 / transform.scale))
     if shrunk > 1:
@@ -291,9 +301,7 @@ def _cut(photo: Pixels, transform: Similarity) -> Pixels:
     factor = back.factor / shrunk
     shift = (back.shift + _HALF - back.factor * _HALF) / shrunk  # Pillow counts from the corner of the first pixel
     matrix = (factor.real, -factor.imag, shift.real, factor.imag, factor.real, shift.imag)
-    return np.asarray(
-        image.transform((CANONICAL_SIDE,) * 2, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC), dtype=np.uint8
-    )
+    return np.asarray(image.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC), dtype=np.uint8)
 
 
 def _centre_of(photo: Pixels) -> AlignedFace:

@@ -8,13 +8,14 @@ import numpy as np
 
 from visavis.audit import KINDS, Audit, audit_dataset, write_fix_list
 from visavis.datasets import FaceDataset, load_dataset
-from visavis.encoders import load_encoder
+from visavis.encoders import Encoder, load_encoder, load_faces
 from visavis.plots import plot_montage
 from visavis.report import write_audit
 
 __all__ = ["inspect_data"]
 
 _SIDE = 112
+_LIKELY_SAME = 0.5
 _SHOWN = 24
 
 
@@ -23,7 +24,7 @@ def inspect_data(
     *,
     out: Path | None = None,
     fix_list: Path | None = None,
-    model: Path | None = None,
+    model: Path | str | None = None,
     against: str | None = None,
 ) -> Audit:
     """Look through a data set.
@@ -36,20 +37,18 @@ def inspect_data(
         against: Another data set that no photo may be shared with.
 
     Raises:
-        DataError: If data cannot be read.
+        DataError: If data cannot be read, or if its faces are not aligned as the model's were.
         ModelError: If the model cannot.
     """
     encoder = None if model is None else load_encoder(model)
-    height, width, channels = (_SIDE, _SIDE, 3) if encoder is None else encoder.card.input_shape
-    crop = None if encoder is None else encoder.card.crop
-    load = partial(load_dataset, size=(height, width), crop=crop, gray=channels == 1)
+    load = partial(load_dataset, size=(_SIDE, _SIDE)) if encoder is None else partial(load_faces, encoder.card)
     dataset = load(data)
     audit = audit_dataset(
         dataset,
         folder=Path(data) if Path(data).is_dir() else None,
         other=None if against is None else load(against),
         embeddings=None if encoder is None else encoder.embed(dataset.faces),
-        threshold=0.5 if encoder is None else encoder.card.threshold.score,
+        threshold=_threshold_of(encoder),
     )
     if out is not None:
         montages = {kind: _montage(audit, dataset, kind) for kind in KINDS if audit.of_kind(kind)}
@@ -57,6 +56,11 @@ def inspect_data(
     if fix_list is not None:
         write_fix_list(fix_list, audit, dataset)
     return audit
+
+
+def _threshold_of(encoder: Encoder | None) -> float:
+    rule = None if encoder is None else encoder.card.threshold
+    return _LIKELY_SAME if rule is None else rule.score
 
 
 def _montage(audit: Audit, dataset: FaceDataset, kind: str) -> bytes:

@@ -213,8 +213,9 @@ def plot_comparison(anchor: Path | npt.NDArray[Any], ranked: Sequence[tuple[Path
     for ax, (photo, verdict) in zip(axes[1:], ranked, strict=False):
         _show(ax, _pixels(photo))
         name = photo.name if isinstance(photo, Path) else ""
-        answer, colour = ("same", MATED) if verdict.same else ("different", NONMATED)
-        ax.set_title(f"{name}\n{answer}, p = {verdict.probability:.2f}\nscore {verdict.score:.2f}", fontsize=9, color=colour)
+        colour = MATED if verdict.same else NONMATED
+        told = f"score {verdict.score:.2f}" + ("" if verdict.probability is None else f", p = {verdict.probability:.2f}")
+        ax.set_title(f"{name}\n{verdict.answer}\n{told}", fontsize=9, color=colour)
     return figure
 
 
@@ -247,8 +248,7 @@ def plot_verdict(photos: tuple[AcquiredPhoto, AcquiredPhoto], verdict: Verdict, 
     ax.axvline(verdict.threshold, color=ACCENT, linestyle="--", linewidth=1.2)
     ax.annotate(f"threshold {verdict.threshold:.3f}", (verdict.threshold, 0.42), fontsize=8, ha="center", annotation_clip=False)
     ax.set(xlim=(min(0.0, verdict.score), 1), ylim=(-0.4, 0.4), yticks=[], xlabel="comparison score (cosine)")
-    answer = "the same person" if verdict.same else "different people"
-    figure.suptitle(f"{answer}: score {verdict.score:.3f}, probability {verdict.probability:.2f}", color=colour, fontweight="bold")
+    figure.suptitle(f"{verdict.answer}: {verdict.figures}", color=colour, fontweight="bold")
     return figure
 
 

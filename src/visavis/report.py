@@ -65,11 +65,7 @@ def write_report(path: Path, evaluation: Evaluation, card: Card, *, pictures: li
             {"data": base64.b64encode(picture.png).decode(), "caption": picture.caption, "broad": picture.broad}
             for picture in pictures
         ],
-        sides=[
-            {"name": name, "people": f"{len(side.people):,}", "photos": f"{side.photos:,}", "digest": side.digest[:16]}
-            for name, side in card.sides.items()
-        ],
-        settings=list(_settings(card).items()),
+        settings=list(card.summary.items()),
         command=command,
     )
 
@@ -147,20 +143,3 @@ def _rates(evaluation: Evaluation) -> list[dict[str, str]]:
     counts = f"TP {decisions.tp:,}, FP {decisions.fp:,}, FN {decisions.fn:,}"
     rows.append({"name": "F1", "value": f"{decisions.f1:.4f}", "interval": "", "counts": counts})
     return rows
-
-
-def _settings(card: Card) -> Mapping[str, Any]:
-    training = card.training
-    height, width, channels = card.input_shape
-    return {
-        "data": card.data,
-        "split by": card.split,
-        "input": f"{width} x {height}, {'colour' if channels == 3 else 'grey'}",
-        "network": f"{training.get('network')}, embeddings of {training.get('embedding_size')}",
-        "loss": f"{training.get('loss')} {training.get('loss_options') or ''}",
-        "steps": f"{training.get('steps')}, best at {training.get('best_step')}",
-        "threshold": f"{card.threshold.score:.4f}, chosen on {card.threshold.chosen_on}",
-        "seed": training.get("seed"),
-        "versions": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
-        "created": card.created,
-    }

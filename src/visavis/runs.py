@@ -16,11 +16,12 @@ from visavis import __version__
 from visavis.cards import Card, DataSide, Threshold
 from visavis.checkpoints import replaced
 from visavis.datasets import Split
+from visavis.encoders import PRETRAINED_FILE, load_encoder
 from visavis.errors import ModelError
-from visavis.models import embed, embedding_of, head_of
+from visavis.models import DistanceSigmoid, build_embedding, build_siamese, embed, embedding_of, head_of
 from visavis.training import TrainingRun
 
-__all__ = ["KerasEncoder", "load_model", "make_card", "save_model"]
+__all__ = ["KerasEncoder", "load_model", "load_pretrained", "make_card", "save_model", "save_pretrained"]
 
 MODEL = "model.keras"
 _CARD_MEMBER = "visavis.json"
@@ -133,3 +134,35 @@ def load_model(path: Path | str) -> KerasEncoder:
         return KerasEncoder(card, keras.saving.load_model(file, compile=False))
     except Exception as error:  # Keras raises whatever its parts raise
         raise ModelError(f"{file}: Keras cannot read it ({error}).") from error
+
+
+def load_pretrained() -> KerasEncoder:
+    """Build the encoder that comes with visavis in Keras, to go on training from.
+
+    Raises:
+        ModelError: If this installation has none.
+    """
+    card = load_encoder("pretrained").card
+    network = build_embedding(card.training["network"], card.input_shape, embedding_size=card.training["embedding_size"])
+    with np.load(PRETRAINED_FILE.with_suffix(".npz"), allow_pickle=False) as weights:
+        network.set_weights([weights[str(number)].astype(np.float32) for number in range(len(weights.files))])
+    return KerasEncoder(card, _siamese(network, card))
+
+
+def save_pretrained(model: KerasEncoder) -> KerasEncoder:
+    """Write the weights of the encoder that comes with visavis in 16 bits, and return the model that has just these weights."""
+    network = embedding_of(model.siamese)
+    weights: list[npt.NDArray[Any]] = [np.asarray(value, dtype=np.float16) for value in network.get_weights()]
+    named: dict[str, Any] = {str(number): value for number, value in enumerate(weights)}
+    with replaced(PRETRAINED_FILE.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
+        np.savez(file, **named)
+    network.set_weights([value.astype(np.float32) for value in weights])
+    return KerasEncoder(model.card, _siamese(network, model.card))
+
+
+def _siamese(network: keras.Model, card: Card) -> keras.Model:
+    head = DistanceSigmoid(dtype="float32", name="head")
+    siamese = build_siamese(network, head)
+    if card.offset is not None and card.slope is not None:
+        head.calibrate(card.offset, card.slope)
+    return siamese

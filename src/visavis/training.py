@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -22,7 +22,15 @@ from visavis.metrics import ErrorCurve, all_pairs_curve, equal_error_rate
 from visavis.models import DistanceSigmoid, PairLogits, build_embedding, build_siamese, embed
 from visavis.sampling import Batches
 
-__all__ = ["TrainingRun", "train"]
+__all__ = ["Trainer", "TrainingRun", "train"]
+
+
+class BatchSource(Protocol):
+    """The batches of a training run."""
+
+    def __getitem__(self, step: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]:
+        """Return photos `(b, h, w, c)` and what the loss wants to know of them, `(b, ...)`; always the same for one step."""
+
 
 CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.csv"
@@ -58,6 +66,7 @@ def train(
     split: Split,
     config: TrainingConfig | None = None,
     *,
+    start: keras.Model | None = None,
     out: Path | str | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -67,7 +76,9 @@ def train(
 
     Args:
         split: The people to learn from, and those who choose the weights and the threshold; the test people are not looked at.
-        config: How to train; `config_for(split.train)` if None.
+        config: How to train; what `config_for` chooses if None.
+        start: A trained embedding network to go on from; it is left as it is, and so are its batch statistics. Where no step is
+            better than it on the validation people, it is what comes back. None: random weights.
         out: A folder for the checkpoint and `history.csv`; nothing is written if None.
         resume: Go on from the checkpoint in `out`; the result is that of a run which was never interrupted.
         progress: Whether to show a bar on standard error.
@@ -83,56 +94,83 @@ def train(
             another run.
     """
     check_leaks(people=split.by == "person", train=split.train, validation=split.validation, test=split.test)
-    trainer = _Trainer(split, config or config_for(split.train), Path(out) if out else None)
+    config = config or config_for(split.train, trained=start is not None)
+    trainer = Trainer(split, config, start=start, out=Path(out) if out else None)
     if resume:
-        if trainer.out is None:
-            raise ValueError("resume needs the folder that the run was written to. Received: out=None")
-        trainer.restore(trainer.out)
+        trainer.restore()
     trainer.run(progress=progress, watch=watch)
     return trainer.finish()
 
 
-class _Trainer:
-    """One training run: its model, its step, its best weights and its history."""
+class Trainer:
+    """One training run: its model, its step, its best weights and its history. `train` is what drives it.
 
-    def __init__(self, split: Split, config: TrainingConfig, out: Path | None) -> None:
+    Attributes:
+        siamese: The model, with the weights of the present step.
+        step: How many batches it was trained on.
+        history: One row for each look at the validation people.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        config: TrainingConfig,
+        *,
+        start: keras.Model | None = None,
+        out: Path | None = None,
+        batches: BatchSource | None = None,
+        loss: keras.losses.Loss | None = None,
+    ) -> None:
+        """Begin at step 0.
+
+        Args:
+            split: As in `train`.
+            config: How to train.
+            start: As in `train`.
+            out: A folder for the checkpoint and `history.csv`, or None.
+            batches: What to learn from in the place of the training people's labels: photos and what the loss wants to know of
+                them, for each step; None: batches of the training people.
+            loss: What goes with `batches`; None: the config's.
+
+        Raises:
+            DataError: If the training side has too few people or photos.
+        """
         training, validation = split.train, split.validation
         self.config, self.validation, self.out = config, validation, out
-        self.batches = Batches(training, config.batch, config.augmentation, seed=config.seed)
+        self.batches = batches or Batches(training, config.batch, config.augmentation, seed=config.seed)
+        self.loss = loss or LOSSES[config.loss](**config.loss_options)
         self.identity = json.dumps([config.to_json(), training.digest(), validation.digest()], sort_keys=True)
-        self.embedding = build_embedding(
-            config.network,
-            training.shape,
-            embedding_size=config.embedding_size,
-            seed=config.seed,
-            dtype="mixed_bfloat16" if config.mixed_precision else "float32",
-        )
+        self.trained = start is not None
+        self.embedding = _copy(start) if start is not None else _fresh(config, training.shape)
         self.head = DistanceSigmoid(dtype="float32", name="head")
         self.siamese = build_siamese(self.embedding, self.head)
-        self.model = self._compiled()
         self.step = 0
+        self.model = self._compiled()
         self.history: list[dict[str, float]] = []
         self.best_step, self.best_eer = 0, math.inf
         self.mean_weights: list[npt.NDArray[Any]] = []
         self.best_weights: list[npt.NDArray[Any]] = []
 
     def _compiled(self) -> keras.Model:
-        """The model that is trained: photos in, and out what the loss looks at."""
+        """The model that is trained at this step: photos in, and out what the loss looks at."""
+        config = self.config
+        frozen = self.step < config.frozen_steps
+        steps = config.frozen_steps if frozen else config.steps - config.frozen_steps
+        rate = config.learning_rate * (config.thawed_rate if config.frozen_steps and not frozen else 1)
+        if self.trained:
+            for layer in self.embedding.layers:
+                statistics = isinstance(layer, keras.layers.BatchNormalization)
+                layer.trainable = not statistics and (not frozen or isinstance(layer, keras.layers.Dense))
         model = self.embedding
         if self.config.loss == "binary-crossentropy":
             logits = PairLogits(self.head, dtype="float32")(self.embedding.output)
             model = keras.Model(self.embedding.input, logits)
-        warmup = max(1, round(self.config.warmup * self.config.steps))
-        schedule = keras.optimizers.schedules.CosineDecay(
-            0.0,
-            max(1, self.config.steps - warmup),
-            warmup_target=self.config.learning_rate,
-            warmup_steps=warmup,
-        )
+        warmup = max(1, round(config.warmup * steps))
+        schedule = keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup)
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.config.weight_decay)
         # TensorFlow's own kernels need no minute to compile, and on a CPU they are no slower than XLA's.
         compiled = False if keras.backend.backend() == "tensorflow" else "auto"
-        model.compile(optimizer, loss=LOSSES[self.config.loss](**self.config.loss_options), jit_compile=compiled)
+        model.compile(optimizer, loss=self.loss, jit_compile=compiled)
         optimizer.build(model.trainable_variables)
         return model
 
@@ -140,8 +178,13 @@ class _Trainer:
         """Train from the present step to the last, or until patience ends."""
         config = self.config
         losses: list[float] = []
+        if self.trained and self.step == 0:
+            self._average()
+            self._look(math.nan)
         with tqdm(total=config.steps, initial=self.step, desc="training", unit="batch", disable=not progress) as bar:
             for photos, labels in self._prefetched():
+                if self.step and self.step == config.frozen_steps:
+                    self.model = self._compiled()
                 self.model.reset_metrics()  # Keras would report the mean of all batches so far
                 loss = float(self.model.train_on_batch(photos, labels))
                 self.step += 1
@@ -161,7 +204,7 @@ class _Trainer:
                 elif self.step % 10 == 0:
                     bar.set_postfix_str(self._postfix(loss))
 
-    def _prefetched(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]]:
+    def _prefetched(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]]:
         """The batches from the present step on, the next ones made while one is trained on."""
         ahead = 3
         with ThreadPoolExecutor(max_workers=1) as pool:
@@ -225,6 +268,7 @@ class _Trainer:
     def finish(self) -> TrainingRun:
         """Put the best weights back, fit the head on the validation people, and hand the model over."""
         self.siamese.set_weights(self.best_weights)
+        self.embedding.trainable = True
         embeddings = embed(self.embedding, self.validation.faces, flip=self.config.flip)
         curve = all_pairs_curve(embeddings, self.validation.labels)
         if self.config.loss != "binary-crossentropy":
@@ -252,23 +296,44 @@ class _Trainer:
         weights = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
         save_checkpoint(out / CHECKPOINT, Checkpoint(state, weights, self.mean_weights, self.best_weights))
 
-    def restore(self, out: Path) -> None:
+    def restore(self) -> None:
         """Go back to where the checkpoint was written.
 
         Raises:
             TrainingError: If there is none, or if it was written with other settings or other people.
+            ValueError: If the run has no folder.
         """
-        checkpoint = load_checkpoint(out / CHECKPOINT)
+        if self.out is None:
+            raise ValueError("resume needs the folder that the run was written to. Received: out=None")
+        checkpoint = load_checkpoint(self.out / CHECKPOINT)
         if checkpoint.state["identity"] != self.identity:
             raise TrainingError(
-                f"{out / CHECKPOINT}: written with other settings or other photos. "
+                f"{self.out / CHECKPOINT}: written with other settings or other photos. "
                 "Resume with the same ones, or train into another folder."
             )
+        self.step, self.history = checkpoint.state["step"], checkpoint.state["history"]
+        if self.config.frozen_steps and self.step > self.config.frozen_steps:
+            self.model = self._compiled()
         for variable, value in zip(self._variables(), checkpoint.weights, strict=True):
             variable.assign(value)
-        self.step, self.history = checkpoint.state["step"], checkpoint.state["history"]
         self.best_step, self.best_eer = checkpoint.state["best_step"], checkpoint.state["best_eer"]
         self.mean_weights, self.best_weights = checkpoint.mean, checkpoint.best
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.siamese.variables, *self.model.optimizer.variables]
+
+
+def _fresh(config: TrainingConfig, shape: tuple[int, int, int]) -> keras.Model:
+    return build_embedding(
+        config.network,
+        shape,
+        embedding_size=config.embedding_size,
+        seed=config.seed,
+        dtype="mixed_bfloat16" if config.mixed_precision else "float32",
+    )
+
+
+def _copy(network: keras.Model) -> keras.Model:
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from visavis.calibration import distance_of
 from visavis.cards import Card
 from visavis.encoders import Encoder, PhotoSource, fit_face, load_encoder, read_photo
+from visavis.errors import ModelError
 from visavis.faces import AlignedFace, FaceFinder, acquire_faces
 
 __all__ = ["AcquiredPhoto", "FoundFace", "Verdict", "Verifier"]
@@ -67,7 +68,7 @@ class Verdict:
         same: Whether the score reaches the threshold.
         score: The comparison score, the cosine of the two embeddings; higher is more alike.
         distance: The Euclidean distance of the two embeddings, 0 .. 2.
-        probability: That of "the same person", if mated and non-mated pairs are as frequent.
+        probability: That of "the same person", if mated and non-mated pairs are as frequent; None: the model is not calibrated.
         threshold: The score from which the answer is "the same person".
         faces: The faces that were compared.
     """
@@ -75,7 +76,7 @@ class Verdict:
     same: bool
     score: float
     distance: float
-    probability: float
+    probability: float | None
     threshold: float
     faces: tuple[FoundFace, ...] = ()
 
@@ -86,44 +87,57 @@ class Verdict:
             f"{which} photo: {text}" for which, face in zip(("first", "second"), self.faces, strict=False) for text in face.warnings
         )
 
+    @property
+    def answer(self) -> str:
+        """The answer in words."""
+        return "same person" if self.same else "different people"
+
+    @property
+    def figures(self) -> str:
+        """What it rests on, in words."""
+        probability = "" if self.probability is None else f"probability {self.probability:.3f}, "
+        return f"score {self.score:.3f}, threshold {self.threshold:.3f}, {probability}distance {self.distance:.3f}"
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
         return asdict(self)
 
 
 class Verifier:
-    """Compares photos by a trained model.
+    """Compares photos by an embedding model.
 
     A model that was trained on aligned faces is given whole photos: the face is found first. Any other model is given photos as it
     was trained on, cut around the centre if so.
 
     Example:
-        Train a model first (`visavis demo` makes one in a minute or two)::
+        By the encoder that comes with visavis, and by a model of one's own::
 
-            verifier = visavis.Verifier("runs/demo")
-            verifier.verify("anna-1.jpg", "anna-2.jpg").same
+            visavis.Verifier().verify("anna-1.jpg", "anna-2.jpg").same
+            visavis.Verifier("runs/mine").compare("anna-1.jpg", ["anna-2.jpg", "berta-1.jpg"])
     """
 
     def __init__(
         self,
-        model: Path | str | Encoder,
+        model: Path | str | Encoder = "pretrained",
         *,
         aligned: bool = False,
         policy: Literal["largest", "centre", "error"] = "largest",
         fallback: Literal["centre"] | None = None,
+        threads: int | None = None,
     ) -> None:
         """Load a model.
 
         Args:
-            model: A run folder, a model file, or an encoder.
+            model: What `load_encoder` takes, or an encoder.
             aligned: Whether the photos are cut to the face already, so that none is looked for.
             policy: Which face of several; see `faces.acquire_faces`.
             fallback: What to take where there is none; see there.
+            threads: How many threads share a batch; None: one for each core.
 
         Raises:
             ModelError: If there is none, or if it is damaged or foreign.
         """
-        self.encoder = load_encoder(model) if isinstance(model, str | Path) else model
+        self.encoder = load_encoder(model, threads=threads) if isinstance(model, str | Path) else model
         self._finds_faces = self.card.aligned and not aligned
         self._policy, self._fallback = policy, fallback
 
@@ -189,15 +203,24 @@ class Verifier:
         ]
 
     def decide(self, score: float, *, faces: tuple[FoundFace, ...] = ()) -> Verdict:
-        """Turn a comparison score into a verdict."""
+        """Turn a comparison score into a verdict.
+
+        Raises:
+            ModelError: If the model has no threshold.
+        """
+        card = self.card
+        if card.threshold is None:
+            raise ModelError("the model has no threshold to decide by. Write one that suits your photos into its TOML file")
         distance = distance_of(score)
-        logit = self.card.offset - self.card.slope * distance
+        probability = None
+        if card.offset is not None and card.slope is not None:
+            probability = float(1 / (1 + np.exp(card.slope * distance - card.offset)))
         return Verdict(
-            same=score >= self.card.threshold.score,
+            same=score >= card.threshold.score,
             score=score,
             distance=distance,
-            probability=float(1 / (1 + np.exp(-logit))),
-            threshold=self.card.threshold.score,
+            probability=probability,
+            threshold=card.threshold.score,
             faces=faces,
         )
 

@@ -6,7 +6,7 @@ from visavis.datasets.downloads import fetch_lfw, fetch_olivetti
 from visavis.datasets.folders import PhotoFiles, open_photos, read_archive, read_folder
 from visavis.datasets.generated import generate_faces
 from visavis.datasets.lfw import lfw_folds, read_lfw, read_lfw_pairs
-from visavis.datasets.loading import default_crop, load_dataset, read_pairs
+from visavis.datasets.loading import default_crop, is_aligned, load_dataset, read_pairs
 from visavis.datasets.protocols import PairProtocol, read_pairs_csv
 from visavis.datasets.splits import Split, check_leaks, kfold_people, split_people, split_photos
 
@@ -18,6 +18,7 @@ __all__ = [
     "Split",
     "check_leaks",
     "default_crop",
+    "is_aligned",
     "fetch_lfw",
     "fetch_olivetti",
     "generate_faces",

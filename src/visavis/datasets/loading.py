@@ -17,7 +17,7 @@ from visavis.datasets.protocols import PairProtocol, read_pairs_csv
 from visavis.errors import DataError
 from visavis.images import resize_image, to_gray
 
-__all__ = ["default_crop", "load_dataset", "read_pairs"]
+__all__ = ["default_crop", "is_aligned", "load_dataset", "read_pairs"]
 
 
 def load_dataset(
@@ -73,6 +73,11 @@ def default_crop(data: str | Path) -> float | None:
     """Return the centre crop that suits a data set: LFW's for LFW's own photos, else none."""
     whole = "lfw" in Path(data).name.lower() and not (Path(data) / FACES).is_file()
     return LFW_CROP if whole else None
+
+
+def is_aligned(data: str | Path) -> bool:
+    """Tell whether this is a folder of aligned faces, as `visavis prepare` writes them."""
+    return (Path(data) / FACES).is_file() and read_saved(Path(data)).aligned
 
 
 def read_pairs(path: Path | str, dataset: FaceDataset) -> PairProtocol:

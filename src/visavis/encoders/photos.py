@@ -1,43 +1,19 @@
-"""Run an embedding model: faces in, embeddings of unit length out."""
+"""Photos and data sets brought into the shape that a model takes."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from visavis.cards import Card
+from visavis.datasets import FaceDataset, load_dataset
+from visavis.errors import DataError
 from visavis.images import crop_centre, read_image, resize_image, to_gray
 
-__all__ = ["Encoder", "PhotoSource", "fit_face", "load_encoder", "read_photo"]
+__all__ = ["PhotoSource", "fit_face", "load_faces", "read_photo"]
 
 PhotoSource = str | Path | bytes | npt.NDArray[Any]
-
-
-class Encoder(Protocol):
-    """An embedding model with its card."""
-
-    @property
-    def card(self) -> Card:
-        """What the model takes and how it decides."""
-
-    def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Turn faces `(n, h, w, c)`, of the card's input shape, into `(n, d)` float32, rows of unit length."""
-
-
-def load_encoder(path: Path | str) -> Encoder:
-    """Load the model of a run folder, or a model file.
-
-    Args:
-        path: What `visavis train` wrote, or the `model.keras` in it.
-
-    Raises:
-        ModelError: If there is none, or if it is damaged or foreign.
-        MissingDependencyError: If Keras has no backend to run it with.
-    """
-    from visavis.runs import load_model
-
-    return load_model(path)
 
 
 def read_photo(photo: PhotoSource) -> npt.NDArray[np.uint8]:
@@ -68,6 +44,25 @@ def fit_face(image: npt.NDArray[np.uint8], card: Card) -> npt.NDArray[np.uint8]:
     elif channels == 3 and image.shape[2] == 1:
         image = image.repeat(3, axis=2)
     return image
+
+
+def load_faces(card: Card, data: str | FaceDataset) -> FaceDataset:
+    """Load faces in the shape that a model takes.
+
+    Args:
+        card: The model's.
+        data: What `load_dataset` takes, or faces of that shape.
+
+    Raises:
+        DataError: If the data cannot be read, or if the faces are not aligned as those were that the model learned from.
+    """
+    height, width, channels = card.input_shape
+    faces = data
+    if isinstance(faces, str):
+        faces = load_dataset(faces, size=(height, width), crop=card.crop, gray=channels == 1)
+    if card.aligned and not faces.aligned:
+        raise DataError("the model takes aligned faces, and these are not. Align them first: visavis prepare PHOTOS --out FACES")
+    return faces
 
 
 def _pixels(photo: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

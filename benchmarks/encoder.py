@@ -1,0 +1,132 @@
+"""The encoder that comes with visavis: strangers of AT&T, before and after training on other people of AT&T; speed; start.
+
+    python benchmarks/encoder.py [--folds 8]
+
+AT&T was never trained on. Its 400 photos are prepared into `runs/att-faces`; all pairs of them are scored by the encoder as it is,
+and by dlib's. Then, for each of 8 folds of 5 people, training goes on from the encoder on 30 others, 5 more choose the weights, and
+the 5 are scored. The time for a face is taken in turns with dlib's, one thread each, on faces of `runs/lfw-faces`, which
+`benchmarks/faces.py` prepares. CPU seconds and peak memory are those of fresh processes, medians of 5. LFW figures of a network of
+the same recipe that saw nobody of the folds tested are in `results/lfw-encoder.json`. Writes `results/encoder.json`. Takes about
+half an hour on 2 cores.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from record import PHOTOS, RUNS, write_result
+
+from visavis.datasets import kfold_people, load_dataset, split_people
+from visavis.encoders import load_encoder
+from visavis.evaluation import evaluate_all_pairs
+from visavis.preparation import prepare_photos
+
+ATT = RUNS / "att-faces"
+CLI = Path(sys.executable).with_name("visavis")
+
+
+def prepare_att() -> None:
+    """Find and align the faces of AT&T; a photo without one is cut around the centre."""
+    if not (ATT / "faces.npy").is_file():
+        prepare_photos(PHOTOS / "att_faces.tar", ATT, fallback="centre")
+
+
+def strangers(name: str) -> dict[str, Any]:
+    """All pairs of AT&T by an encoder as it is."""
+    encoder = load_encoder(name)
+    faces = load_dataset(ATT, size=encoder.card.input_shape[:2])
+    result = evaluate_all_pairs(encoder.embed(faces.faces), faces.labels)
+    return {"eer": result.eer, "tar_at_fmr_1e-3": result.tar_at_fmr(1e-3).value, "mated": result.curve.mated}
+
+
+def fine_tuned(folds: int) -> list[dict[str, Any]]:
+    """Each fold's people before and after training on others."""
+    from visavis.models import embed, embedding_of
+    from visavis.runs import load_pretrained
+    from visavis.training import train
+
+    start = load_pretrained()
+    faces = load_dataset(ATT, size=start.card.input_shape[:2])
+    rows = []
+    for fold, (seen, test) in enumerate(kfold_people(faces, folds=8, seed=0)):
+        if fold == folds:
+            break
+        begun = time.perf_counter()
+        split = split_people(seen, fractions=(30 / 35, 5 / 35, 0), seed=fold)
+        run = train(split, start=embedding_of(start.siamese), progress=False)
+        seconds = time.perf_counter() - begun
+        before = evaluate_all_pairs(start.embed(test.faces), test.labels).eer
+        after = evaluate_all_pairs(embed(embedding_of(run.siamese), test.faces, flip=True), test.labels).eer
+        rows.append({"fold": fold, "eer_before": before, "eer_after": after, "best_step": run.best_step, "seconds": seconds})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def milliseconds_a_face(count: int = 60) -> dict[str, float]:
+    """One face at a time, in turns, one thread each."""
+    faces = load_dataset(RUNS / "lfw-faces").faces[:count]
+    ours, theirs = load_encoder(threads=1), load_encoder("dlib")
+    height, width, _ = ours.card.input_shape
+    small = np.array([np.asarray(Image.fromarray(face).resize((width, height))) for face in faces])
+    spent: dict[str, list[float]] = {"visavis": [], "dlib": []}
+    for index in range(count):
+        for name, encoder, face in (("visavis", ours, small[index]), ("dlib", theirs, faces[index])):
+            begun = time.perf_counter()
+            encoder.embed(face[None])
+            spent[name].append(time.perf_counter() - begun)
+    medians = {name: 1000 * statistics.median(times) for name, times in spent.items()}
+    return {**medians, "times_faster": medians["dlib"] / medians["visavis"]}
+
+
+def cost_of(*command: str, runs: int = 5) -> dict[str, float]:
+    """Median CPU seconds and peak memory of a command in fresh processes."""
+    spent, peaks = [], []
+    for _ in range(runs):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, _, usage = os.wait4(process.pid, 0)
+        spent.append(usage.ru_utime + usage.ru_stime)
+        peaks.append(usage.ru_maxrss * 1024 / 1e6)
+    return {"cpu_seconds": statistics.median(spent), "peak_megabytes": statistics.median(peaks)}
+
+
+def start_up() -> dict[str, Any]:
+    """What two photos cost from a cold start, and how soon a `Verifier` is ready."""
+    faces = load_dataset(RUNS / "lfw-faces").faces
+    with tempfile.TemporaryDirectory() as folder:
+        photos = [f"{folder}/{number}.png" for number in (0, 1)]
+        for number, photo in enumerate(photos):
+            Image.fromarray(faces[number]).save(photo)
+        aligned = cost_of(str(CLI), "verify", *photos, "--aligned")
+        whole = cost_of(str(CLI), "verify", *photos, "--fallback", "centre")
+    ready = "import time; t = time.perf_counter(); import visavis; visavis.Verifier(); print(time.perf_counter() - t)"
+    seconds = [float(subprocess.run([sys.executable, "-c", ready], capture_output=True, check=True).stdout) for _ in range(5)]
+    return {"verify --aligned": aligned, "verify": whole, "seconds_until_a_verifier_is_ready": statistics.median(seconds)}
+
+
+def main() -> None:
+    """Measure all of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folds", type=int, default=8, help="how many of the 8 folds to train on")
+    options = parser.parse_args()
+    figures: dict[str, Any] = {"start": start_up(), "milliseconds_a_face": milliseconds_a_face()}
+    print(figures, flush=True)
+    prepare_att()
+    figures["strangers_of_att"] = {name: strangers(name) for name in ("pretrained", "dlib")}
+    print(figures["strangers_of_att"], flush=True)
+    rows = fine_tuned(options.folds)
+    mean = {name: float(np.mean([row[name] for row in rows])) for name in ("eer_before", "eer_after")}
+    figures["fine_tuned_on_att"] = {**mean, "folds": rows}
+    print(mean)
+    write_result("encoder", figures, command=f"python benchmarks/encoder.py --folds {options.folds}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The encoder in the box: a small network that learns to place faces where dlib's network places them.
+
+    python recipes/distil.py --pictures runs/pictures --faces runs/lfw-faces --pairs lfw-pairs.txt --out runs/encoder [--resume]
+
+Learns from what `recipes/pictures.py` made: photos of LFW and composites, each with the teacher's descriptor. A batch is changed at
+random as in any training, but the descriptor is that of the unchanged picture, so the student learns to see past light, blur and
+cut-outs. The descriptors are centred and brought to unit length; the loss is their distance to the student's embedding, plus its
+square. Every so often the validation people's equal error rate is looked at; in the end the folds that were left out are scored.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+from pictures import KEPT, LEFT, TOP
+from PIL import Image
+
+from visavis.augmentation import Augmentation, augment
+from visavis.configuration import TrainingConfig
+from visavis.datasets import Split, load_dataset, read_lfw_pairs
+from visavis.evaluation import evaluate_folds, pair_scores
+from visavis.faces import CANONICAL_SIDE
+from visavis.models import embed, embedding_of
+from visavis.runs import make_card, save_model
+from visavis.training import CHECKPOINT, Trainer
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+
+STRONG = Augmentation(rotation=8, scale=0.08, shift=0.04, contrast=0.4, gamma=1.6, side_light=0.6, cutout=0.4, blur=0.25, grey=0.2)
+
+
+class DistanceToTeacher(keras.losses.Loss):
+    """The mean distance of embeddings to the teacher's, plus the mean of its square."""
+
+    def __init__(self, name: str = "distance_to_teacher") -> None:
+        """Give it a name."""
+        super().__init__(name=name)
+
+    def call(self, targets: keras.KerasTensor, embeddings: keras.KerasTensor) -> keras.KerasTensor:
+        """Return it for each of `(b, d)` targets and embeddings, rows of unit length."""
+        squares = ops.sum(ops.square(targets - embeddings), axis=-1)
+        return squares + ops.sqrt(squares + 1e-6)
+
+
+class Lessons:
+    """Batches of pictures with the teacher's targets: a part of them photos, the others composites."""
+
+    def __init__(self, pictures: Pixels, targets: Floats, photos: Indices, *, first_composite: int, side: int) -> None:
+        """Keep the pictures in memory, at the size that the student sees.
+
+        Args:
+            pictures: `(m, 102, 102, 3)`, photos first, then composites.
+            targets: `(m, d)`, rows of unit length.
+            photos: Which of the photos to learn from.
+            first_composite: Where the composites begin.
+            side: Of the student's pictures, pixels.
+        """
+        scale = side / CANONICAL_SIDE
+        left, top = int(LEFT * scale), int(TOP * scale)
+        width = side + 2 * left
+        self.frame = (top, left, side, side)
+        kept = KEPT * CANONICAL_SIDE / (CANONICAL_SIDE + 2 * LEFT) / side  # pixels of what was kept for one of the student's
+        corner = np.array([LEFT * scale - left, TOP * scale - top]) * kept
+        self.box = (*corner, *(corner + width * kept))
+        self.pictures = np.empty((len(pictures), width, width, 3), dtype=np.uint8)
+        for index, picture in enumerate(pictures):
+            self.pictures[index] = self._resized(picture, width)
+        self.targets, self.photos, self.first_composite = targets, photos, first_composite
+
+    def _resized(self, picture: Pixels, width: int) -> Pixels:
+        left, top, right, bottom = self.box
+        return np.asarray(
+            Image.fromarray(picture).resize((width, width), Image.Resampling.BICUBIC, (left, top, right, min(bottom, KEPT)))
+        )
+
+    def __getitem__(self, step: int) -> tuple[Pixels, Floats]:
+        """The batch of one step: 48 photos and 80 composites."""
+        rng = np.random.default_rng([step, 41])
+        composites = rng.integers(self.first_composite, len(self.pictures), 80)
+        chosen = np.concatenate([rng.choice(self.photos, 48), composites])
+        return augment(self.pictures[chosen], rng, STRONG, frame=self.frame), self.targets[chosen]
+
+
+def targets_of(descriptors: Floats, photos: Indices) -> Floats:
+    """Centre the teacher's descriptors on those of the training photos, and bring them to unit length."""
+    centred = descriptors - descriptors[photos].mean(axis=0)
+    return centred / np.linalg.norm(centred, axis=1, keepdims=True)
+
+
+def main() -> None:
+    """Teach, score, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("--pictures", "--faces", "--pairs", "--out"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--network", default="compact")
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--resume", action="store_true")
+    options = parser.parse_args()
+    start = time.perf_counter()
+    known = np.load(options.pictures / "photos.npz")
+    faces = load_dataset(options.faces, size=(options.side, options.side))
+    split = Split(faces.select(known["training"]), faces.select(known["validation"]), None)
+    descriptors = np.load(options.pictures / "descriptors.npy")
+    made = len(descriptors) - int(np.isnan(descriptors[:, 0]).sum())
+    descriptors, pictures = descriptors[:made], np.load(options.pictures / "pictures.npy", mmap_mode="r")[:made]
+    targets = targets_of(descriptors, known["training"])
+    lessons = Lessons(pictures, targets, known["training"], first_composite=len(faces), side=options.side)
+    config = TrainingConfig(
+        network=options.network,
+        augmentation=STRONG,
+        steps=options.steps,
+        learning_rate=3e-3,
+        averaging=0.998,
+        validate_every=500,
+    )
+    trainer = Trainer(split, config, out=options.out, batches=lessons, loss=DistanceToTeacher())
+    if options.resume and (options.out / CHECKPOINT).is_file():
+        trainer.restore()
+    trainer.run(progress=True, watch=None)
+    run = trainer.finish()
+    card = make_card(run, split, data="LFW, taught by dlib's network", command=shlex.join(["python", *sys.argv]))
+    save_model(options.out, run.siamese, replace(card, training={**card.training, "loss": trainer.loss.name}, licence="MIT"))
+    print(f"validation EER {run.validation_eer:.2%}, {time.perf_counter() - start:.0f} s")
+    if len(known["left_out"]):
+        protocol = read_lfw_pairs(options.pairs, faces)
+        tested = np.isin(protocol.pairs, known["left_out"]).all(axis=1)
+        embeddings = embed(embedding_of(run.siamese), faces.faces, flip=True)
+        result = evaluate_folds(pair_scores(embeddings, protocol.pairs[tested]), protocol.labels[tested], protocol.folds[tested])
+        print(result)
+        (options.out / "lfw.json").write_text(json.dumps(result.to_json(), indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What an encoder is, and how to get one by path or by name."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from visavis.cards import Card
+
+__all__ = ["PRETRAINED_FILE", "Encoder", "load_encoder"]
+
+PRETRAINED = "pretrained"
+PRETRAINED_FILE = Path(__file__).parents[1] / "models" / "encoder.onnx"
+
+
+class Encoder(Protocol):
+    """An embedding model with its card."""
+
+    @property
+    def card(self) -> Card:
+        """What the model takes and how it decides."""
+
+    def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Turn faces `(n, h, w, c)`, of the card's input shape, into `(n, d)` float32, rows of unit length."""
+
+
+def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None) -> Encoder:
+    """Load a model by its path, or one that has a name.
+
+    Args:
+        model: A run folder; the `model.keras` in it; a `.onnx` file, see `load_onnx`; `"pretrained"`, the encoder that comes with
+            visavis; or `"dlib"`, dlib's, which an extra brings.
+        threads: How many threads ONNX Runtime shares a batch among; None: one for each core.
+
+    Raises:
+        ModelError: If there is none, or if it is damaged or foreign.
+        MissingDependencyError: If what runs it is not installed.
+    """
+    if model == "dlib":
+        from visavis.encoders.dlib import load_dlib
+
+        return load_dlib()
+    path = PRETRAINED_FILE if model == PRETRAINED else Path(model)
+    if path.suffix == ".onnx":
+        from visavis.encoders.onnx import load_onnx
+
+        return load_onnx(path, threads=threads)
+    from visavis.runs import load_model
+
+    return load_model(path)

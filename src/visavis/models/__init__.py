@@ -1,0 +1,17 @@
+"""Embedding networks, the distance layer, and the Siamese model of two inputs."""
+
+from visavis.models.layers import DistanceSigmoid, EuclideanDistance, PairLogits, StandardizePhotos
+from visavis.models.networks import NETWORKS, build_embedding, build_siamese, embed, embedding_of, head_of
+
+__all__ = [
+    "NETWORKS",
+    "DistanceSigmoid",
+    "EuclideanDistance",
+    "PairLogits",
+    "StandardizePhotos",
+    "build_embedding",
+    "build_siamese",
+    "embed",
+    "embedding_of",
+    "head_of",
+]

@@ -1,0 +1,85 @@
+"""The layers that this project adds to those of Keras: standardised photos, distances, and the head of a Siamese model."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from visavis.losses import pairwise_distances
+
+__all__ = ["DistanceSigmoid", "EuclideanDistance", "PairLogits", "StandardizePhotos"]
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable(package="visavis")
+class StandardizePhotos(layers.Layer):
+    """Give each photo of `(n, h, w, c)` mean 0 and standard deviation 1 over all its pixels and channels."""
+
+    def call(self, photos: Tensor) -> Tensor:
+        """Return the photos standardised; a photo of one flat colour becomes all zeros."""
+        photos = ops.cast(photos, "float32")
+        centred = photos - ops.mean(photos, axis=(1, 2, 3), keepdims=True)
+        deviation = ops.sqrt(ops.mean(ops.square(centred), axis=(1, 2, 3), keepdims=True))
+        return ops.cast(centred / ops.maximum(deviation, 1e-4), self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="visavis")
+class EuclideanDistance(layers.Layer):
+    """Euclidean distance `(n, 1)` of two batches of embeddings `(n, d)`; its gradient is finite where they are equal."""
+
+    def call(self, embeddings: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the distance of each pair."""
+        first, second = embeddings
+        squares = ops.sum(ops.square(ops.cast(first, "float32") - ops.cast(second, "float32")), axis=1, keepdims=True)
+        return ops.sqrt(ops.maximum(squares, 1e-12))
+
+
+@keras.saving.register_keras_serializable(package="visavis")
+class DistanceSigmoid(layers.Layer):
+    """The head: ``sigmoid(offset - slope * distance)``, the probability of "the same person".
+
+    The slope is the softplus of a weight and so is always positive: a larger distance never makes "the same person" likelier.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Start with the boundary at distance 1, the middle of what unit embeddings of strangers and friends keep."""
+        self.offset = self.add_weight(shape=(), initializer=keras.initializers.Constant(5.0), name="offset")
+        self.raw_slope = self.add_weight(shape=(), initializer=keras.initializers.Constant(5.0), name="raw_slope")
+
+    def logit(self, distance: Tensor) -> Tensor:
+        """Return the log-odds of "the same person" at these distances."""
+        return self.offset - ops.softplus(self.raw_slope) * distance
+
+    def call(self, distance: Tensor) -> Tensor:
+        """Return the probability at these distances."""
+        return ops.sigmoid(self.logit(distance))
+
+    def calibration(self) -> tuple[float, float]:
+        """Return the offset and the slope."""
+        return float(ops.convert_to_numpy(self.offset)), float(ops.convert_to_numpy(ops.softplus(self.raw_slope)))
+
+    def calibrate(self, offset: float, slope: float) -> None:
+        """Set the offset and the slope.
+
+        Raises:
+            ValueError: If `slope` is not positive.
+        """
+        if not slope > 0:
+            raise ValueError(f"slope must be positive. Received: slope={slope}")
+        self.offset.assign(offset)
+        self.raw_slope.assign(slope + np.log(-np.expm1(-slope)))
+
+
+class PairLogits(layers.Layer):
+    """A head's log-odds `(b, b)` for every pair of a batch of embeddings `(b, d)`: what trains with binary cross-entropy."""
+
+    def __init__(self, head: DistanceSigmoid, **kwargs: Any) -> None:
+        """Share the weights of this head."""
+        super().__init__(**kwargs)
+        self.head = head
+
+    def call(self, embeddings: Tensor) -> Tensor:
+        """Return the log-odds of all pairs, each pair twice and each photo with itself."""
+        return self.head.logit(pairwise_distances(embeddings))

@@ -1,0 +1,219 @@
+"""Model files: ONNX with a card, ONNX of other origin, and what is wrong with a file."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import visavis
+from visavis.cards import Card, Threshold
+from visavis.datasets import FaceDataset
+from visavis.encoders import fit_face, load_faces
+from visavis.encoders.onnx import CARD_KEY, Description
+from visavis.errors import DataError, ModelError
+from visavis.export import export_model
+from visavis.models import build_embedding, build_siamese
+from visavis.runs import KerasEncoder
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A network with weights and batch statistics that are not those of the start, and a card."""
+    rng = np.random.default_rng(5)
+    network = build_embedding("compact", (32, 32, 3), embedding_size=16, seed=5)
+    for variable in network.variables:
+        shift = rng.uniform(0.1, 0.4, variable.shape)
+        variable.assign(variable + shift if "moving" in variable.path else variable * (1 + shift))
+    rule = Threshold(0.4, "validation people", 1, 100, 2, 50)
+    card = Card((32, 32, 3), offset=5.0, slope=5.0, threshold=rule, flip=True, data="generated", licence="MIT")
+    return KerasEncoder(card, build_siamese(network))
+
+
+@pytest.fixture(scope="module")
+def file(trained, tmp_path_factory):
+    return export_model(trained, tmp_path_factory.mktemp("models") / "small.onnx")
+
+
+def some_faces(count=70, side=32, channels=3):
+    return np.random.default_rng(1).integers(0, 256, (count, side, side, channels), dtype=np.uint8)
+
+
+def channel_means(path, *, channels_first=True, batch="n", side=8):
+    """Write a model whose embedding is the mean of each channel of its input."""
+    shape = [batch, 3, side, side] if channels_first else [batch, side, side, 3]
+    axes = [2, 3] if channels_first else [1, 2]
+    node = helper.make_node("ReduceMean", ["faces"], ["means"], axes=axes, keepdims=0)
+    graph = helper.make_graph(
+        [node],
+        "means",
+        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("means", TensorProto.FLOAT, [batch, 3])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_an_exported_model_gives_the_embeddings_of_keras_and_keeps_its_card(trained, file):
+    encoder = visavis.load_encoder(file)
+    assert encoder.card == trained.card
+    faces = some_faces()
+    found = encoder.embed(faces)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, trained.embed(faces), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    assert encoder.embed(faces[:0]).shape == (0, 16)
+
+
+def test_one_thread_gives_the_same(file):
+    faces = some_faces(5)
+    np.testing.assert_allclose(
+        visavis.load_encoder(file, threads=1).embed(faces), visavis.load_encoder(file).embed(faces), atol=1e-5
+    )
+
+
+def test_a_litert_file_has_its_card_beside_it(trained, tmp_path):
+    path = export_model(trained, tmp_path / "small.tflite")
+    assert path.stat().st_size > 1_000_000
+    assert Card.from_json(json.loads(path.with_suffix(".json").read_text()), source="beside") == trained.card
+
+
+def test_a_file_that_would_embed_otherwise_is_not_written(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("visavis.export._TOLERANCE", -1.0)
+    with pytest.raises(ModelError, match=r"small.onnx: its embeddings would differ"):
+        export_model(trained, tmp_path / "small.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_export_names_the_endings_that_it_knows(trained, tmp_path):
+    with pytest.raises(ValueError, match=r"out must end in .onnx or .tflite"):
+        export_model(trained, tmp_path / "small.h5")
+
+
+def test_a_verifier_runs_an_exported_model(file):
+    faces = some_faces(3)
+    verdict = visavis.Verifier(file, threads=1).verify(faces[0], faces[0])
+    assert verdict.same
+    assert verdict.probability > 0.9
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model at all", b"\x08\x0a\x12\x04junk"])
+def test_what_is_no_model_is_told(tmp_path, content):
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"broken.onnx: (not an ONNX model|it has no card)"):
+        visavis.load_encoder(path)
+
+
+def test_a_truncated_model_is_told(file, tmp_path):
+    path = tmp_path / "half.onnx"
+    path.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(ModelError, match=r"half.onnx: not an ONNX model, a damaged one"):
+        visavis.load_encoder(path)
+
+
+@pytest.mark.parametrize(
+    ("card", "message"),
+    [
+        ({"format": 99}, "made by a newer visavis"),
+        ({}, "its card lacks something"),
+        ([1], "its card lacks something"),
+        ({"input_shape": [32, 32, 3], "threshold": 0.4}, "its card lacks something"),
+    ],
+)
+def test_a_card_that_cannot_be_used_is_told(file, tmp_path, card, message):
+    model = onnx.load(file)
+    onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(card)})
+    path = tmp_path / "other.onnx"
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=message):
+        visavis.load_encoder(path)
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(ModelError, match="no such model file"):
+        visavis.load_encoder(tmp_path / "none.onnx")
+
+
+def test_a_model_of_other_origin_needs_a_description(tmp_path):
+    path = channel_means(tmp_path / "foreign.onnx")
+    with pytest.raises(ModelError, match=r"it has no card.*foreign.toml.*input_size"):
+        visavis.load_encoder(path)
+
+
+@pytest.mark.parametrize("batch", ["n", 4])
+@pytest.mark.parametrize("channels_first", [True, False])
+def test_a_description_says_how_faces_become_inputs(tmp_path, batch, channels_first):
+    path = channel_means(tmp_path / "foreign.onnx", channels_first=channels_first, batch=batch)
+    lines = [
+        "input_size = [8, 8]",
+        'colour = "bgr"',
+        "mean = [1.0, 2.0, 3.0]",
+        "scale = 0.5",
+        "threshold = 0.25",
+        "aligned = false",
+    ]
+    path.with_suffix(".toml").write_text("\n".join(lines))
+    encoder = visavis.load_encoder(path)
+    faces = some_faces(6, side=8)
+    expected = (faces.mean(axis=(1, 2))[:, ::-1] - [1, 2, 3]) * 0.5
+    np.testing.assert_allclose(encoder.embed(faces), expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
+    assert encoder.card.threshold == Threshold(0.25, str(path.with_suffix(".toml")))
+    verdict = visavis.Verifier(encoder).verify(faces[0], faces[0])
+    assert verdict.same
+    assert verdict.probability is None
+
+
+def test_a_threshold_may_be_a_distance():
+    described = Description((8, 8), metric="euclidean", threshold=1.0)
+    assert described.card("here").threshold.score == pytest.approx(0.5)
+
+
+def test_without_a_threshold_nothing_is_decided(tmp_path):
+    path = channel_means(tmp_path / "foreign.onnx")
+    path.with_suffix(".toml").write_text("input_size = [8, 8]\naligned = false")
+    verifier = visavis.Verifier(path)
+    assert verifier.embed(some_faces(2, side=8)).shape == (2, 3)
+    with pytest.raises(ModelError, match="no threshold"):
+        verifier.verify(*some_faces(2, side=8))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("input_size = [8]", r"input_size must be \[height, width\]"),
+        ('input_size = [8, 8]\ncolour = "cmyk"', "colour must be one of rgb, bgr, gray"),
+        ('input_size = [8, 8]\nmetric = "manhattan"', "metric must be one of cosine, euclidean"),
+        ("input_size = [8, 8]\nmean = [1.0, 2.0]", "mean must be a number, or one for each channel"),
+        ("input_size = [8, 8]\nsize = 3", "unexpected keyword argument 'size'"),
+        ("input_size = [9, 9]", r"its input is \['n', 3, 8, 8\], which is neither"),
+        ("colour = 'rgb'", "input_size"),
+        ("input_size = ", "foreign.toml"),
+    ],
+)
+def test_a_wrong_description_is_told(tmp_path, text, message):
+    path = channel_means(tmp_path / "foreign.onnx")
+    path.with_suffix(".toml").write_text(text)
+    with pytest.raises(ModelError, match=message):
+        visavis.load_encoder(path)
+
+
+def test_faces_are_brought_into_the_shape_of_the_model():
+    card = Card((16, 16, 3))
+    gray = some_faces(1, side=20, channels=1)[0]
+    assert fit_face(gray, card).shape == (16, 16, 3)
+
+
+def test_an_aligned_model_refuses_faces_that_are_not():
+    dataset = FaceDataset(some_faces(4), np.array([0, 0, 1, 1]), ("a", "b"), ["1", "2", "3", "4"])
+    with pytest.raises(DataError, match="the model takes aligned faces"):
+        load_faces(Card((32, 32, 3), aligned=True), dataset)
+    assert load_faces(Card((32, 32, 3)), dataset) is dataset
+
+
+def test_a_summary_in_words(trained):
+    told = str(trained.card)
+    for part in ("32 x 32, colour", "0.4000, chosen on validation people", "MIT"):
+        assert part in told
+    assert str(Card((8, 8, 1), aligned=True)).splitlines()[0].endswith("8 x 8, grey, aligned")
