@@ -1,6 +1,7 @@
 """Model files: ONNX with a card, ONNX of other origin, and what is wrong with a file."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -8,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import visavis
-from visavis.cards import Card, Threshold
+from visavis.cards import Card, DataSide, Threshold
 from visavis.datasets import FaceDataset
 from visavis.encoders import fit_face, load_faces
 from visavis.encoders.onnx import CARD_KEY, Description
@@ -210,6 +211,15 @@ def test_an_aligned_model_refuses_faces_that_are_not():
     with pytest.raises(DataError, match="the model takes aligned faces"):
         load_faces(Card((32, 32, 3), aligned=True), dataset)
     assert load_faces(Card((32, 32, 3)), dataset) is dataset
+
+
+def test_names_can_be_left_out_of_a_file(trained, tmp_path):
+    sides = {"train": DataSide(("anna", "berta"), 4, "00"), "test": DataSide(("carla",), 2, "01")}
+    encoder = KerasEncoder(replace(trained.card, sides=sides), trained.siamese)
+    card = visavis.load_encoder(export_model(encoder, tmp_path / "small.onnx", names=False)).card
+    assert b"anna" not in (tmp_path / "small.onnx").read_bytes()
+    assert [card.has_seen(person) for person in ("anna", "berta", "carla", "dora")] == [True, True, False, False]
+    assert str(card) == str(encoder.card)
 
 
 def test_a_summary_in_words(trained):

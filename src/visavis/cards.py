@@ -1,6 +1,8 @@
 """The card of a model: what it takes, how it decides, what it learned from."""
 
-from dataclasses import asdict, dataclass, field, fields
+import hashlib
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 from visavis.errors import ModelError
@@ -88,10 +90,20 @@ class Card:
     licence: str = ""
     format: int = FORMAT
 
-    @property
-    def seen_people(self) -> set[str]:
-        """Names of the people that it was trained or validated on."""
-        return {person for name in ("train", "validation") if name in self.sides for person in self.sides[name].people}
+    @cached_property
+    def _seen(self) -> frozenset[str]:
+        return frozenset(person for name in ("train", "validation") if name in self.sides for person in self.sides[name].people)
+
+    def has_seen(self, person: str) -> bool:
+        """Tell whether the model was trained or validated on somebody of this name."""
+        return person in self._seen or _pseudonym(person) in self._seen
+
+    def without_names(self) -> "Card":
+        """Return the card with a digest in the place of each name: who has a name can still ask for it, but none can be read."""
+        return replace(
+            self,
+            sides={name: replace(side, people=tuple(map(_pseudonym, side.people))) for name, side in self.sides.items()},
+        )
 
     @property
     def summary(self) -> dict[str, str]:
@@ -152,3 +164,7 @@ class Card:
             return cls(**known)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{source}: its card lacks something ({error}). Was it made by visavis?") from error
+
+
+def _pseudonym(person: str) -> str:
+    return "sha256:" + hashlib.sha256(person.encode()).hexdigest()[:16]

@@ -134,7 +134,7 @@ def inspect(data: str, *, out: Path | None, quiet: bool, as_json: bool, **settin
     """Look through DATA: near-duplicates, blurred and small faces, photos without a face, doubtful names, leaks."""
     from visavis.inspection import inspect_data
 
-    audit = inspect_data(data, out=out, **settings)
+    audit = inspect_data(data, out=out, progress=not quiet, **settings)
     if out is not None:
         _say(f"page: {out}", quiet=quiet)
     _print_json(audit.to_json()) if as_json else click.echo(str(audit))
@@ -194,7 +194,7 @@ def evaluate(model: str, data: str, *, pairs: Path | None, people: str, out: Pat
     """
     from visavis.experiments import evaluate_model
 
-    result = evaluate_model(model, data, pairs=pairs, people=people, out=out, command=_command_line())
+    result = evaluate_model(model, data, pairs=pairs, people=people, out=out, command=_command_line(), progress=not quiet)
     _say(f"report: {result.report}", quiet=quiet)
     _print_json(result.evaluation.to_json()) if as_json else click.echo(str(result.evaluation))
 
@@ -202,11 +202,12 @@ def evaluate(model: str, data: str, *, pairs: Path | None, people: str, out: Pat
 @group.command(epilog="Example: visavis export runs/mine --out mine.onnx && visavis card mine.onnx")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write, .onnx or .tflite.")
-def export(run: Path, out: Path) -> None:
+@click.option("--without-names", is_flag=True, help="Put digests in the place of people's names in the card.")
+def export(run: Path, out: Path, *, without_names: bool) -> None:
     """Write the embedding network of RUN with its card into one file that runs without Keras."""
     from visavis.export import export_model
 
-    click.echo(export_model(run, out))
+    click.echo(export_model(run, out, names=not without_names))
 
 
 @group.command(epilog="Example: visavis card mine.onnx --json")

@@ -23,7 +23,7 @@ from visavis.datasets import (
     split_people,
     split_photos,
 )
-from visavis.encoders import PRETRAINED_FILE, Encoder, load_encoder, load_faces
+from visavis.encoders import PRETRAINED_FILE, Encoder, embed_faces, load_encoder, load_faces
 from visavis.errors import DataError, MissingDependencyError
 from visavis.evaluation import Evaluation, evaluate_all_pairs, evaluate_protocol, telling_pairs
 from visavis.plots import plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure
@@ -169,6 +169,7 @@ def evaluate_model(
     people: str = "unseen",
     out: Path | str | None = None,
     command: str = "",
+    progress: bool = False,
 ) -> Evaluated:
     """Measure a model on people that it never saw, and write metrics, pictures and a report.
 
@@ -180,6 +181,7 @@ def evaluate_model(
             report says so.
         out: The folder to write to; None: the model's.
         command: The command that was given, for the report.
+        progress: Whether to show a bar on standard error.
 
     Raises:
         DataError: If fewer than two people are left, if the pairs are of people who are left out, or if the faces are not aligned
@@ -189,7 +191,7 @@ def evaluate_model(
     out = _folder_of(model) if out is None else Path(out)
     faces = load_faces(encoder.card, data)
     chosen, left_out = _unseen(faces, encoder.card) if people == "unseen" else (faces, 0)
-    embeddings = encoder.embed(chosen.faces)
+    embeddings = embed_faces(encoder, chosen, progress=progress)
     name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
     chosen_rule = encoder.card.threshold
     rule: dict[str, Any] = {}
@@ -216,7 +218,7 @@ def _unseen(faces: FaceDataset, card: Card) -> tuple[FaceDataset, int]:
     """Leave out the people that a model was trained or validated on."""
     if card.split == "photo":
         return faces, 0
-    unseen = [person for person in faces.people if person not in card.seen_people]
+    unseen = [person for person in faces.people if not card.has_seen(person)]
     if len(unseen) < 2:
         raise DataError(
             f"{len(unseen)} of {len(faces.people)} people in the data are unseen: the model learned from the others. "

@@ -20,7 +20,7 @@ __all__ = ["export_model"]
 _TOLERANCE = 1e-5
 
 
-def export_model(model: KerasEncoder | Path | str, out: Path | str) -> Path:
+def export_model(model: KerasEncoder | Path | str, out: Path | str, *, names: bool = True) -> Path:
     """Write the embedding network of a model with its card.
 
     Before the file gets its name, its embeddings of random faces are compared with those of Keras.
@@ -28,6 +28,7 @@ def export_model(model: KerasEncoder | Path | str, out: Path | str) -> Path:
     Args:
         model: A run folder, a model file, or what `load_model` gave.
         out: The file to write: `.onnx`, the card in its metadata; or `.tflite`, the card beside it in a `.json`.
+        names: Whether the card keeps the names of the people of training, validation and test; False: digests in their place.
 
     Returns:
         `out`.
@@ -38,6 +39,7 @@ def export_model(model: KerasEncoder | Path | str, out: Path | str) -> Path:
         ValueError: If `out` is called something else.
     """
     encoder = model if isinstance(model, KerasEncoder) else load_model(model)
+    card = encoder.card if names else encoder.card.without_names()
     out = Path(out)
     writers = {".onnx": _write_onnx, ".tflite": _write_litert}
     if out.suffix not in writers:
@@ -50,7 +52,7 @@ def export_model(model: KerasEncoder | Path | str, out: Path | str) -> Path:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the converters try older names, and tell of what is to come
-                found = writers[out.suffix](network, encoder.card, whole, faces)
+                found = writers[out.suffix](network, card, whole, faces)
             whole.replace(temporary)
         except ImportError as error:
             raise MissingDependencyError(f"writing {out.suffix} files needs: pip install 'visavis[export]' ({error})") from error
@@ -61,7 +63,7 @@ def export_model(model: KerasEncoder | Path | str, out: Path | str) -> Path:
             raise ModelError(f"{out}: its embeddings would differ by {difference:.2g} from those of Keras; it was not written")
     if out.suffix == ".tflite":
         with replaced(out.with_suffix(".json")) as temporary:
-            temporary.write_text(json.dumps(encoder.card.to_json(), indent=1), encoding="utf-8")
+            temporary.write_text(json.dumps(card.to_json(), indent=1), encoding="utf-8")
     return out
 
 

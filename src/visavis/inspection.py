@@ -8,7 +8,7 @@ import numpy as np
 
 from visavis.audit import KINDS, Audit, audit_dataset, write_fix_list
 from visavis.datasets import FaceDataset, load_dataset
-from visavis.encoders import Encoder, load_encoder, load_faces
+from visavis.encoders import Encoder, embed_faces, load_encoder, load_faces
 from visavis.plots import plot_montage
 from visavis.report import write_audit
 
@@ -26,6 +26,7 @@ def inspect_data(
     fix_list: Path | None = None,
     model: Path | str | None = None,
     against: str | None = None,
+    progress: bool = False,
 ) -> Audit:
     """Look through a data set.
 
@@ -35,6 +36,7 @@ def inspect_data(
         fix_list: The CSV of photos that may be left out; None: none.
         model: A run folder or model file, which finds doubtful names.
         against: Another data set that no photo may be shared with.
+        progress: Whether to show a bar on standard error.
 
     Raises:
         DataError: If data cannot be read, or if its faces are not aligned as the model's were.
@@ -47,7 +49,7 @@ def inspect_data(
         dataset,
         folder=Path(data) if Path(data).is_dir() else None,
         other=None if against is None else load(against),
-        embeddings=None if encoder is None else encoder.embed(dataset.faces),
+        embeddings=None if encoder is None else embed_faces(encoder, dataset, progress=progress),
         threshold=_threshold_of(encoder),
     )
     if out is not None:

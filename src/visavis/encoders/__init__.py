@@ -1,7 +1,17 @@
 """Run an embedding model: faces in, embeddings of unit length out."""
 
-from visavis.encoders.loading import PRETRAINED_FILE, Encoder, load_encoder
+from visavis.encoders.loading import PRETRAINED_FILE, Encoder, embed_faces, load_encoder
 from visavis.encoders.onnx import OnnxEncoder
 from visavis.encoders.photos import PhotoSource, fit_face, load_faces, read_photo
 
-__all__ = ["PRETRAINED_FILE", "Encoder", "OnnxEncoder", "PhotoSource", "fit_face", "load_encoder", "load_faces", "read_photo"]
+__all__ = [
+    "PRETRAINED_FILE",
+    "Encoder",
+    "OnnxEncoder",
+    "PhotoSource",
+    "embed_faces",
+    "fit_face",
+    "load_encoder",
+    "load_faces",
+    "read_photo",
+]

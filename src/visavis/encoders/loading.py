@@ -5,12 +5,15 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from visavis.cards import Card
+from visavis.datasets import FaceDataset
 
-__all__ = ["PRETRAINED_FILE", "Encoder", "load_encoder"]
+__all__ = ["PRETRAINED_FILE", "Encoder", "embed_faces", "load_encoder"]
 
 PRETRAINED = "pretrained"
+_CHUNK = 512
 PRETRAINED_FILE = Path(__file__).parents[1] / "models" / "encoder.onnx"
 
 
@@ -49,3 +52,23 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None) 
     from visavis.runs import load_model
 
     return load_model(path)
+
+
+def embed_faces(encoder: Encoder, faces: FaceDataset, *, progress: bool = False) -> npt.NDArray[np.float32]:
+    """Embed all faces of a data set, never more than a few hundred of them in memory.
+
+    Args:
+        encoder: What embeds them.
+        faces: Faces of its input shape.
+        progress: Whether to show a bar on standard error once it has taken a second.
+
+    Returns:
+        `(n, d)` float32, rows of unit length.
+    """
+    rows = []
+    with tqdm(total=len(faces), desc="embedding", unit="face", disable=not progress, delay=1) as bar:
+        for start in range(0, len(faces), _CHUNK):
+            chosen = np.arange(start, min(start + _CHUNK, len(faces)))
+            rows.append(encoder.embed(faces.gather(chosen)))
+            bar.update(len(chosen))
+    return np.concatenate(rows)
