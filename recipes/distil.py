@@ -28,7 +28,7 @@ from visavis.configuration import TrainingConfig
 from visavis.datasets import Split, load_dataset, read_lfw_pairs
 from visavis.evaluation import evaluate_folds, pair_scores
 from visavis.faces import CANONICAL_SIDE
-from visavis.models import embed, embedding_of
+from visavis.models import build_embedding, embed, embedding_of
 from visavis.runs import make_card, save_model
 from visavis.training import CHECKPOINT, Trainer
 
@@ -102,6 +102,19 @@ def targets_of(descriptors: Floats, photos: Indices) -> Floats:
     return centred / np.linalg.norm(centred, axis=1, keepdims=True)
 
 
+def student(network: str, side: int, targets: Floats) -> keras.Model:
+    """Build a network whose embeddings have the mean and the spread of the teacher's from the start, and keep them.
+
+    Left to itself it would first learn to answer with the mean alone, and then hardly anything else.
+    """
+    model = build_embedding(network, (side, side, 3), embedding_size=targets.shape[1])
+    last = model.layers[-2]
+    last.beta.assign(targets.mean(axis=0))
+    last.gamma.assign(targets.std(axis=0))
+    last.beta.trainable = last.gamma.trainable = False
+    return model
+
+
 def main() -> None:
     """Teach, score, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -129,7 +142,8 @@ def main() -> None:
         averaging=0.998,
         validate_every=500,
     )
-    trainer = Trainer(split, config, out=options.out, batches=lessons, loss=DistanceToTeacher())
+    network = student(options.network, options.side, targets[known["training"]])
+    trainer = Trainer(split, config, network=network, out=options.out, batches=lessons, loss=DistanceToTeacher())
     if options.resume and (options.out / CHECKPOINT).is_file():
         trainer.restore()
     trainer.run(progress=True, watch=None)

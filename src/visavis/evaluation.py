@@ -1,6 +1,6 @@
 """A protocol scored: numbers only, each with its counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from visavis.datasets import PairProtocol
 from visavis.errors import DataError
+from visavis.intervals import RATES, PeopleErrors, all_pairs_errors, effective_trials, pair_errors
 from visavis.metrics import (
     Confusion,
     ErrorCurve,
@@ -19,6 +20,7 @@ from visavis.metrics import (
     error_curve,
     roc_auc,
     tar_at_fmr,
+    threshold_at_fmr,
 )
 
 __all__ = [
@@ -45,6 +47,7 @@ class Evaluation:
         threshold: The score at which the decisions were made.
         threshold_from: Where that comes from.
         curve: Accepted pairs at every threshold.
+        effective: For each rate of `rates`, how many independent trials would tell as much as these pairs, which share people.
         trained_people: Whether people that the model learned from may be among them.
     """
 
@@ -54,6 +57,7 @@ class Evaluation:
     threshold: float
     threshold_from: str
     curve: ErrorCurve
+    effective: dict[str, float]
     trained_people: bool = False
 
     @property
@@ -76,13 +80,10 @@ class Evaluation:
         return tar_at_fmr(self.curve, fmr)
 
     def rates(self) -> dict[str, Rate]:
-        """Every rate that has counts, by name."""
-        decisions = self.decisions
-        names = ("accuracy", "precision", "recall", "fmr", "fnmr")
-        return {
-            **{name: getattr(decisions, name) for name in names},
-            **{f"tar_at_fmr_{fmr:.0e}".replace("e-0", "e-"): self.tar_at_fmr(fmr) for fmr in REPORTED_FMR},
-        }
+        """Every rate that has counts, by name, with an interval that knows of the people that pairs share."""
+        found = {name: getattr(self.decisions, name) for name in RATES}
+        found |= {tar_name(fmr): self.tar_at_fmr(fmr) for fmr in REPORTED_FMR}
+        return {name: replace(rate, effective=self.effective[name]) for name, rate in found.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Return every number under its plain name, with the counts and intervals beside."""
@@ -105,7 +106,7 @@ class Evaluation:
                 "eer": {"mated": self.curve.mated, "nonmated": self.curve.nonmated},
                 "roc_auc": {"mated": self.curve.mated, "nonmated": self.curve.nonmated},
                 "f1": {"tp": decisions.tp, "fp": decisions.fp, "tn": decisions.tn, "fn": decisions.fn},
-                **{name: {"count": rate.count, "trials": rate.trials} for name, rate in rates.items()},
+                **{name: {"count": rate.count, "trials": rate.trials, "effective": rate.effective} for name, rate in rates.items()},
             },
             "intervals": {name: list(rate.interval) for name, rate in rates.items()},
         }
@@ -156,7 +157,7 @@ class FoldedEvaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers under their plain names."""
-        tar = {f"tar_at_fmr_{fmr:.0e}".replace("e-0", "e-"): tar_at_fmr(self.curve, fmr) for fmr in REPORTED_FMR}
+        tar = {tar_name(fmr): tar_at_fmr(self.curve, fmr) for fmr in REPORTED_FMR}
         return {
             "accuracy": self.accuracy,
             "standard_error": self.standard_error,
@@ -257,8 +258,9 @@ def evaluate_all_pairs(
     Raises:
         DataError: If there are no mated or no non-mated pairs.
     """
-    curve = all_pairs_curve(embeddings, labels)
-    return _evaluation(curve, len(np.unique(labels)), len(labels), threshold, threshold_from, name)
+    rule = _Rule.of(all_pairs_curve(embeddings, labels), threshold, threshold_from)
+    errors = all_pairs_errors(embeddings, labels, rule.thresholds)
+    return rule.evaluation(errors, name=name, people=len(np.unique(labels)), photos=len(labels))
 
 
 def evaluate_protocol(
@@ -278,10 +280,11 @@ def evaluate_protocol(
         threshold: As in `evaluate_all_pairs`.
         threshold_from: See there.
     """
-    curve = error_curve(pair_scores(embeddings, protocol.pairs), protocol.labels)
+    scores = pair_scores(embeddings, protocol.pairs)
+    rule = _Rule.of(error_curve(scores, protocol.labels), threshold, threshold_from)
+    errors = [pair_errors(scores, labels[protocol.pairs], limit) for limit in rule.thresholds]
     used = np.unique(protocol.pairs)
-    people = len(np.unique(labels[used]))
-    return _evaluation(curve, people, len(used), threshold, threshold_from, protocol.name)
+    return rule.evaluation(errors, name=protocol.name, people=len(np.unique(labels[used])), photos=len(used))
 
 
 def evaluate_folds(scores: npt.ArrayLike, labels: npt.ArrayLike, folds: npt.ArrayLike) -> FoldedEvaluation:
@@ -313,8 +316,36 @@ def evaluate_folds(scores: npt.ArrayLike, labels: npt.ArrayLike, folds: npt.Arra
     )
 
 
-def _evaluation(curve: ErrorCurve, people: int, photos: int, threshold: float | None, threshold_from: str, name: str) -> Evaluation:
-    _, at_equal_errors = equal_error_rate(curve)
-    if threshold is None:
-        threshold, threshold_from = at_equal_errors, "these very pairs, at equal error rates"
-    return Evaluation(name, people, photos, threshold, threshold_from, curve)
+def tar_name(fmr: float) -> str:
+    """Return what the true accept rate at this false match rate is called, such as `tar_at_fmr_1e-3`."""
+    return f"tar_at_fmr_{fmr:.0e}".replace("e-0", "e-")
+
+
+@dataclass(frozen=True, eq=False)
+class _Rule:
+    """The threshold of an evaluation, and the others at which its errors are looked at."""
+
+    curve: ErrorCurve
+    threshold: float
+    threshold_from: str
+    at_equal_errors: float
+
+    @classmethod
+    def of(cls, curve: ErrorCurve, threshold: float | None, threshold_from: str) -> "_Rule":
+        _, at_equal_errors = equal_error_rate(curve)
+        if threshold is None:
+            return cls(curve, at_equal_errors, "these very pairs, at equal error rates", at_equal_errors)
+        return cls(curve, threshold, threshold_from, at_equal_errors)
+
+    @property
+    def thresholds(self) -> list[float]:
+        """That of the decisions, that of equal errors, and those of the false match rates that are reported."""
+        return [self.threshold, self.at_equal_errors, *(threshold_at_fmr(self.curve, fmr) for fmr in REPORTED_FMR)]
+
+    def evaluation(self, errors: list[PeopleErrors], *, name: str, people: int, photos: int) -> Evaluation:
+        """Put it together; `errors` are those at `thresholds`."""
+        at, lax, *at_fmr = errors
+        effective = {rate: effective_trials(rate, at, lax) for rate in RATES}
+        for fmr, found in zip(REPORTED_FMR, at_fmr, strict=True):
+            effective[tar_name(fmr)] = effective_trials("recall", found, lax)
+        return Evaluation(name, people, photos, self.threshold, self.threshold_from, self.curve, effective)

@@ -44,10 +44,12 @@ class Rate:
     Attributes:
         count: How many trials had the outcome.
         trials: How many there were.
+        effective: How many independent trials would tell as much, see `intervals.effective_trials`; None: they are independent.
     """
 
     count: int
     trials: int
+    effective: float | None = None
 
     @property
     def value(self) -> float:
@@ -56,14 +58,11 @@ class Rate:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's (1927) 95 % interval, which takes the trials for independent.
-
-        Pairs that share a person are not, so for pairs the true interval is wider.
-        """
+        """Wilson's (1927) 95 % interval with the effective number of trials."""
         if not self.trials:
             return 0.0, 1.0
         z = 1.959964
-        n, p = self.trials, self.value
+        n, p = self.trials if self.effective is None else self.effective, self.value
         centre = (p + z * z / (2 * n)) / (1 + z * z / n)
         half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return max(0.0, float(centre - half)), min(1.0, float(centre + half))

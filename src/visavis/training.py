@@ -95,7 +95,8 @@ def train(
     """
     check_leaks(people=split.by == "person", train=split.train, validation=split.validation, test=split.test)
     config = config or config_for(split.train, trained=start is not None)
-    trainer = Trainer(split, config, start=start, out=Path(out) if out else None)
+    network = None if start is None else _copy(start)
+    trainer = Trainer(split, config, network=network, trained=start is not None, out=Path(out) if out else None)
     if resume:
         trainer.restore()
     trainer.run(progress=progress, watch=watch)
@@ -116,7 +117,8 @@ class Trainer:
         split: Split,
         config: TrainingConfig,
         *,
-        start: keras.Model | None = None,
+        network: keras.Model | None = None,
+        trained: bool = False,
         out: Path | None = None,
         batches: BatchSource | None = None,
         loss: keras.losses.Loss | None = None,
@@ -126,7 +128,8 @@ class Trainer:
         Args:
             split: As in `train`.
             config: How to train.
-            start: As in `train`.
+            network: The embedding network to train, in place; None: a new one.
+            trained: Whether it was trained before, so that its batch statistics stay as they are.
             out: A folder for the checkpoint and `history.csv`, or None.
             batches: What to learn from in the place of the training people's labels: photos and what the loss wants to know of
                 them, for each step; None: batches of the training people.
@@ -140,8 +143,8 @@ class Trainer:
         self.batches = batches or Batches(training, config.batch, config.augmentation, seed=config.seed)
         self.loss = loss or LOSSES[config.loss](**config.loss_options)
         self.identity = json.dumps([config.to_json(), training.digest(), validation.digest()], sort_keys=True)
-        self.trained = start is not None
-        self.embedding = _copy(start) if start is not None else _fresh(config, training.shape)
+        self.trained = trained
+        self.embedding = network or _fresh(config, training.shape)
         self.head = DistanceSigmoid(dtype="float32", name="head")
         self.siamese = build_siamese(self.embedding, self.head)
         self.step = 0
