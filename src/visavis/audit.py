@@ -225,14 +225,16 @@ def _doubtful_names(dataset: FaceDataset, embeddings: npt.NDArray[np.float32], t
 
 
 def _poor_faces(dataset: FaceDataset, folder: Path | None) -> Iterator[Finding]:
-    distances = {row["source"]: row["eye_distance"] for row in _rows(folder, TABLE)}
+    """Blurred and small faces; by the table of `visavis prepare` where there is one, since it saw each crop at its full size."""
+    measured = {row["source"]: row for row in _rows(folder, TABLE)}
     for index in range(len(dataset)):
         source = dataset.sources[index]
-        sharp = sharpness(dataset.gather([index])[0])
+        row = measured.get(source, {})
+        sharp = float(row["sharpness"]) if row else sharpness(dataset.gather([index])[0])
         if sharp < BLURRED:
             yield Finding("blurred", (index,), f"{source} (sharpness {sharp:.0f})", drop=index)
-        if distances.get(source) and float(distances[source]) < SMALL:
-            yield Finding("small", (index,), f"{source} ({distances[source]} pixels between the eyes)", drop=index)
+        if row.get("eye_distance") and float(row["eye_distance"]) < SMALL:
+            yield Finding("small", (index,), f"{source} ({row['eye_distance']} pixels between the eyes)", drop=index)
 
 
 def _rows(folder: Path | None, name: str) -> list[dict[str, str]]:
