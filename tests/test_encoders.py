@@ -132,6 +132,12 @@ def test_a_card_that_cannot_be_used_is_told(file, tmp_path, card, message):
         visavis.load_encoder(path)
 
 
+def test_an_installation_without_an_encoder_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr("visavis.encoders.loading.PRETRAINED_FILE", tmp_path / "none.onnx")
+    with pytest.raises(ModelError, match="comes without an encoder"):
+        visavis.Verifier()
+
+
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(ModelError, match="no such model file"):
         visavis.load_encoder(tmp_path / "none.onnx")

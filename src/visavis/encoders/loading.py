@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from visavis.cards import Card
 from visavis.datasets import FaceDataset
+from visavis.errors import ModelError
 
 __all__ = ["PRETRAINED_FILE", "Encoder", "embed_faces", "load_encoder"]
 
@@ -44,6 +45,11 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None) 
         from visavis.encoders.dlib import load_dlib
 
         return load_dlib()
+    if model == PRETRAINED and not PRETRAINED_FILE.is_file():
+        raise ModelError(
+            "this installation of visavis comes without an encoder. "
+            "Name a model of your own (--model RUN); train one with: visavis train DATA --out RUN"
+        )
     path = PRETRAINED_FILE if model == PRETRAINED else Path(model)
     if path.suffix == ".onnx":
         from visavis.encoders.onnx import load_onnx

@@ -1,0 +1,80 @@
+"""The encoder that comes with visavis: it is there, small, quick to start, the same in Keras, and a start for training."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import visavis
+from visavis import cli
+from visavis.datasets import FaceDataset
+from visavis.encoders import PRETRAINED_FILE
+from visavis.experiments import DataSource, default_init, train_model
+from visavis.runs import load_pretrained
+
+pytestmark = pytest.mark.skipif(not PRETRAINED_FILE.is_file(), reason="the encoder is not made yet: see recipes/")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Generated people as `visavis prepare` would leave them."""
+    faces = visavis.generate_faces(12, 4, size=112, seed=8)
+    out = tmp_path_factory.mktemp("data") / "faces"
+    FaceDataset(faces.faces, faces.labels, faces.people, list(faces.sources), aligned=True).save(out)
+    return out
+
+
+def test_the_two_files_are_small():
+    files = [PRETRAINED_FILE, PRETRAINED_FILE.with_suffix(".npz")]
+    assert sum(file.stat().st_size for file in files) <= 12_000_000
+
+
+def test_it_is_the_same_in_keras(prepared):
+    encoder = visavis.load_encoder("pretrained")
+    faces = visavis.load_dataset(prepared, size=encoder.card.input_shape[:2]).faces[:8]
+    np.testing.assert_allclose(encoder.embed(faces), load_pretrained().embed(faces), atol=1e-4)
+
+
+def test_its_card_says_where_it_is_from(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["card", "pretrained"])
+    assert stop.value.code == 0
+    told = capsys.readouterr().out
+    for part in ("aligned", "LFW", "MIT", "validation people"):
+        assert part in told
+
+
+def test_two_faces_are_compared_without_keras(tmp_path, prepared):
+    faces = visavis.load_dataset(prepared).faces
+    photos = [tmp_path / f"{number}.png" for number in (0, 1)]
+    for number, photo in enumerate(photos):
+        Image.fromarray(faces[number]).save(photo)
+    program = (
+        "import sys; from visavis import cli\n"
+        "try: cli.main()\n"
+        "finally: assert not {'keras', 'tensorflow', 'matplotlib', 'sklearn'} & set(sys.modules), sorted(sys.modules)"
+    )
+    command = [sys.executable, "-c", program, "verify", *map(str, photos), "--aligned", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode in (0, 1), result.stderr
+    assert -1 <= json.loads(result.stdout)["score"] <= 1
+
+
+def test_training_starts_from_it_where_faces_are_aligned(prepared, tmp_path):
+    assert default_init(str(prepared)) == "pretrained"
+    assert default_init("synthetic") == "scratch"
+    config = {"steps": 4, "frozen_steps": 2, "validate_every": 2}
+    encoder = train_model(DataSource(str(prepared)), tmp_path, init="pretrained", config=config, logging={"progress": False})
+    assert encoder.card.training["init"] == "pretrained"
+    assert encoder.card.input_shape == visavis.load_encoder("pretrained").card.input_shape
+    assert encoder.card.aligned
+    steps = [line.split(",")[0] for line in (tmp_path / "history.csv").read_text().splitlines()]
+    assert steps == ["step", "0", "2", "4"]
+
+
+def test_a_network_cannot_be_chosen_for_a_trained_one(prepared, tmp_path):
+    with pytest.raises(ValueError, match="network goes with init='scratch' only"):
+        train_model(DataSource(str(prepared)), tmp_path, init="pretrained", config={"network": "classic"})
