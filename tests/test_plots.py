@@ -75,8 +75,8 @@ def test_comparison_and_pairs():
     verdicts = [Verdict(True, 0.9, 0.4, 0.95, 0.5), Verdict(False, 0.1, 1.3, 0.05, 0.5)]
     shown = titles(plot_comparison(face, [(face, verdict) for verdict in verdicts]))
     assert shown[0] == "anchor"
-    assert "same, p = 0.95" in shown[1]
-    assert "different, p = 0.05" in shown[2]
+    assert "same person\nscore 0.90, p = 0.95" in shown[1]
+    assert "different people\nscore 0.10, p = 0.05" in shown[2]
     figure = plot_pairs(np.zeros((3, 2, 8, 8, 1), np.uint8), np.array([0.5, 0.2, 0.1]), ["a", "b", "c"], columns=2)
     assert titles(figure) == ["a: 0.50", "b: 0.20", "c: 0.10"]
 
@@ -97,7 +97,7 @@ def test_all_pairs_by_hand():
     assert (decisions.tp, decisions.fp, decisions.fn, decisions.tn) == (2, 0, 0, 4)
     numbers = evaluation.to_json()
     assert (numbers["accuracy"], numbers["recall"], numbers["f1"], numbers["eer"]) == (1, 1, 1, 0)
-    assert numbers["counts"]["recall"] == {"count": 2, "trials": 2}
+    assert numbers["counts"]["recall"] == {"count": 2, "trials": 2, "effective": 2.0}
     assert evaluate_all_pairs(embeddings, np.array([0, 0, 1, 1])).threshold_from.startswith("these very pairs")
     assert "2 mated and 4 non-mated pairs" in str(evaluation)
 

@@ -62,6 +62,12 @@ def test_above_one_half_is_the_threshold(split):
     assert (said == (scores >= run.threshold))[clear].all()
 
 
+def test_a_finished_model_does_not_remember_the_loss(split):
+    run = train(split, TrainingConfig(**LITTLE), progress=False)
+    assert not run.siamese.compiled
+    assert not embedding_of(run.siamese).compiled
+
+
 def test_the_seed_gives_the_same_model_twice(split):
     first, again = (train(split, TrainingConfig(**LITTLE, seed=5), progress=False) for _ in range(2))
     other = train(split, TrainingConfig(**LITTLE, seed=6), progress=False)

@@ -164,7 +164,8 @@ class Trainer:
             for layer in self.embedding.layers:
                 statistics = isinstance(layer, keras.layers.BatchNormalization)
                 layer.trainable = not statistics and (not frozen or isinstance(layer, keras.layers.Dense))
-        model = self.embedding
+        # The embedding network itself is never compiled: a loss that it remembered would travel into every file of it.
+        model = keras.Model(self.embedding.input, self.embedding.output)
         if self.config.loss == "binary-crossentropy":
             logits = PairLogits(self.head, dtype="float32")(self.embedding.output)
             model = keras.Model(self.embedding.input, logits)
