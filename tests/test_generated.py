@@ -42,6 +42,11 @@ def test_more_than_memory_go_to_the_disk(tmp_path):
     assert (faces.faces == generate_faces(4, 5, size=32).faces).all()
 
 
+def test_several_processes_make_the_same_faces():
+    alone = generate_faces(70, 8, size=32)
+    assert (generate_faces(70, 8, size=32, workers=2).faces == alone.faces).all()
+
+
 def test_pixels_alone_do_not_tell_people_apart():
     faces = generate_faces(40, 6)
     pixels = faces.faces.reshape(len(faces), -1).astype(np.float32)
@@ -63,6 +68,7 @@ def test_photos_of_one_person_differ_and_are_lit_and_framed_alike_enough():
         ({"people": 1}, "people must be at least 2"),
         ({"photos": 0}, "photos at least 1"),
         ({"size": 31}, "size must be in 32 .. 512"),
+        ({"workers": 0}, "workers must be at least 1"),
     ],
 )
 def test_numbers_out_of_range_are_named(arguments, message):

@@ -34,6 +34,7 @@ class BatchSource(Protocol):
 
 CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.csv"
+WORTH_COMPILING = 400  # steps
 
 
 @dataclass(frozen=True)
@@ -172,8 +173,8 @@ class Trainer:
         warmup = max(1, round(config.warmup * steps))
         schedule = keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup)
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.config.weight_decay)
-        # TensorFlow's own kernels need no minute to compile, and on a CPU they are no slower than XLA's.
-        compiled = False if keras.backend.backend() == "tensorflow" else "auto"
+        # XLA makes a step a fifth shorter, but takes seconds to compile it: too long where there are few steps.
+        compiled = steps >= WORTH_COMPILING if keras.backend.backend() == "tensorflow" else "auto"
         model.compile(optimizer, loss=self.loss, jit_compile=compiled)
         optimizer.build(model.trainable_variables)
         return model

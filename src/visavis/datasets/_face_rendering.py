@@ -41,7 +41,10 @@ class _Canvas:
 
     def edge(self, inside: Floats) -> Floats:
         """Turn a signed distance (positive inside) into cover, 0 .. 1, over the width of a pixel."""
-        return np.clip(inside * np.float32(self.sharpness) + np.float32(0.5), 0, 1)
+        cover = inside * np.float32(self.sharpness)
+        cover += np.float32(0.5)
+        np.maximum(cover, 0, out=cover)
+        return np.minimum(cover, 1, out=cover)
 
     def paint(self, cover: Floats, colour: Floats) -> None:
         """Paint one colour for each face, `(n, 3)` or `(3,)`, where there is cover."""
@@ -114,9 +117,10 @@ def _set_up(who: Identity, how: Condition, size: int) -> tuple[_Canvas, Floats]:
     wide, high = axis[None, None, :] - _column(how.shift_x), axis[None, :, None] - _column(how.shift_y)
     x, y = cos * wide + sin * high, cos * high - sin * wide
     relative = np.clip(x / _half_width(y, who), -1, 1)
-    depth = np.sqrt(1 - relative * relative) * (np.abs(y) < _column(who.head_height))
+    square = relative * relative
+    depth = np.sqrt(1 - square) * (np.abs(y) < _column(who.head_height))
     # The arc sine of the place across, turned by the yaw; a short series is near enough and much faster.
-    angle = relative * (1 + relative * relative * (0.15 + 0.42 * relative**4)) + _column(how.yaw)
+    angle = relative * (1 + square * (0.15 + 0.42 * square * square)) + _column(how.yaw)
     canvas = _Canvas(
         colours=np.empty((len(x), 3, size, size), dtype=np.float32),
         x=x,

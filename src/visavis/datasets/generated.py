@@ -1,6 +1,9 @@
 """Generated faces: people who do not exist, for demonstrations and tests."""
 
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,8 @@ from visavis.images import to_gray
 
 __all__ = ["generate_faces"]
 
-_CHUNK = 8
+_CHUNK = 16  # faces rendered at once: what the processor's cache holds
+_BLOCK = 512  # faces that one process renders at a time
 _NOISE = 1 << 20
 _SIDES = (32, 512)
 
@@ -50,6 +54,7 @@ def generate_faces(
     gray: bool = False,
     seed: int = 0,
     out: Path | str | None = None,
+    workers: int = 1,
 ) -> FaceDataset:
     """Render photos of people who do not exist.
 
@@ -64,6 +69,8 @@ def generate_faces(
         gray: Whether to take the colour out.
         seed: Draws people and photos; people of different seeds are different people.
         out: A new `.npy` file to render into, for more faces than fit into memory; the data set then maps it.
+        workers: How many processes; more than one pays from some thousand photos on, and wants a script whose work is guarded
+            by ``if __name__ == "__main__"``, as all of Python's processes do. The photos are the same.
 
     Raises:
         ValueError: If a number is out of range.
@@ -74,17 +81,22 @@ def generate_faces(
     """
     if people < 2 or photos < 1:
         raise ValueError(f"people must be at least 2 and photos at least 1. Received: people={people}, photos={photos}")
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1. Received: workers={workers}")
     if not _SIDES[0] <= size <= _SIDES[1]:
         raise ValueError(f"size must be in {_SIDES[0]} .. {_SIDES[1]}. Received: size={size}")
     shape = (people * photos, size, size, 1 if gray else 3)
     pixels: npt.NDArray[np.uint8]
     pixels = np.empty(shape, np.uint8) if out is None else np.lib.format.open_memmap(out, "w+", np.uint8, shape)
-    bank = np.random.default_rng(seed).standard_normal(_NOISE + size * size, dtype=np.float32)
-
-    for start in range(0, len(pixels), _CHUNK):  # one after the other: threads would wait for each other more than they work
-        chunk = np.arange(start, min(start + _CHUNK, len(pixels)))
-        faces = _render_photos(*np.divmod(chunk, photos), size=size, seed=seed, bank=bank)
-        pixels[start : start + len(chunk)] = to_gray(faces) if gray else faces
+    blocks = [range(start, min(start + _BLOCK, len(pixels))) for start in range(0, len(pixels), _BLOCK)]
+    render_block = partial(_render_block, photos=photos, size=size, gray=gray, seed=seed)
+    if workers == 1:
+        for block in blocks:
+            pixels[block.start : block.stop] = render_block(block)
+    else:
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            for block, faces in zip(blocks, pool.map(render_block, blocks), strict=True):
+                pixels[block.start : block.stop] = faces
     if out is not None:
         del pixels
         pixels = np.load(out, mmap_mode="r")
@@ -96,14 +108,23 @@ def generate_faces(
     )
 
 
-def _render_photos(
-    person: npt.NDArray[np.int64],
-    photo: npt.NDArray[np.int64],
-    *,
-    size: int,
-    seed: int,
-    bank: npt.NDArray[np.float32],
-) -> npt.NDArray[np.uint8]:
+@lru_cache(maxsize=1)
+def _noise_bank(seed: int, size: int) -> npt.NDArray[np.float32]:
+    """The noise that photos of this seed cut theirs from."""
+    return np.random.default_rng(seed).standard_normal(_NOISE + size * size, dtype=np.float32)
+
+
+def _render_block(block: range, *, photos: int, size: int, gray: bool, seed: int) -> npt.NDArray[np.uint8]:
+    """Render the faces of these numbers, `photos` to a person."""
+    parts = []
+    for start in range(block.start, block.stop, _CHUNK):
+        person, photo = np.divmod(np.arange(start, min(start + _CHUNK, block.stop)), photos)
+        faces = _render_photos(person, photo, size=size, seed=seed)
+        parts.append(to_gray(faces) if gray else faces)
+    return np.concatenate(parts)
+
+
+def _render_photos(person: npt.NDArray[np.int64], photo: npt.NDArray[np.int64], *, size: int, seed: int) -> npt.NDArray[np.uint8]:
     """Render some photos, each by its person's and its own stream of numbers."""
     numbers = {one: np.random.default_rng([seed, one]).random(IDENTITY_NUMBERS) for one in set(person.tolist())}
     identities = np.stack([numbers[one] for one in person.tolist()])
@@ -114,5 +135,6 @@ def _render_photos(
         ]
     )
     offsets = (conditions[:, -1] * _NOISE).astype(int)
+    bank = _noise_bank(seed, size)
     noise = np.stack([bank[offset : offset + size * size].reshape(size, size) for offset in offsets])
     return render(draw_identities(identities), draw_conditions(conditions), size, noise)
