@@ -9,7 +9,8 @@ import pytest
 from onnx import TensorProto, helper
 
 import visavis
-from visavis.cards import Card, DataSide, Threshold
+from visavis.calibration import Calibration
+from visavis.cards import Card, DataSide
 from visavis.datasets import FaceDataset
 from visavis.encoders import fit_face, load_faces
 from visavis.encoders.onnx import CARD_KEY, Description
@@ -17,6 +18,7 @@ from visavis.errors import DataError, ModelError
 from visavis.export import export_model
 from visavis.models import build_embedding, build_siamese
 from visavis.runs import KerasEncoder
+from visavis.thresholds import Threshold
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def trained():
         shift = rng.uniform(0.1, 0.4, variable.shape)
         variable.assign(variable + shift if "moving" in variable.path else variable * (1 + shift))
     rule = Threshold(0.4, "validation people", 1, 100, 2, 50)
-    card = Card((32, 32, 3), offset=5.0, slope=5.0, threshold=rule, flip=True, data="generated", licence="MIT")
+    card = Card((32, 32, 3), calibration=Calibration(5.0, 5.0), threshold=rule, flip=True, data="generated", licence="MIT")
     return KerasEncoder(card, build_siamese(network))
 
 

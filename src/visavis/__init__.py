@@ -81,6 +81,7 @@ _NAMES_IN = {
     "pairs": "generate_image_pairs index_pairs",
     "plots": "test_visualize visualize",
     "preparation": "Preparation prepare_photos",
+    "recalibration": "calibrate_model",
     "runs": "load_model make_card save_model",
     "sampling": "BatchShape",
     "training": "TrainingRun train",

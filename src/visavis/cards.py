@@ -1,36 +1,18 @@
 """The card of a model: what it takes, how it decides, what it learned from."""
 
 import hashlib
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
+from visavis.calibration import Calibration
 from visavis.errors import ModelError
+from visavis.thresholds import Threshold
 
-__all__ = ["Card", "DataSide", "Threshold"]
+__all__ = ["Card", "DataSide"]
 
 FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A decision rule and what it did to the people it was chosen on.
-
-    Attributes:
-        score: Accept where the comparison score (cosine) is at least this.
-        chosen_on: Whose pairs it was chosen on, such as `"validation people"`, or where else it is from, which has no counts.
-        false_matches: Non-mated pairs of theirs that it accepted.
-        nonmated: Non-mated pairs of theirs.
-        false_nonmatches: Mated pairs of theirs that it refused.
-        mated: Mated pairs of theirs.
-    """
-
-    score: float
-    chosen_on: str
-    false_matches: int = 0
-    nonmated: int = 0
-    false_nonmatches: int = 0
-    mated: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,12 +41,12 @@ class Card:
         crop: The part of a photo's shorter side that the centre crop keeps; None: the whole photo.
         aligned: Whether it takes faces that were found in whole photos and cut by their five points.
         flip: Whether embeddings are averaged with those of the mirrored photo.
-        offset: Of the probability ``sigmoid(offset - slope * distance)``; None: not calibrated.
-        slope: Likewise, positive.
+        calibration: What a score is worth as evidence; None: not known.
         threshold: The decision rule; None: there is none.
+        operating_points: Rules for other false match rates.
         data: The name of the data set.
         split: `"person"`, or `"photo"` where people were on several sides.
-        sides: `train`, `validation` and `test`.
+        sides: `train`, `validation` and `test`; `calibration` where the rules were chosen on others than the validation people.
         training: The settings of `TrainingConfig`, with `best_step` and `validation_eer`.
         versions: Of visavis, Keras, its backend and Python.
         created: When, ISO 8601, UTC.
@@ -77,9 +59,9 @@ class Card:
     crop: float | None = None
     aligned: bool = False
     flip: bool = False
-    offset: float | None = None
-    slope: float | None = None
+    calibration: Calibration | None = None
     threshold: Threshold | None = None
+    operating_points: tuple[Threshold, ...] = ()
     data: str = ""
     split: str = "person"
     sides: dict[str, DataSide] = field(default_factory=dict)
@@ -90,13 +72,37 @@ class Card:
     licence: str = ""
     format: int = FORMAT
 
-    @cached_property
-    def _seen(self) -> frozenset[str]:
-        return frozenset(person for name in ("train", "validation") if name in self.sides for person in self.sides[name].people)
+    def has_seen(self, person: str, sides: tuple[str, ...] = ("train", "validation", "calibration")) -> bool:
+        """Tell whether the model was trained, validated or calibrated on somebody of this name; or only some of these."""
+        names = self._names
+        return any(person in names[side] or _pseudonym(person) in names[side] for side in sides if side in names)
 
-    def has_seen(self, person: str) -> bool:
-        """Tell whether the model was trained or validated on somebody of this name."""
-        return person in self._seen or _pseudonym(person) in self._seen
+    @cached_property
+    def _names(self) -> dict[str, frozenset[str]]:
+        return {name: frozenset(side.people) for name, side in self.sides.items()}
+
+    def rule(self, target_fmr: float | None = None) -> Threshold:
+        """Return the decision rule.
+
+        Args:
+            target_fmr: The false match rate that it was chosen for; None: the rule that the model decides by if nobody asks.
+
+        Raises:
+            ModelError: If there is none.
+        """
+        if target_fmr is None:
+            if self.threshold is None:
+                raise ModelError("the model has no threshold. Choose one with: visavis calibrate MODEL DATA --out NEW")
+            return self.threshold
+        rules = [*self.operating_points, *([self.threshold] if self.threshold else [])]
+        for rule in rules:
+            if rule.target_fmr is not None and math.isclose(rule.target_fmr, target_fmr, rel_tol=1e-6):
+                return rule
+        known = ", ".join(f"{rule.target_fmr:g}" for rule in rules if rule.target_fmr is not None)
+        raise ModelError(
+            f"the model has no threshold for a false match rate of {target_fmr:g}, only for {known or 'none'}. "
+            f"Choose one with: visavis calibrate MODEL DATA --target-fmr {target_fmr:g} --out NEW"
+        )
 
     def without_names(self) -> "Card":
         """Return the card with a digest in the place of each name: who has a name can still ask for it, but none can be read."""
@@ -116,10 +122,9 @@ class Card:
             known["loss"] = f"{training.get('loss')} {training.get('loss_options') or ''}".rstrip()
             known["steps"] = f"{training.get('steps')}, best at {training.get('best_step')}"
             known["seed"] = str(training.get("seed"))
-        if self.threshold is None:
-            known["threshold"] = "none"
-        else:
-            known["threshold"] = f"{self.threshold.score:.4f}, chosen on {self.threshold.chosen_on}"
+        known["threshold"] = "none" if self.threshold is None else str(self.threshold)
+        for rule in self.operating_points:
+            known[f"FMR {rule.target_fmr:g}"] = str(rule)
         if self.sides:
             known["data"] = self.data
             known["split by"] = self.split
@@ -157,6 +162,9 @@ class Card:
             known["input_shape"] = tuple(known["input_shape"])
             if known.get("threshold") is not None:
                 known["threshold"] = Threshold(**known["threshold"])
+            if known.get("calibration") is not None:
+                known["calibration"] = _calibration(known["calibration"])
+            known["operating_points"] = tuple(Threshold(**rule) for rule in known.get("operating_points", ()))
             known["sides"] = {
                 name: DataSide(tuple(side["people"]), side["photos"], side["digest"])
                 for name, side in known.get("sides", {}).items()
@@ -164,6 +172,11 @@ class Card:
             return cls(**known)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{source}: its card lacks something ({error}). Was it made by visavis?") from error
+
+
+def _calibration(values: dict[str, Any]) -> Calibration:
+    isotonic = tuple((float(score), float(ratio)) for score, ratio in values.get("isotonic", ()))
+    return Calibration(values["offset"], values["slope"], isotonic)
 
 
 def _pseudonym(person: str) -> str:

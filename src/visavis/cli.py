@@ -91,6 +91,19 @@ _acquisition_options = _options(
 )
 
 
+_targets_option = click.option(
+    "--target-fmr",
+    "target_fmrs",
+    type=float,
+    multiple=True,
+    help="Choose a threshold that keeps this false match rate; again for more, the first one decides.",
+)
+_rule_options = _options(
+    click.option("--target-fmr", type=float, help="Decide by the model's threshold for this false match rate."),
+    click.option("--prior", type=float, default=0.5, show_default=True, help="The part of pairs of one person, for probabilities."),
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__)
 def group() -> None:
@@ -152,6 +165,7 @@ def inspect(data: str, *, out: Path | None, quiet: bool, as_json: bool, **settin
 @click.option("--steps", type=int, default=None, help="Batches to train on.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws split, weights and batches.")
 @click.option("--split", type=click.Choice(["person", "photo"]), default="person", show_default=True, help="What is split.")
+@_options(_targets_option)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the run folder.")
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs into the run folder.")
 @_options(_quiet_option, _json_option)
@@ -170,6 +184,7 @@ def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> 
         out,
         init=settings["init"] or ("scratch" if own_input else default_init(data)),
         by=settings["split"],
+        target_fmrs=settings["target_fmrs"],
         config=chosen,
         logging={"tensorboard": settings["tensorboard"], "progress": not quiet, "command": _command_line()},
         resume=settings["resume"],
@@ -199,6 +214,26 @@ def evaluate(model: str, data: str, *, pairs: Path | None, people: str, out: Pat
     _print_json(result.evaluation.to_json()) if as_json else click.echo(str(result.evaluation))
 
 
+@group.command(epilog="Example: visavis calibrate runs/mine door/ --target-fmr 1e-3 --target-fmr 1e-4 --out runs/door")
+@click.argument("model")
+@click.argument("data")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The model to write: a file of the same kind, or a folder."
+)
+@_options(_targets_option)
+@click.option("--method", type=click.Choice(["logistic", "isotonic"]), default="logistic", show_default=True)
+@_options(_quiet_option, _json_option)
+def calibrate(model: str, data: str, *, out: Path, quiet: bool, as_json: bool, **settings: Any) -> None:
+    """Choose MODEL's thresholds, and make its probabilities, for the camera and the people of DATA, without training.
+
+    None of these people may be among those that the model is tested on later: evaluate leaves them out.
+    """
+    from visavis.recalibration import calibrate_model
+
+    found = calibrate_model(model, data, out, progress=not quiet, **settings)
+    _print_json(found.to_json()) if as_json else click.echo(str(found))
+
+
 @group.command(epilog="Example: visavis export runs/mine --out mine.onnx && visavis card mine.onnx")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write, .onnx or .tflite.")
@@ -225,16 +260,16 @@ def card(model: str, *, as_json: bool) -> None:
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 @click.option("--draw", type=click.Path(path_type=Path), help="Draw both photos, the faces and the score into this PNG.")
-@_options(_model_option, _acquisition_options, _json_option)
+@_options(_model_option, _rule_options, _acquisition_options, _json_option)
 @click.pass_context
 def verify(
-    context: click.Context, /, first: Path, second: Path, *, model: str, draw: Path | None, as_json: bool, **acquisition: Any
+    context: click.Context, /, first: Path, second: Path, *, model: str, draw: Path | None, as_json: bool, **verifier: Any
 ) -> None:
     """Tell whether two photos show the same person. Exits with 0 if so, 1 if not, 2 on an error."""
     from visavis.comparisons import verify_photos
     from visavis.verification import Verifier
 
-    verdict = verify_photos(Verifier(model, **acquisition), first, second, out=draw)
+    verdict = verify_photos(Verifier(model, **verifier), first, second, out=draw)
     if as_json:
         _print_json({"first": str(first), "second": str(second), **verdict.to_json()})
     else:
@@ -248,7 +283,7 @@ def verify(
 @click.argument("anchor", type=click.Path(path_type=Path))
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Draw the comparison into this PNG.")
-@_options(_model_option, _acquisition_options, _quiet_option, _json_option)
+@_options(_model_option, _rule_options, _acquisition_options, _quiet_option, _json_option)
 def compare(
     anchor: Path,
     photos: tuple[Path, ...],
@@ -257,13 +292,13 @@ def compare(
     out: Path | None,
     quiet: bool,
     as_json: bool,
-    **acquisition: Any,
+    **verifier: Any,
 ) -> None:
     """Compare one anchor with many photos, the most alike first."""
     from visavis.comparisons import compare_photos
     from visavis.verification import Verifier
 
-    compared = compare_photos(Verifier(model, **acquisition), anchor, photos, out=out)
+    compared = compare_photos(Verifier(model, **verifier), anchor, photos, out=out)
     if out is not None:
         _say(f"picture: {out}", quiet=quiet)
     if as_json:

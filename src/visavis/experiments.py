@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from visavis.encoders import PRETRAINED_FILE, Encoder, embed_faces, load_encoder
 from visavis.errors import DataError, MissingDependencyError
 from visavis.evaluation import Evaluation, evaluate_all_pairs, evaluate_protocol, telling_pairs
 from visavis.plots import plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure
+from visavis.recalibration import with_rules
 from visavis.report import Picture, write_report
 
 __all__ = ["DataSource", "Evaluated", "default_init", "evaluate_model", "train_model"]
@@ -84,6 +85,7 @@ def train_model(
     config: dict[str, Any] | None = None,
     init: str = "scratch",
     by: str = "person",
+    target_fmrs: Sequence[float] = (),
     resume: bool = False,
     logging: dict[str, Any] | None = None,
 ) -> Encoder:
@@ -96,6 +98,7 @@ def train_model(
         init: Where the weights start: `"scratch"`, `"pretrained"`, or a run folder or `.keras` file; a trained network brings its
             own architecture and the size and colour of its faces.
         by: `"person"`, or `"photo"` to have the same people in training and test, which the card and every report then say.
+        target_fmrs: False match rates to choose thresholds for on the validation people; the model decides by the first one's.
         resume: Go on from the checkpoint in `out`.
         logging: `progress` (a bar on standard error), `tensorboard` (logs in `out`), `command` (for the card).
 
@@ -131,9 +134,14 @@ def train_model(
         watch=tensorboard_writer(Path(out)) if logging.get("tensorboard") else None,
     )
     card = make_card(run, split, data=source.data, crop=source.cut, command=logging.get("command", ""))
-    card = replace(card, training={**card.training, "init": init})
-    save_model(out, run.siamese, card)
-    return KerasEncoder(card, run.siamese)
+    trained_model = KerasEncoder(replace(card, training={**card.training, "init": init}), run.siamese)
+    save_model(out, run.siamese, trained_model.card)
+    if target_fmrs:
+        embeddings = trained_model.embed(split.validation.faces)
+        card = with_rules(trained_model.card, embeddings, split.validation.labels, target_fmrs, chosen_on="validation people")
+        save_model(out, run.siamese, card)
+        trained_model = KerasEncoder(card, run.siamese)
+    return trained_model
 
 
 def default_init(data: str) -> str:

@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis import __version__
-from visavis.cards import Card, DataSide, Threshold
+from visavis.calibration import Calibration
+from visavis.cards import Card, DataSide
 from visavis.checkpoints import replaced
 from visavis.datasets import Split
 from visavis.encoders import PRETRAINED_FILE, load_encoder
 from visavis.errors import ModelError
 from visavis.models import DistanceSigmoid, build_embedding, build_siamese, embed, embedding_of, head_of
+from visavis.thresholds import Threshold
 from visavis.training import TrainingRun
 
 __all__ = ["KerasEncoder", "load_model", "load_pretrained", "make_card", "save_model", "save_pretrained"]
@@ -54,7 +56,6 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
         crop: The centre crop that the photos went through; None: none.
         command: The command that was given, if any.
     """
-    offset, slope = head_of(run.siamese).calibration()
     counts = run.validation.at(run.threshold)
     threshold = Threshold(
         score=run.threshold,
@@ -63,6 +64,7 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
         nonmated=run.validation.nonmated,
         false_nonmatches=counts.fn,
         mated=run.validation.mated,
+        people=len(split.validation.people),
     )
     sides = {"train": split.train, "validation": split.validation, "test": split.test}
     return Card(
@@ -70,8 +72,7 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
         crop=crop,
         aligned=split.train.aligned,
         flip=run.config.flip,
-        offset=offset,
-        slope=slope,
+        calibration=Calibration(*head_of(run.siamese).calibration()),
         threshold=threshold,
         data=data,
         split=split.by,
@@ -163,6 +164,6 @@ def save_pretrained(model: KerasEncoder) -> KerasEncoder:
 def _siamese(network: keras.Model, card: Card) -> keras.Model:
     head = DistanceSigmoid(dtype="float32", name="head")
     siamese = build_siamese(network, head)
-    if card.offset is not None and card.slope is not None:
-        head.calibrate(card.offset, card.slope)
+    if card.calibration is not None:
+        head.calibrate(card.calibration.offset, card.calibration.slope)
     return siamese

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from visavis.calibration import distance_of
 from visavis.cards import Card
 from visavis.encoders import Encoder, PhotoSource, fit_face, load_encoder, read_photo
-from visavis.errors import ModelError
 from visavis.faces import AlignedFace, FaceFinder, acquire_faces
 
 __all__ = ["AcquiredPhoto", "FoundFace", "Verdict", "Verifier"]
@@ -68,8 +67,9 @@ class Verdict:
         same: Whether the score reaches the threshold.
         score: The comparison score, the cosine of the two embeddings; higher is more alike.
         distance: The Euclidean distance of the two embeddings, 0 .. 2.
-        probability: That of "the same person", if mated and non-mated pairs are as frequent; None: the model is not calibrated.
+        probability: That of "the same person", given the prior; None: the model is not calibrated.
         threshold: The score from which the answer is "the same person".
+        log_likelihood_ratio: How much likelier the score is for one person than for two, its natural logarithm; None likewise.
         faces: The faces that were compared.
     """
 
@@ -78,6 +78,7 @@ class Verdict:
     distance: float
     probability: float | None
     threshold: float
+    log_likelihood_ratio: float | None = None
     faces: tuple[FoundFace, ...] = ()
 
     @property
@@ -123,6 +124,8 @@ class Verifier:
         aligned: bool = False,
         policy: Literal["largest", "centre", "error"] = "largest",
         fallback: Literal["centre"] | None = None,
+        target_fmr: float | None = None,
+        prior: float = 0.5,
         threads: int | None = None,
     ) -> None:
         """Load a model.
@@ -132,12 +135,20 @@ class Verifier:
             aligned: Whether the photos are cut to the face already, so that none is looked for.
             policy: Which face of several; see `faces.acquire_faces`.
             fallback: What to take where there is none; see there.
+            target_fmr: Decide by the threshold that was chosen to keep this false match rate; None: by the model's usual one.
+            prior: The part of mated pairs among all that will be compared, in (0, 1); probabilities depend on it, decisions do not.
             threads: How many threads share a batch; None: one for each core.
 
         Raises:
-            ModelError: If there is none, or if it is damaged or foreign.
+            ModelError: If there is none, if it is damaged or foreign, or if it has no threshold for `target_fmr`.
+            ValueError: If `prior` is out of range.
         """
+        if not 0 < prior < 1:
+            raise ValueError(f"prior must be in (0, 1). Received: prior={prior}")
         self.encoder = load_encoder(model, threads=threads) if isinstance(model, str | Path) else model
+        if target_fmr is not None:
+            self.card.rule(target_fmr)
+        self._target_fmr, self._prior = target_fmr, prior
         self._finds_faces = self.card.aligned and not aligned
         self._policy, self._fallback = policy, fallback
 
@@ -208,19 +219,14 @@ class Verifier:
         Raises:
             ModelError: If the model has no threshold.
         """
-        card = self.card
-        if card.threshold is None:
-            raise ModelError("the model has no threshold to decide by. Write one that suits your photos into its TOML file")
-        distance = distance_of(score)
-        probability = None
-        if card.offset is not None and card.slope is not None:
-            probability = float(1 / (1 + np.exp(card.slope * distance - card.offset)))
+        rule, calibration = self.card.rule(self._target_fmr), self.card.calibration
         return Verdict(
-            same=score >= card.threshold.score,
+            same=score >= rule.score,
             score=score,
-            distance=distance,
-            probability=probability,
-            threshold=card.threshold.score,
+            distance=distance_of(score),
+            probability=None if calibration is None else float(calibration.probability(score, prior=self._prior)),
+            threshold=rule.score,
+            log_likelihood_ratio=None if calibration is None else float(calibration.log_likelihood_ratio(score)),
             faces=faces,
         )
 

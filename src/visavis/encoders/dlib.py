@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from visavis.cards import Card, Threshold
+from visavis.cards import Card
 from visavis.encoders.onnx import unit_rows
 from visavis.errors import MissingDependencyError
 from visavis.faces import CANONICAL_SIDE
+from visavis.thresholds import Threshold
 
 __all__ = ["DlibEncoder", "load_dlib"]
 

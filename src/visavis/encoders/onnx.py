@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ import numpy.typing as npt
 import onnxruntime
 
 from visavis.calibration import score_of
-from visavis.cards import Card, Threshold
-from visavis.errors import ModelError
+from visavis.cards import Card
+from visavis.checkpoints import replaced
+from visavis.errors import MissingDependencyError, ModelError
+from visavis.thresholds import Threshold
 
-__all__ = ["CARD_KEY", "Description", "OnnxEncoder", "load_onnx", "read_description"]
+__all__ = ["CARD_KEY", "Description", "OnnxEncoder", "copy_with_card", "load_onnx", "read_description"]
 
 CARD_KEY = "visavis.card"
+_DESCRIPTION_KEY = "visavis.description"
 _BATCH = 64
 _COLOURS = {"rgb": 3, "bgr": 3, "gray": 1}
 _METRICS = ("cosine", "euclidean")
@@ -144,10 +147,11 @@ def load_onnx(path: Path, *, threads: int | None = None) -> OnnxEncoder:
         raise ModelError(f"{path}: not an ONNX model, a damaged one, or one that needs a newer ONNX Runtime ({error}).") from error
     if CARD_KEY in metadata:
         try:
-            card = json.loads(metadata[CARD_KEY])
-        except ValueError as error:
+            card, description = (json.loads(metadata.get(key, "null")) for key in (CARD_KEY, _DESCRIPTION_KEY))
+            described = None if description is None else _description(description)
+        except (TypeError, ValueError) as error:
             raise ModelError(f"{path}: its card is damaged ({error}).") from error
-        return OnnxEncoder(Card.from_json(card, source=str(path)), session)
+        return OnnxEncoder(Card.from_json(card, source=str(path)), session, described)
     description = read_description(path)
     _check_input(path, session, description)
     return OnnxEncoder(description.card(str(path.with_suffix(".toml"))), session, description)
@@ -166,11 +170,37 @@ def read_description(path: Path) -> Description:
             'input_size = [112, 112], colour = "rgb", mean = 127.5, scale = 0.0078125, metric = "cosine", one to a line'
         )
     try:
-        values = tomllib.loads(beside.read_text(encoding="utf-8"))
-        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return Description(**{**values, **lists})
+        return _description(tomllib.loads(beside.read_text(encoding="utf-8")))
     except (TypeError, ValueError, OSError) as error:
         raise ModelError(f"{beside}: {str(error).removeprefix('Description.__init__() ')}") from error
+
+
+def _description(values: dict[str, Any]) -> Description:
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Description(**{**values, **lists})
+
+
+def copy_with_card(path: Path, card: Card, out: Path, *, description: Description | None = None) -> None:
+    """Write a model file again with another card, and with the description of a model of other origin, all in its metadata.
+
+    Raises:
+        MissingDependencyError: If the package `onnx` is not installed.
+        ValueError: If `out` does not end in `.onnx`.
+    """
+    if out.suffix != ".onnx":
+        raise ValueError(f"out must end in .onnx, as the model is in ONNX. Received: out={out}")
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingDependencyError("writing .onnx files needs: pip install onnx") from error
+    proto = onnx.load(path)
+    kept = {prop.key: prop.value for prop in proto.metadata_props}
+    kept[CARD_KEY] = json.dumps(card.to_json())
+    if description is not None:
+        kept[_DESCRIPTION_KEY] = json.dumps(asdict(description))
+    onnx.helper.set_model_props(proto, kept)
+    with replaced(out) as temporary:
+        temporary.write_bytes(proto.SerializeToString())
 
 
 def _check_input(path: Path, session: onnxruntime.InferenceSession, description: Description) -> None:

@@ -1,0 +1,161 @@
+"""Probabilities, thresholds for a false match rate, and models that get both for new people."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss
+
+import visavis
+from visavis.calibration import Calibration, fit_calibration, measure_reliability
+from visavis.cards import Card, DataSide
+from visavis.errors import DataError, ModelError
+from visavis.export import export_model
+from visavis.metrics import all_pairs_curve, error_curve
+from visavis.models import build_embedding, build_siamese
+from visavis.recalibration import calibrate_model
+from visavis.runs import KerasEncoder, load_model, save_model
+from visavis.thresholds import Threshold, threshold_for_fmr
+
+
+def people(rng, count, photos, *, spread=0.5, size=16):
+    """Embeddings of people whose photos lie around a place of their own."""
+    places = rng.normal(size=(count, 1, size))
+    rows = (places + spread * rng.normal(size=(count, photos, size))).reshape(-1, size)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), np.repeat(np.arange(count), photos)
+
+
+def scores_and_truth(rng, count=4000):
+    truth = rng.random(count) < 0.3
+    distances = np.where(truth, rng.normal(0.7, 0.2, count), rng.normal(1.2, 0.2, count)).clip(0.01, 2)
+    return 1 - distances**2 / 2, truth.astype(int)
+
+
+@pytest.mark.parametrize("method", ["logistic", "isotonic"])
+def test_probabilities_are_as_good_on_others_as_they_say(method):
+    rng = np.random.default_rng(0)
+    calibration = fit_calibration(error_curve(*scores_and_truth(rng)), method)
+    reliability = measure_reliability(error_curve(*scores_and_truth(rng)), calibration)
+    assert reliability.ece < 0.03
+    assert reliability.brier < 0.1
+    shifted = replace(calibration, offset=calibration.offset + 2, isotonic=tuple((s, r + 2) for s, r in calibration.isotonic))
+    assert measure_reliability(error_curve(*scores_and_truth(rng)), shifted).ece > 0.05
+
+
+def test_reliability_is_scikit_learns_where_the_prior_is_that_of_the_pairs():
+    scores, truth = scores_and_truth(np.random.default_rng(1))
+    calibration = Calibration(4.0, 4.0)
+    prior = truth.mean()
+    reliability = measure_reliability(error_curve(scores, truth), calibration, prior=prior, bins=10)
+    probabilities = calibration.probability(scores, prior=prior)
+    observed, predicted = calibration_curve(truth, probabilities, n_bins=10)
+    np.testing.assert_allclose(reliability.observed, observed, atol=1e-12)
+    np.testing.assert_allclose(reliability.predicted, predicted, atol=1e-12)
+    assert reliability.brier == pytest.approx(brier_score_loss(truth, probabilities))
+    weights = np.histogram(probabilities, bins=10, range=(0, 1))[0] / len(truth)
+    assert reliability.ece == pytest.approx(np.sum(weights[weights > 0] * np.abs(observed - predicted)))
+
+
+def test_isotonic_ratios_rise_are_finite_and_by_hand_right():
+    calibration = fit_calibration(error_curve([0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1]), "isotonic")
+    scores, ratios = np.array(calibration.isotonic).T
+    assert (np.diff(ratios) >= 0).all() and np.isfinite(ratios).all()
+    # Two non-mated pairs and the one added mated pair below: shares of 1, 1/2; likewise mirrored above.
+    np.testing.assert_allclose(ratios[[0, -1]], [np.log(0.5), np.log(2)], atol=1e-12)
+    assert scores[0] == 0.1 and scores[-1] == 0.4
+    assert calibration.even_score == pytest.approx(0.25)
+
+
+def test_the_prior_moves_probabilities_by_its_odds():
+    calibration = Calibration(5.0, 5.0)
+    assert calibration.probability(calibration.even_score) == pytest.approx(0.5)
+    assert calibration.probability(calibration.even_score, prior=0.01) == pytest.approx(0.01)
+    with pytest.raises(ValueError, match=r"prior must be in \(0, 1\). Received: prior=1"):
+        calibration.probability(0.5, prior=1)
+
+
+def test_a_threshold_keeps_its_rate_on_whom_it_was_chosen_and_nearly_on_others():
+    rng = np.random.default_rng(2)
+    rows, labels = people(rng, 300, 4)
+    rule = threshold_for_fmr(rows, labels, 0.01)
+    assert rule.false_matches / rule.nonmated <= 0.01 < rule.fmr_upper < 0.02
+    assert (rule.people, rule.mated, rule.target_fmr) == (300, 300 * 6, 0.01)
+    decisions = all_pairs_curve(rows, labels).at(rule.score)
+    assert (decisions.fp, decisions.fn) == (rule.false_matches, rule.false_nonmatches)
+    others = all_pairs_curve(*people(rng, 300, 4)).at(rule.score)
+    assert 0.005 < others.fmr.value < 0.02
+
+
+def test_too_few_people_cannot_show_a_rate_and_are_told_how_many_would():
+    rows, labels = people(np.random.default_rng(3), 20, 4)
+    message = r"0.0001 cannot be shown on these door people: the 3,040 non-mated pairs of 20 people .* 30,000 are needed"
+    with pytest.raises(DataError, match=message):
+        threshold_for_fmr(rows, labels, 1e-4, chosen_on="door people")
+    with pytest.raises(ValueError, match="target must be in"):
+        threshold_for_fmr(rows, labels, 0)
+
+
+def test_a_card_finds_the_rule_for_a_rate():
+    rules = tuple(Threshold(score, "x", target_fmr=fmr) for score, fmr in ((0.5, 1e-2), (0.7, 1e-3)))
+    card = Card(
+        (32, 32, 3), threshold=rules[0], operating_points=rules[1:], calibration=Calibration(1.0, 2.0, ((0.1, -1.0), (0.9, 3.0)))
+    )
+    assert card.rule() == card.rule(0.01) == rules[0]
+    assert card.rule(0.001) == rules[1]
+    with pytest.raises(ModelError, match=r"no threshold for a false match rate of 0.0001, only for 0.001, 0.01. .* calibrate"):
+        card.rule(1e-4)
+    with pytest.raises(ModelError, match="no threshold"):
+        Card((32, 32, 3)).rule()
+    assert Card.from_json(json.loads(json.dumps(card.to_json())), source="card") == card
+
+
+@pytest.fixture(scope="module")
+def model():
+    card = Card(
+        (32, 32, 3),
+        sides={"train": DataSide(("synthetic-7-000000", "synthetic-7-000001"), 8, "")},
+        training={"network": "classic"},
+    )
+    return KerasEncoder(card, build_siamese(build_embedding("classic", (32, 32, 3), embedding_size=16)))
+
+
+@pytest.mark.parametrize("kind", ["folder", "onnx"])
+def test_a_model_is_calibrated_for_new_people_and_decides_by_it(tmp_path, model, kind):
+    source = tmp_path / ("run" if kind == "folder" else "model.onnx")
+    save_model(source, model.siamese, model.card) if kind == "folder" else export_model(model, source)
+    faces = visavis.generate_faces(60, 4, size=32, seed=7)
+    out = tmp_path / ("new" if kind == "folder" else "new.onnx")
+    card = calibrate_model(str(source), faces, out, target_fmrs=(0.1, 0.2), method="isotonic")
+    assert card.threshold.people == 58  # those that it was trained on are left out
+    assert card.threshold.false_matches / card.threshold.nonmated <= 0.1
+    verifier = visavis.Verifier(out, target_fmr=0.2, prior=0.01)
+    assert verifier.card == card
+    verdict = verifier.verify(faces.faces[0], faces.faces[1])
+    assert verdict.threshold == card.operating_points[0].score < visavis.Verifier(out).verify(*faces.faces[:2]).threshold
+    assert verdict.probability == pytest.approx(1 / (1 + 99 * np.exp(-verdict.log_likelihood_ratio)))
+    assert verifier.card.has_seen("synthetic-7-000030")
+    with pytest.raises(ModelError, match="no threshold for a false match rate of 0.5"):
+        visavis.Verifier(out, target_fmr=0.5)
+
+
+def test_calibration_says_what_cannot_be(tmp_path, model):
+    save_model(tmp_path / "run", model.siamese, model.card)
+    trained = visavis.generate_faces(3, 2, size=32, seed=7)
+    with pytest.raises(DataError, match="1 of 3 people in the data are strangers to the model"):
+        calibrate_model(tmp_path / "run", trained, tmp_path / "new")
+    with pytest.raises(ValueError, match=r"out must be a run folder or end in .keras"):
+        calibrate_model(tmp_path / "run", visavis.generate_faces(8, 3, size=32, seed=8), tmp_path / "new.onnx")
+    with pytest.raises(ValueError, match="method must be one of logistic, isotonic"):
+        calibrate_model(tmp_path / "run", visavis.generate_faces(8, 3, size=32, seed=8), tmp_path / "new", method="best")
+    assert not (tmp_path / "new").exists()
+
+
+def test_without_a_rate_the_likelier_decides(tmp_path, model):
+    save_model(tmp_path / "run", model.siamese, model.card)
+    card = calibrate_model(tmp_path / "run", visavis.generate_faces(30, 4, size=32, seed=8), tmp_path / "new")
+    assert card.threshold.score == pytest.approx(card.calibration.even_score)
+    assert load_model(tmp_path / "new").card == card
+    head = load_model(tmp_path / "new").siamese.get_layer("head")
+    assert head.calibration() == pytest.approx((card.calibration.offset, card.calibration.slope), rel=1e-4)
