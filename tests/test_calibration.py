@@ -11,6 +11,7 @@ from sklearn.metrics import brier_score_loss
 import visavis
 from visavis.calibration import Calibration, fit_calibration, measure_reliability
 from visavis.cards import Card, DataSide
+from visavis.cli import main
 from visavis.errors import DataError, ModelError
 from visavis.export import export_model
 from visavis.metrics import all_pairs_curve, error_curve
@@ -104,7 +105,7 @@ def test_a_card_finds_the_rule_for_a_rate():
     )
     assert card.rule() == card.rule(0.01) == rules[0]
     assert card.rule(0.001) == rules[1]
-    with pytest.raises(ModelError, match=r"no threshold for a false match rate of 0.0001, only for 0.001, 0.01. .* calibrate"):
+    with pytest.raises(ModelError, match=r"no threshold for a false match rate of 0.0001, only for 0.01, 0.001. .* calibrate"):
         card.rule(1e-4)
     with pytest.raises(ModelError, match="no threshold"):
         Card((32, 32, 3)).rule()
@@ -138,6 +139,54 @@ def test_a_model_is_calibrated_for_new_people_and_decides_by_it(tmp_path, model,
     assert verifier.card.has_seen("synthetic-7-000030")
     with pytest.raises(ModelError, match="no threshold for a false match rate of 0.5"):
         visavis.Verifier(out, target_fmr=0.5)
+
+
+def test_what_rules_and_probabilities_are_worth_is_evaluated(tmp_path, model):
+    save_model(tmp_path / "run", model.siamese, model.card)
+    calibrate_model(tmp_path / "run", visavis.generate_faces(60, 4, size=32, seed=7), tmp_path / "new", target_fmrs=(0.1, 0.2))
+    faces = visavis.generate_faces(50, 4, size=32, seed=9)
+    result = visavis.evaluate_model(tmp_path / "new", faces, target_fmr=0.2)
+    reached = {rule.rule.target_fmr: rule for rule in result.evaluation.rules}
+    assert reached[0.2].fmr.count == result.evaluation.decisions.fp > reached[0.1].fmr.count
+    assert 0.1 < reached[0.2].fmr.value < 0.35
+    told = json.loads((tmp_path / "new" / "metrics.json").read_text())
+    assert [point["target_fmr"] for point in told["operating_points"]] == [0.1, 0.2]
+    assert told["reliability"]["brier"] < 0.25
+    assert told["intervals"]["eer"][0] < told["eer"] < told["intervals"]["eer"][1]
+    page = result.report.read_text()
+    assert "Thresholds for other false match rates" in page and "expected calibration error" in page
+    assert (tmp_path / "new" / "pictures" / "reliability.png").stat().st_size > 5000
+
+
+def test_two_models_are_compared_on_the_same_people(tmp_path, model):
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    save_model(good, model.siamese, model.card)
+    noise = build_siamese(build_embedding("classic", (48, 48, 3), embedding_size=2, seed=1))
+    save_model(bad, noise, replace(model.card, input_shape=(48, 48, 3)))
+    visavis.generate_faces(40, 4, size=48, seed=9).save(tmp_path / "faces")
+    for run in (good, bad):
+        visavis.evaluate_model(run, str(tmp_path / "faces"))
+    found = visavis.compare_reports(good, bad / "metrics.json")
+    eer = found.differences[0]
+    assert eer.measure == "eer" and eer.better == "first"
+    assert 0 < eer.low < eer.second - eer.first < eer.high
+    assert f"{good} has the lower equal error rate" in str(found)
+    same = visavis.compare_reports(good, good)
+    assert all(row.better is None and row.low == row.high == 0 for row in same.differences)
+    assert "cannot be told by these 40 people" in str(same)
+    with pytest.raises(SystemExit) as stop:
+        main(["report", str(good), str(bad), "--json"])
+    assert stop.value.code == 0
+    visavis.evaluate_model(bad, str(tmp_path / "faces"), people="all", out=tmp_path / "again")
+    visavis.generate_faces(41, 4, size=48, seed=9).save(tmp_path / "more")
+    visavis.evaluate_model(bad, str(tmp_path / "more"), out=tmp_path / "other")
+    with pytest.raises(DataError, match="are of different pairs"):
+        visavis.compare_reports(good, tmp_path / "other")
+    (tmp_path / "metrics.json").write_text("{}")
+    with pytest.raises(DataError, match="not what visavis evaluate writes"):
+        visavis.compare_reports(good, tmp_path)
+    with pytest.raises(DataError, match="nowhere: No such file"):
+        visavis.compare_reports(good, tmp_path / "nowhere")
 
 
 def test_calibration_says_what_cannot_be(tmp_path, model):

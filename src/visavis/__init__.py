@@ -71,7 +71,7 @@ _NAMES_IN = {
     "demo": "run_demo",
     "encoders": "load_encoder",
     "errors": "DataError DownloadError FaceError ImageError LeakError MissingDependencyError ModelError TrainingError VisavisError",
-    "evaluation": "Evaluation FoldedEvaluation evaluate_all_pairs evaluate_folds evaluate_protocol",
+    "evaluation": "Evaluation FoldedEvaluation compare_reports evaluate_all_pairs evaluate_folds evaluate_protocol",
     "experiments": "DataSource evaluate_model train_model",
     "export": "export_model",
     "faces": "AlignedFace Face FaceFinder acquire_faces",

@@ -94,11 +94,10 @@ class Card:
             if self.threshold is None:
                 raise ModelError("the model has no threshold. Choose one with: visavis calibrate MODEL DATA --out NEW")
             return self.threshold
-        rules = [*self.operating_points, *([self.threshold] if self.threshold else [])]
-        for rule in rules:
+        for rule in self.rules:
             if rule.target_fmr is not None and math.isclose(rule.target_fmr, target_fmr, rel_tol=1e-6):
                 return rule
-        known = ", ".join(f"{rule.target_fmr:g}" for rule in rules if rule.target_fmr is not None)
+        known = ", ".join(f"{rule.target_fmr:g}" for rule in self.rules if rule.target_fmr is not None)
         raise ModelError(
             f"the model has no threshold for a false match rate of {target_fmr:g}, only for {known or 'none'}. "
             f"Choose one with: visavis calibrate MODEL DATA --target-fmr {target_fmr:g} --out NEW"
@@ -110,6 +109,11 @@ class Card:
             self,
             sides={name: replace(side, people=tuple(map(_pseudonym, side.people))) for name, side in self.sides.items()},
         )
+
+    @property
+    def rules(self) -> tuple[Threshold, ...]:
+        """All decision rules, the usual one first."""
+        return (() if self.threshold is None else (self.threshold,)) + self.operating_points
 
     @property
     def summary(self) -> dict[str, str]:

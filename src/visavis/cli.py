@@ -201,17 +201,32 @@ def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> 
 @click.option("--pairs", type=click.Path(path_type=Path), help="Score these pairs: LFW's pairs.txt, or a CSV.")
 @click.option("--people", type=click.Choice(["unseen", "all"]), default="unseen", show_default=True, help="Whom to score.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where metrics and report go; default: the run folder.")
-@_options(_quiet_option, _json_option)
-def evaluate(model: str, data: str, *, pairs: Path | None, people: str, out: Path | None, quiet: bool, as_json: bool) -> None:
+@_options(_rule_options, _quiet_option, _json_option)
+def evaluate(model: str, data: str, *, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Measure a model on the people in DATA that it never saw, and write metrics, pictures and a report.
 
     RUN is a run folder, a model file, `pretrained` for the encoder that comes with visavis, or `dlib`.
     """
     from visavis.experiments import evaluate_model
 
-    result = evaluate_model(model, data, pairs=pairs, people=people, out=out, command=_command_line(), progress=not quiet)
+    result = evaluate_model(model, data, command=_command_line(), progress=not quiet, **settings)
     _say(f"report: {result.report}", quiet=quiet)
     _print_json(result.evaluation.to_json()) if as_json else click.echo(str(result.evaluation))
+
+
+@group.command(epilog="Example: visavis report runs/a/metrics.json runs/b/metrics.json")
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@_options(_json_option)
+def report(first: Path, second: Path, *, as_json: bool) -> None:
+    """Tell whether one model is really better than another, by what evaluate wrote of both on the same data.
+
+    FIRST and SECOND are metrics.json files, or the folders that they are in.
+    """
+    from visavis.evaluation import compare_reports
+
+    found = compare_reports(first, second)
+    _print_json(found.to_json()) if as_json else click.echo(str(found))
 
 
 @group.command(epilog="Example: visavis calibrate runs/mine door/ --target-fmr 1e-3 --target-fmr 1e-4 --out runs/door")

@@ -1,6 +1,7 @@
 """The main job from end to end: data in; a run folder with model, metrics, pictures and report out."""
 
 import csv
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from visavis.cards import Card
 from visavis.checkpoints import replaced
 from visavis.datasets import (
     FaceDataset,
+    PairProtocol,
     default_crop,
     is_aligned,
     load_dataset,
@@ -25,14 +27,12 @@ from visavis.datasets import (
 )
 from visavis.encoders import PRETRAINED_FILE, Encoder, embed_faces, load_encoder, load_faces
 from visavis.errors import DataError, MissingDependencyError
-from visavis.evaluation import Evaluation, evaluate_all_pairs, evaluate_protocol, telling_pairs
-from visavis.plots import plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure
+from visavis.evaluation import METRICS, Evaluation, evaluate_all_pairs, evaluate_protocol, telling_pairs
+from visavis.plots import plot_det, plot_history, plot_pairs, plot_reliability, plot_roc, plot_scores, save_figure
 from visavis.recalibration import with_rules
 from visavis.report import Picture, write_report
 
 __all__ = ["DataSource", "Evaluated", "default_init", "evaluate_model", "train_model"]
-
-METRICS = "metrics.json"
 
 
 @dataclass(frozen=True)
@@ -175,6 +175,8 @@ def evaluate_model(
     *,
     pairs: Path | str | None = None,
     people: str = "unseen",
+    target_fmr: float | None = None,
+    prior: float = 0.5,
     out: Path | str | None = None,
     command: str = "",
     progress: bool = False,
@@ -187,6 +189,8 @@ def evaluate_model(
         pairs: A protocol file; None: all pairs of the photos.
         people: `"unseen"` leaves out everybody whom the model was trained or validated on, by name; `"all"` keeps them, and the
             report says so.
+        target_fmr: Decide by the model's threshold for this false match rate; None: by its usual one.
+        prior: The part of mated pairs that the probabilities suppose when they are compared with the truth.
         out: The folder to write to; None: the model's.
         command: The command that was given, for the report.
         progress: Whether to show a bar on standard error.
@@ -194,6 +198,7 @@ def evaluate_model(
     Raises:
         DataError: If fewer than two people are left, if the pairs are of people who are left out, or if the faces are not aligned
             as those were that the model learned from.
+        ModelError: If the model has no threshold for `target_fmr`.
     """
     encoder = load_encoder(model) if isinstance(model, str | Path) else model
     out = _folder_of(model) if out is None else Path(out)
@@ -201,18 +206,29 @@ def evaluate_model(
     chosen, left_out = _unseen(faces, encoder.card) if people == "unseen" else (faces, 0)
     embeddings = embed_faces(encoder, chosen, progress=progress)
     name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
-    chosen_rule = encoder.card.threshold
-    rule: dict[str, Any] = {}
-    if chosen_rule is not None:
-        rule = {"threshold": chosen_rule.score, "threshold_from": chosen_rule.chosen_on}
-    if pairs is None:
-        evaluation = evaluate_all_pairs(embeddings, chosen.labels, name=f"all pairs of {name}", **rule)
+    rule = encoder.card.rule(target_fmr) if encoder.card.threshold or target_fmr else None
+    claims: dict[str, Any] = {} if rule is None else {"threshold": rule.score, "threshold_from": rule.chosen_on}
+    claims |= {"rules": encoder.card.rules, "calibration": encoder.card.calibration, "prior": prior}
+    protocol = None if pairs is None else read_pairs(pairs, chosen)
+    if protocol is None:
+        evaluation = evaluate_all_pairs(embeddings, chosen.labels, name=f"all pairs of {name}", **claims)
     else:
-        evaluation = evaluate_protocol(embeddings, chosen.labels, read_pairs(pairs, chosen), **rule)
-    evaluation = replace(evaluation, trained_people=people == "all" or encoder.card.split == "photo")
+        evaluation = evaluate_protocol(embeddings, chosen.labels, protocol, **claims)
+    trained_people = people == "all" or encoder.card.split == "photo"
+    evaluation = replace(evaluation, trained_people=trained_people, data_digest=_digest(chosen, protocol))
     figures = _figures(evaluation, chosen, embeddings, out / "history.csv")
     report = _write_evaluation(out, encoder.card, evaluation, figures=figures, command=command)
     return Evaluated(evaluation, report, left_out)
+
+
+def _digest(faces: FaceDataset, protocol: PairProtocol | None) -> str:
+    """Of who is in which photo, and of the pairs; not of pixels, which models see at sizes of their own."""
+    sha = hashlib.sha256()
+    for label, source in zip(faces.labels, faces.sources, strict=True):
+        sha.update(f"{faces.people[label]}\n{source}\n".encode())
+    if protocol is not None:
+        sha.update(np.ascontiguousarray(protocol.pairs).tobytes())
+    return sha.hexdigest()
 
 
 def _folder_of(model: Path | str | Encoder) -> Path:
@@ -244,7 +260,8 @@ def _write_evaluation(
         path = save_figure(figure, out / "pictures" / f"{name}.png")
         pictures.append(Picture(path.read_bytes(), caption, broad=name in ("best_and_worst", "comparison")))
     with replaced(out / METRICS) as temporary:
-        temporary.write_text(json.dumps(evaluation.to_json(), indent=1), encoding="utf-8")
+        resampled = {name: values.round(9).tolist() for name, values in evaluation.resampled.items()}
+        temporary.write_text(json.dumps({**evaluation.to_json(), "resampled": resampled}), encoding="utf-8")
     return write_report(out / "report.html", evaluation, card, pictures=pictures, command=command)
 
 
@@ -252,12 +269,17 @@ def _figures(
     evaluation: Evaluation, faces: FaceDataset, embeddings: npt.NDArray[np.float32], history: Path
 ) -> list[tuple[Figure, str, str]]:
     """Draw what the report shows: figure, file name and caption of each."""
-    curve, threshold = evaluation.curve, evaluation.threshold
+    curve, threshold, people = evaluation.curve, evaluation.threshold, evaluation.replicates
     figures = [
         (_figure_of(plot_scores(curve, threshold)), "scores", "Comparison scores of mated and non-mated pairs"),
-        (_figure_of(plot_det(curve)), "det", "Detection error trade-off: both errors at every threshold"),
-        (_figure_of(plot_roc(curve)), "roc", "True accept rate at every false match rate"),
+        (_figure_of(plot_det(curve, replicates=people)), "det", "Detection error trade-off: both errors at every threshold"),
+        (_figure_of(plot_roc(curve, replicates=people)), "roc", "True accept rate at every false match rate"),
     ]
+    if evaluation.reliability is not None:
+        caption = (
+            f"How often pairs are mated, if {evaluation.reliability.prior:g} of all are, by the probability that the model gave"
+        )
+        figures.append((_figure_of(plot_reliability(evaluation.reliability)), "reliability", caption))
     if history.is_file():
         with history.open(newline="", encoding="utf-8") as file:
             rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

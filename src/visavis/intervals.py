@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RATES", "PeopleErrors", "Weights", "all_pairs_errors", "effective_trials", "pair_errors"]
+__all__ = ["FEW", "RATES", "PeopleErrors", "Weights", "all_pairs_errors", "effective_trials", "pair_errors", "student_quantile"]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 _BLOCK = 1024
-_FEW = 5
+FEW = 5
 _NORMAL = 1.959964
 
 
@@ -97,7 +97,7 @@ class PeopleErrors:
         rate = total / of
         residual = Weights(*(x - rate * y for x, y in zip(count, trials, strict=True)))
         variance, freedom = self._variance(residual)
-        return min(of, rate * (1 - rate) * of**2 / variance) * (_NORMAL / _student(freedom)) ** 2
+        return min(of, rate * (1 - rate) * of**2 / variance) * (_NORMAL / student_quantile(freedom)) ** 2
 
     @property
     def people(self) -> int:
@@ -152,14 +152,14 @@ def effective_trials(name: str, errors: PeopleErrors, lax: PeopleErrors) -> floa
     """
     count, trials = errors.counts(name)
     effective = errors.effective(*RATES[name])
-    if not min(count, trials - count) >= _FEW:
+    if not min(count, trials - count) >= FEW:
         effective = trials * lax.effective(*RATES[name]) / max(1.0, lax.counts(name)[1])
     if not np.isfinite(effective):
         effective = errors.people / 2 if name == "fmr" else errors.people
     return float(min(trials, effective))
 
 
-def _student(freedom: float) -> float:
+def student_quantile(freedom: float) -> float:
     """The 97.5 % quantile of Student's distribution, by the first terms of its series in 1 / freedom (Fisher and Cornish, 1960)."""
     z, n = _NORMAL, max(2.0, freedom)
     terms = (

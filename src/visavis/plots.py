@@ -11,9 +11,11 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from visavis.calibration import Reliability
 from visavis.checkpoints import replaced
 from visavis.images import read_image
 from visavis.metrics import ErrorCurve, equal_error_rate
+from visavis.resampling import Replicates
 from visavis.verification import AcquiredPhoto, Verdict
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "plot_history",
     "plot_montage",
     "plot_pairs",
+    "plot_reliability",
     "plot_roc",
     "plot_scores",
     "plot_verdict",
@@ -31,6 +34,7 @@ __all__ = [
 ]
 
 MATED, NONMATED, ACCENT, MUTED = "#0072b2", "#d55e00", "#222222", "#8a8a8a"
+_BAND_POINTS = 80
 _DET_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.2, 0.4)
 _QUANTILE = np.vectorize(NormalDist().inv_cdf, otypes=[float])
 
@@ -112,10 +116,20 @@ def plot_history(history: Sequence[Mapping[str, float]], ax: Axes | None = None)
     return ax
 
 
-def plot_roc(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
-    """Draw the true accept rate against the false match rate, which is on a logarithmic axis."""
+def plot_roc(curve: ErrorCurve, ax: Axes | None = None, *, replicates: Replicates | None = None) -> Axes:
+    """Draw the true accept rate against the false match rate, which is on a logarithmic axis.
+
+    Args:
+        curve: The curve.
+        ax: Where to draw; None: new axes.
+        replicates: Those of resampled people, for the band where it lies 95 times in 100.
+    """
     ax = ax or _axes()
     least = max(1 / max(1, curve.nonmated), 1e-6)
+    if replicates is not None:
+        fmr = np.geomspace(least, 1, _BAND_POINTS)
+        low, high = replicates.band(fmr)
+        ax.fill_between(fmr * 100, (1 - high) * 100, (1 - low) * 100, color=MATED, alpha=0.2, linewidth=0)
     fmr, tar = np.append(0, curve.fmr), np.append(0, 1 - curve.fnmr)
     ax.step(np.maximum(fmr, least) * 100, tar * 100, where="post", color=MATED)
     ax.set_xscale("log")
@@ -125,9 +139,20 @@ def plot_roc(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_det(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
-    """Draw the false non-match rate against the false match rate on normal-deviate axes (Martin et al. 1997), with the EER."""
+def plot_det(curve: ErrorCurve, ax: Axes | None = None, *, replicates: Replicates | None = None) -> Axes:
+    """Draw the false non-match rate against the false match rate on normal-deviate axes (Martin et al. 1997), with the EER.
+
+    Args:
+        curve: The curve.
+        ax: Where to draw; None: new axes.
+        replicates: Those of resampled people, for the band where it lies 95 times in 100.
+    """
     ax = ax or _axes()
+    limits = (float(_QUANTILE(0.00005)), float(_QUANTILE(0.6)))
+    if replicates is not None:
+        fmr = np.geomspace(max(0.00005, 1 / max(2, curve.nonmated)), 0.6, _BAND_POINTS)
+        low, high = (np.clip(side, 1e-6, 1 - 1e-6) for side in replicates.band(fmr))
+        ax.fill_between(_QUANTILE(fmr), _QUANTILE(low), _QUANTILE(high), color=MATED, alpha=0.2, linewidth=0)
     inside = (curve.fmr > 0) & (curve.fmr < 1) & (curve.fnmr > 0) & (curve.fnmr < 1)
     ax.plot(_QUANTILE(curve.fmr[inside]), _QUANTILE(curve.fnmr[inside]), color=MATED)
     eer, _ = equal_error_rate(curve)
@@ -137,7 +162,6 @@ def plot_det(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
     places, names = _QUANTILE(_DET_TICKS), [f"{100 * tick:g}" for tick in _DET_TICKS]
     ax.set_xticks(places, names)
     ax.set_yticks(places, names)
-    limits = (float(_QUANTILE(0.00005)), float(_QUANTILE(0.6)))
     ax.set(xlim=limits, ylim=limits, xlabel="false match rate, %", ylabel="false non-match rate, %", title="DET")
     ax.plot(limits, limits, color=MUTED, linewidth=0.6, linestyle=":")
     ax.grid(alpha=0.25)
@@ -158,6 +182,23 @@ def plot_scores(curve: ErrorCurve, threshold: float, ax: Axes | None = None) -> 
     ax.axvline(threshold, color=ACCENT, linestyle="--", label=f"threshold {threshold:.3f}")
     ax.set(xlabel="comparison score (cosine)", ylabel="share of pairs", title="Scores")
     ax.legend(frameon=False)
+    return ax
+
+
+def plot_reliability(reliability: Reliability, ax: Axes | None = None) -> Axes:
+    """Draw the part of mated pairs against the probability that the model gave; the larger a point, the more pairs it has."""
+    ax = ax or _axes()
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":")
+    ax.plot(reliability.predicted, reliability.observed, color=MATED)
+    ax.scatter(reliability.predicted, reliability.observed, s=12 + 300 * reliability.weight, color=MATED, alpha=0.7)
+    ax.set(
+        xlim=(-0.03, 1.03),
+        ylim=(-0.03, 1.03),
+        xlabel="probability given",
+        ylabel="part that is mated",
+        title=f"Probabilities: calibration error {reliability.ece:.3f}",
+    )
+    ax.grid(alpha=0.25)
     return ax
 
 

@@ -12,6 +12,7 @@ from visavis.audit import KINDS, Audit
 from visavis.cards import Card
 from visavis.checkpoints import replaced
 from visavis.evaluation import Evaluation
+from visavis.thresholds import Threshold
 
 __all__ = ["Picture", "write_audit", "write_report"]
 
@@ -61,6 +62,8 @@ def write_report(path: Path, evaluation: Evaluation, card: Card, *, pictures: li
         summary=_summary(evaluation),
         warnings=_warnings(evaluation, card),
         rates=_rates(evaluation),
+        rules=_rules(evaluation),
+        reliability=evaluation.reliability,
         pictures=[
             {"data": base64.b64encode(picture.png).decode(), "caption": picture.caption, "broad": picture.broad}
             for picture in pictures
@@ -110,13 +113,45 @@ def _write(path: Path, template: str, **values: Any) -> Path:
 
 
 def _summary(evaluation: Evaluation) -> list[str]:
-    decisions = evaluation.decisions
+    fmr, fnmr = (evaluation.rates()[name] for name in ("fmr", "fnmr"))
+    spans = {name: _span(evaluation.intervals[name]) for name in ("fmr", "fnmr", "eer")}
     return [
-        f"On {evaluation.photos:,} photos of {evaluation.people:,} people, at the threshold chosen on {evaluation.threshold_from}, "
-        f"strangers were taken for one person in {decisions.fmr.value:.2%} of {decisions.fmr.trials:,} comparisons, and "
-        f"photos of one person were refused in {decisions.fnmr.value:.2%} of {decisions.fnmr.trials:,}.",
-        f"Where both errors are equal they are {evaluation.eer:.2%} (equal error rate).",
+        f"On {evaluation.photos:,} photos of {evaluation.people:,} people, at the threshold from {evaluation.threshold_from}, "
+        f"strangers were taken for one person in {_percent(fmr.value)} of {fmr.trials:,} comparisons, and photos of one person "
+        f"were refused in {_percent(fnmr.value)} of {fnmr.trials:,}. For other people like these expect false matches in "
+        f"{spans['fmr']}, and refusals in {spans['fnmr']} of the comparisons.",
+        f"Where both errors are equal they are {_percent(evaluation.eer)} ({spans['eer']}; equal error rate).",
     ]
+
+
+def _percent(rate: float) -> str:
+    """Two decimals, or as many as a small rate needs."""
+    return f"{rate:.2%}" if rate == 0 or rate >= 0.001 else f"{100 * rate:.2g} %".replace(" %", "%")
+
+
+def _span(limits: tuple[float, float]) -> str:
+    return f"{_percent(limits[0])} to {_percent(limits[1])}"
+
+
+def _rules(evaluation: Evaluation) -> list[dict[str, str]]:
+    """What each decision rule promised, and what it did here."""
+    return [
+        {
+            "target": "none" if reached.rule.target_fmr is None else _percent(reached.rule.target_fmr),
+            "threshold": f"{reached.rule.score:.4f}",
+            "chosen": _chosen(reached.rule),
+            "fmr": f"{_percent(reached.fmr.value)} ({_span(reached.fmr.interval)})",
+            "fnmr": f"{_percent(reached.fnmr.value)} ({_span(reached.fnmr.interval)})",
+        }
+        for reached in evaluation.rules
+    ]
+
+
+def _chosen(rule: Threshold) -> str:
+    if not rule.nonmated:
+        return rule.chosen_on
+    bound = "" if rule.fmr_upper is None else f", at most {_percent(rule.fmr_upper)}"
+    return f"{_percent(rule.false_matches / rule.nonmated)}{bound} on {rule.people:,} {rule.chosen_on}"
 
 
 def _warnings(evaluation: Evaluation, card: Card) -> list[str]:
@@ -131,14 +166,23 @@ def _warnings(evaluation: Evaluation, card: Card) -> list[str]:
 def _rates(evaluation: Evaluation) -> list[dict[str, str]]:
     pairs = f"{evaluation.curve.mated:,} mated, {evaluation.curve.nonmated:,} non-mated"
     rows = [
-        {"name": "Equal error rate", "value": f"{evaluation.eer:.2%}", "interval": "", "counts": pairs},
-        {"name": "ROC AUC", "value": f"{evaluation.roc_auc:.4f}", "interval": "", "counts": pairs},
+        {
+            "name": "Equal error rate",
+            "value": _percent(evaluation.eer),
+            "interval": _span(evaluation.intervals["eer"]),
+            "counts": pairs,
+        },
+        {
+            "name": "ROC AUC",
+            "value": f"{evaluation.roc_auc:.4f}",
+            "interval": "{:.4f} to {:.4f}".format(*evaluation.intervals["roc_auc"]),
+            "counts": pairs,
+        },
     ]
     for name, rate in evaluation.rates().items():
-        low, high = rate.interval
         counts = f"{rate.count:,} of {rate.trials:,}"
-        interval = f"{low:.2%} to {high:.2%}"
-        rows.append({"name": _NAMES[name], "value": f"{rate.value:.2%}", "interval": interval, "counts": counts})
+        interval = _span(evaluation.intervals[name])
+        rows.append({"name": _NAMES[name], "value": _percent(rate.value), "interval": interval, "counts": counts})
     decisions = evaluation.decisions
     counts = f"TP {decisions.tp:,}, FP {decisions.fp:,}, FN {decisions.fn:,}"
     rows.append({"name": "F1", "value": f"{decisions.f1:.4f}", "interval": "", "counts": counts})

@@ -1,0 +1,20 @@
+"""A protocol scored: numbers only, each with its counts."""
+
+from visavis.evaluation.comparing import METRICS, Difference, ReportComparison, compare_reports
+from visavis.evaluation.results import Evaluation, FoldedEvaluation, RuleReached
+from visavis.evaluation.scoring import evaluate_all_pairs, evaluate_folds, evaluate_protocol, pair_scores, telling_pairs
+
+__all__ = [
+    "METRICS",
+    "Difference",
+    "Evaluation",
+    "FoldedEvaluation",
+    "ReportComparison",
+    "RuleReached",
+    "compare_reports",
+    "evaluate_all_pairs",
+    "evaluate_folds",
+    "evaluate_protocol",
+    "pair_scores",
+    "telling_pairs",
+]
