@@ -124,7 +124,7 @@ def test_evaluation_leaves_out_whom_the_model_saw(run, folder, tmp_path):
 def test_a_report_holds_all_it_needs(run, folder, tmp_path):
     result = evaluate_model(run, str(folder), out=tmp_path)
     page = result.report.read_text()
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
     assert "http" not in page
     assert f"{result.evaluation.eer:.2%}" in page
     metrics = json.loads((tmp_path / "metrics.json").read_text())
@@ -145,6 +145,7 @@ def test_a_protocol_of_ones_own(run, folder, tmp_path):
         writer.writerows([["first", "second"], *([f"{people[0]}/0.png", f"{who}/1.png"] for who in people)])
     evaluation = evaluate_model(run, str(folder), pairs=path, out=tmp_path).evaluation
     assert (evaluation.curve.mated, evaluation.curve.nonmated) == (1, 2)
+    assert evaluation.intervals["eer"][1] > 0.5
 
 
 def test_models_that_cannot_be_used_are_named(run, tmp_path):

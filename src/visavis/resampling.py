@@ -32,6 +32,7 @@ _BLOCK = 1024
 _EXACT_PHOTOS = 2000
 _RESOLUTION = 2e-5
 _POINTS = 200
+_FEWEST = 20  # resamples that have pairs of both kinds
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class PeopleCurves:
             fnmr = 1 - mated / mated[:, -1:]
             fmr = np.maximum.accumulate(np.clip(nonmated / nonmated[:, -1:], 0, 1), axis=1)
         usable = (mated[:, -1] > 0) & (nonmated[:, -1] > 0)
-        return Replicates(self.thresholds, fmr[usable], fnmr[usable])
+        return Replicates(self.thresholds, fmr[usable], fnmr[usable])  # a draw of few people may have no mated pair
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +112,8 @@ class Replicates:
     def band(self, fmr: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Where false non-match rates lie 95 times in 100 at each of these false match rates: `(m,)` from, `(m,)` to."""
         rates = np.stack([self.fnmr_at(float(rate))[1:] for rate in np.asarray(fmr)], axis=1)
+        if len(rates) < _FEWEST:
+            return np.zeros(rates.shape[1]), np.ones(rates.shape[1])
         low, high = np.percentile(rates, [2.5, 97.5], axis=0)
         return low, high
 
@@ -125,6 +128,8 @@ def interval(replicates: Floats, value: float, people: int) -> tuple[float, floa
         value: The rate.
         people: How many people were resampled.
     """
+    if len(replicates) < _FEWEST:
+        return 0.0, 1.0
     spread = float(np.std(replicates[1:])) * np.sqrt(people / max(1, people - 1)) * student_quantile(people - 1)
     if not 0 < value < 1:
         return max(0.0, value - spread), min(1.0, value + spread)
