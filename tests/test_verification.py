@@ -14,10 +14,11 @@ from PIL import Image
 
 import visavis
 from visavis import cli
+from visavis.assessment import evaluate_model
 from visavis.calibration import distance_of, fit_sigmoid, score_of
 from visavis.cards import Card
 from visavis.errors import DataError, ImageError, ModelError
-from visavis.experiments import DataSource, evaluate_model, train_model
+from visavis.experiments import DataSource, train_model
 from visavis.faces import CANONICAL_POINTS, Face
 from visavis.metrics import error_curve
 

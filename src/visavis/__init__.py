@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from visavis.assessment import evaluate_model
     from visavis.audit import Audit, audit_dataset
     from visavis.augmentation import Augmentation
     from visavis.comparisons import Comparison, compare_photos, verify_photos
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
         VisavisError,
     )
     from visavis.evaluation import Evaluation, FoldedEvaluation, evaluate_all_pairs, evaluate_folds, evaluate_protocol
-    from visavis.experiments import DataSource, evaluate_model, train_model
+    from visavis.experiments import DataSource, train_model
     from visavis.export import export_model
     from visavis.faces import AlignedFace, Face, FaceFinder, acquire_faces
     from visavis.inspection import inspect_data
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES_IN = {
+    "assessment": "evaluate_model",
     "audit": "Audit audit_dataset",
     "augmentation": "Augmentation",
     "comparisons": "Comparison compare_photos verify_photos",
@@ -72,7 +74,7 @@ _NAMES_IN = {
     "encoders": "load_encoder",
     "errors": "DataError DownloadError FaceError ImageError LeakError MissingDependencyError ModelError TrainingError VisavisError",
     "evaluation": "Evaluation FoldedEvaluation compare_reports evaluate_all_pairs evaluate_folds evaluate_protocol",
-    "experiments": "DataSource evaluate_model train_model",
+    "experiments": "DataSource train_model",
     "export": "export_model",
     "faces": "AlignedFace Face FaceFinder acquire_faces",
     "inspection": "inspect_data",

@@ -200,6 +200,7 @@ def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> 
 @click.argument("data")
 @click.option("--pairs", type=click.Path(path_type=Path), help="Score these pairs: LFW's pairs.txt, or a CSV.")
 @click.option("--people", type=click.Choice(["unseen", "all"]), default="unseen", show_default=True, help="Whom to score.")
+@click.option("--attributes", type=click.Path(path_type=Path), help="A CSV of groups and qualities, by person or photo.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where metrics and report go; default: the run folder.")
 @_options(_rule_options, _quiet_option, _json_option)
 def evaluate(model: str, data: str, *, quiet: bool, as_json: bool, **settings: Any) -> None:
@@ -207,7 +208,7 @@ def evaluate(model: str, data: str, *, quiet: bool, as_json: bool, **settings: A
 
     RUN is a run folder, a model file, `pretrained` for the encoder that comes with visavis, or `dlib`.
     """
-    from visavis.experiments import evaluate_model
+    from visavis.assessment import evaluate_model
 
     result = evaluate_model(model, data, command=_command_line(), progress=not quiet, **settings)
     _say(f"report: {result.report}", quiet=quiet)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from visavis.assessment import Evaluated, evaluate_model
 from visavis.comparisons import compare_photos
 from visavis.datasets import FaceDataset
-from visavis.experiments import DataSource, Evaluated, evaluate_model, train_model
+from visavis.experiments import DataSource, train_model
 from visavis.verification import Verdict, Verifier
 
 __all__ = ["DemoResult", "run_demo"]

@@ -13,7 +13,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FEW", "RATES", "PeopleErrors", "Weights", "all_pairs_errors", "effective_trials", "pair_errors", "student_quantile"]
+__all__ = [
+    "FEW",
+    "RATES",
+    "PeopleErrors",
+    "Weights",
+    "all_pairs_errors",
+    "cross_pairs_errors",
+    "effective_trials",
+    "pair_errors",
+    "student_quantile",
+]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -225,6 +235,45 @@ def _block_scores(
     low, high = own_numbers[matched[0]], numbers[start + matched[1]]
     keys = np.minimum(low, high) * (int(numbers.max()) + 1) + np.maximum(low, high)
     return own_numbers[mated[0]], scores[mated], keys, scores[matched]
+
+
+def cross_pairs_errors(
+    embeddings: npt.NDArray[np.floating], labels: npt.ArrayLike, first: Indices, second: Indices, thresholds: npt.ArrayLike
+) -> list[PeopleErrors]:
+    """Count the decisions on all pairs of one photo here and one photo there by the people that they are of.
+
+    Args:
+        embeddings: `(n, d)`, rows of unit length.
+        labels: `(n,)`, equal for photos of one person.
+        first: `(a,)`, the photos here.
+        second: `(b,)`, the photos there, none of which is here.
+        thresholds: `(t,)`, scores from which on a pair is accepted.
+
+    Returns:
+        One for each threshold.
+    """
+    people, numbers = np.unique(np.asarray(labels)[np.concatenate([first, second])], return_inverse=True)
+    here, there, count = numbers[: len(first)], numbers[len(first) :], len(people)
+    rows, limits = np.asarray(embeddings, dtype=np.float32), np.asarray(thresholds, dtype=np.float64)
+    found = []
+    for start in range(0, len(first), _BLOCK):
+        block = here[start : start + _BLOCK]
+        scores = rows[first[start : start + _BLOCK]] @ rows[second].T
+        same = block[:, None] == there[None, :]
+        own, strangers = np.nonzero(same), np.nonzero(~same & (scores >= limits.min()))
+        low, high = np.sort(np.stack([block[strangers[0]], there[strangers[1]]]), axis=0)
+        found.append((block[own[0]], scores[own], low * count + high, scores[strangers]))
+    mated, own_scores, keys, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    compared = np.outer(*(np.bincount(of, minlength=count).astype(np.float64) for of in (here, there)))
+    compared = np.triu(compared + compared.T, 1).ravel()
+    dyads = np.flatnonzero(compared)
+    every = np.bincount(mated, minlength=count).astype(np.float64)
+    results = []
+    for limit in limits:
+        accepted = np.bincount(mated[own_scores >= limit], minlength=count).astype(np.float64)
+        matched = np.bincount(np.searchsorted(dyads, keys[scores >= limit]), minlength=len(dyads)).astype(np.float64)
+        results.append(PeopleErrors(accepted, every - accepted, *np.divmod(dyads, count), matched, compared[dyads]))
+    return results
 
 
 def pair_errors(scores: npt.ArrayLike, people: npt.ArrayLike, threshold: float) -> PeopleErrors:

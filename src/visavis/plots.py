@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from visavis.calibration import Reliability
 from visavis.checkpoints import replaced
+from visavis.evaluation import RejectCurve
 from visavis.images import read_image
 from visavis.metrics import ErrorCurve, equal_error_rate
 from visavis.resampling import Replicates
@@ -25,6 +26,7 @@ __all__ = [
     "plot_montage",
     "plot_pairs",
     "plot_reliability",
+    "plot_rejects",
     "plot_roc",
     "plot_scores",
     "plot_verdict",
@@ -198,6 +200,19 @@ def plot_reliability(reliability: Reliability, ax: Axes | None = None) -> Axes:
         ylabel="part that is mated",
         title=f"Probabilities: calibration error {reliability.ece:.3f}",
     )
+    ax.grid(alpha=0.25)
+    return ax
+
+
+def plot_rejects(curves: Sequence[RejectCurve], ax: Axes | None = None) -> Axes:
+    """Draw the false non-match rate among the photos that are left against the share that was refused, a line for each measure."""
+    ax = ax or _axes()
+    for curve in curves:
+        ax.plot(
+            [100 * share for share in curve.refused], [100 * rate.value for rate in curve.fnmr], marker=".", label=curve.measure
+        )
+    ax.set(xlabel="photos refused, %", ylabel="false non-match rate, %", title="Refusing poor photos", ylim=(0, None))
+    ax.legend(frameon=False)
     ax.grid(alpha=0.25)
     return ax
 

@@ -30,7 +30,8 @@ _PART = 16
 _FINDER = FaceFinder()
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 _COLUMNS = ("source", "person", "left", "top", "width", "height", *(f"{point}_{axis}" for point in _POINTS for axis in "xy"))
-_COLUMNS += ("score", "eye_distance", "sharpness", "warnings")
+QUALITIES = ("score", "eye_distance", "sharpness")
+_COLUMNS += (*QUALITIES, "warnings")
 
 
 @dataclass(frozen=True)

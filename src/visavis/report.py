@@ -11,7 +11,7 @@ import jinja2
 from visavis.audit import KINDS, Audit
 from visavis.cards import Card
 from visavis.checkpoints import replaced
-from visavis.evaluation import Evaluation
+from visavis.evaluation import Evaluation, GroupErrors
 from visavis.thresholds import Threshold
 
 __all__ = ["Picture", "write_audit", "write_report"]
@@ -64,6 +64,8 @@ def write_report(path: Path, evaluation: Evaluation, card: Card, *, pictures: li
         rates=_rates(evaluation),
         rules=_rules(evaluation),
         reliability=evaluation.reliability,
+        groups=[{"findings": group.findings, "rows": [_group(row) for row in group.groups]} for group in evaluation.groups],
+        quality=[curve.finding for curve in evaluation.quality],
         pictures=[
             {"data": base64.b64encode(picture.png).decode(), "caption": picture.caption, "broad": picture.broad}
             for picture in pictures
@@ -145,6 +147,14 @@ def _rules(evaluation: Evaluation) -> list[dict[str, str]]:
         }
         for reached in evaluation.rules
     ]
+
+
+def _group(errors: GroupErrors) -> dict[str, str]:
+    told = {"name": errors.name, "people": f"{errors.people:,}"}
+    for name, rate, enough in (("fmr", errors.fmr, errors.tells_fmr), ("fnmr", errors.fnmr, errors.tells_fnmr)):
+        few = "" if enough else ", too few"
+        told[name] = f"{_percent(rate.value)} ({_span(rate.interval)}{few})" if rate.trials else "no such pairs"
+    return told
 
 
 def _chosen(rule: Threshold) -> str:

@@ -1,6 +1,7 @@
 """Faces with labels: readers, splits by person, protocol files, and generated faces."""
 
 from visavis.datasets.arrays import read_arrays, read_npy, read_npz
+from visavis.datasets.attributes import as_numbers, read_attributes
 from visavis.datasets.dataset import DatasetSummary, FaceDataset, read_saved
 from visavis.datasets.downloads import fetch_lfw, fetch_olivetti
 from visavis.datasets.folders import PhotoFiles, open_photos, read_archive, read_folder
@@ -16,6 +17,7 @@ __all__ = [
     "PairProtocol",
     "PhotoFiles",
     "Split",
+    "as_numbers",
     "check_leaks",
     "default_crop",
     "is_aligned",
@@ -27,6 +29,7 @@ __all__ = [
     "load_dataset",
     "open_photos",
     "read_archive",
+    "read_attributes",
     "read_arrays",
     "read_folder",
     "read_lfw",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from visavis.datasets.dataset import FaceDataset
 from visavis.errors import DataError
 
-__all__ = ["PairProtocol", "read_pairs_csv"]
+__all__ = ["PairProtocol", "numbers_of_photos", "read_pairs_csv"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ def read_pairs_csv(path: Path | str, dataset: FaceDataset) -> PairProtocol:
     Raises:
         DataError: If a column lacks, or if a line cannot be read; the message names the line.
     """
-    number = _numbers(dataset)
+    number = numbers_of_photos(dataset)
     pairs, labels, folds = [], [], []
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
@@ -69,8 +69,8 @@ def read_pairs_csv(path: Path | str, dataset: FaceDataset) -> PairProtocol:
     return PairProtocol(np.array(pairs), np.array(labels), np.array(folds) if has_folds else None, Path(path).stem)
 
 
-def _numbers(dataset: FaceDataset) -> dict[str, int]:
-    """Photos by their whole source, and by each end of it that only one photo has."""
+def numbers_of_photos(dataset: FaceDataset) -> dict[str, int]:
+    """Return photos by their whole source, and by each end of it that only one photo has."""
     number: dict[str, int] = {}
     ambiguous = set()
     for index, source in enumerate(dataset.sources):

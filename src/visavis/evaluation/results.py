@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.calibration import Reliability
+from visavis.evaluation.groups import Subgroups
+from visavis.evaluation.quality import RejectCurve
 from visavis.intervals import FEW, RATES
 from visavis.metrics import Confusion, ErrorCurve, Rate, equal_error_rate, roc_auc, tar_at_fmr
 from visavis.resampling import Replicates, interval
@@ -33,6 +35,8 @@ class Evaluation:
         replicates: The curve of resampled people.
         rules: The model's other decision rules, and what they did.
         reliability: How far the model's probabilities can be believed; None: it gives none.
+        groups: The errors of subgroups, one for each attribute that tells them apart.
+        quality: What refusing poor photos would bring, one for each measure of their quality.
         trained_people: Whether people that the model learned from may be among them.
         data_digest: SHA-256 of people, photos and pairs, hexadecimal; the same for any model that is measured on them.
     """
@@ -47,6 +51,8 @@ class Evaluation:
     replicates: Replicates
     rules: tuple["RuleReached", ...] = ()
     reliability: Reliability | None = None
+    groups: tuple[Subgroups, ...] = ()
+    quality: tuple[RejectCurve, ...] = ()
     trained_people: bool = False
     data_digest: str = ""
 
@@ -122,6 +128,8 @@ class Evaluation:
             "threshold_from": self.threshold_from,
             "operating_points": [rule.to_json() for rule in self.rules],
             "reliability": self.reliability and self.reliability.to_json(),
+            "groups": [group.to_json() for group in self.groups],
+            "quality": [curve.to_json() for curve in self.quality],
             "counts": {
                 "eer": {"mated": self.curve.mated, "nonmated": self.curve.nonmated},
                 "roc_auc": {"mated": self.curve.mated, "nonmated": self.curve.nonmated},
@@ -149,7 +157,8 @@ class Evaluation:
         rows += [f"  {rule}" for rule in self.rules]
         if self.reliability is not None:
             rows.append(f"  probabilities: Brier score {self.reliability.brier:.4f}, calibration error {self.reliability.ece:.4f}")
-        return "\n".join(rows)
+        rows += [f"  {finding}" for group in self.groups for finding in group.findings]
+        return "\n".join([*rows, *(f"  {curve.finding}" for curve in self.quality)])
 
 
 @dataclass(frozen=True)

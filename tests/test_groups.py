@@ -1,0 +1,137 @@
+"""Errors by subgroup and by quality: against counts made pair by pair, and what they say in words."""
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+import visavis
+from visavis.cards import Card
+from visavis.datasets import as_numbers, read_attributes
+from visavis.errors import DataError
+from visavis.evaluation import evaluate_groups, evaluate_quality
+from visavis.intervals import all_pairs_errors, cross_pairs_errors
+from visavis.models import build_embedding, build_siamese
+from visavis.runs import save_model
+
+
+def rows_of(people, photos, *, spread=0.8, size=10, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(people), photos)
+    rows = rng.normal(size=(people, size))[labels] + spread * rng.normal(size=(len(labels), size))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), labels
+
+
+def pairs_by_hand(rows, labels, values, one, other, threshold):
+    """False matches, non-mated pairs, false non-matches and mated pairs between two groups, one by one."""
+    found = np.zeros(4, dtype=int)
+    for i, j in combinations(range(len(labels)), 2):
+        if {values[i], values[j]} == {one, other} and (one != other or values[i] == values[j]):
+            accepted = rows[i] @ rows[j] >= threshold
+            found += [0, 0, not accepted, 1] if labels[i] == labels[j] else [accepted, 1, 0, 0]
+    return found.tolist()
+
+
+def test_groups_are_counted_within_and_between():
+    rows, labels = rows_of(12, 4)
+    values = np.random.default_rng(1).choice(["glasses", "none", ""], len(labels))
+    found = evaluate_groups(rows, labels, values, threshold=0.3, attribute="eyes")
+    assert [group.name for group in found.groups] == ["glasses", "none", "glasses with none"]
+    for group in found.groups:
+        counts = [group.fmr.count, group.fmr.trials, group.fnmr.count, group.fnmr.trials]
+        assert counts == pairs_by_hand(rows, labels, values, group.first, group.second, 0.3)
+        assert group.fmr.interval[0] <= group.fmr.value <= group.fmr.interval[1]
+
+
+def test_pairs_across_are_what_is_left_of_all():
+    rows, labels = rows_of(20, 4)
+    here, there = np.flatnonzero(labels < 8), np.flatnonzero(labels >= 8)
+    across = cross_pairs_errors(rows, labels, here, there, [0.2])[0]
+    every, one, other = (
+        all_pairs_errors(rows[chosen], labels[chosen], [0.2])[0] for chosen in (np.arange(len(labels)), here, there)
+    )
+    for place in (0, 1):
+        assert across.counts("fmr")[place] == every.counts("fmr")[place] - one.counts("fmr")[place] - other.counts("fmr")[place]
+    assert across.counts("fnmr") == (0, 0)
+
+
+def test_a_group_that_is_worse_off_is_named_and_a_small_one_too():
+    clear, labels = rows_of(60, 4, spread=0.3)
+    blurred, _ = rows_of(60, 4, spread=1.5, seed=1)
+    few, _ = rows_of(3, 2, seed=2)
+    rows = np.concatenate([clear, blurred, few])
+    labels = np.concatenate([labels, labels + 60, np.repeat([120, 121, 122], 2)])
+    values = np.repeat(["clear", "poor", "rare"], [240, 240, 6])
+    found = evaluate_groups(rows, labels, values, threshold=0.6, attribute="light")
+    assert found.findings[1].startswith("light: photos of one person are refused more often where it is poor (")
+    assert found.findings[2] == "Too few pairs to tell both errors: rare."
+    told = found.to_json()
+    assert told["groups"][0]["fmr"]["enough"] is True
+    assert [group["fnmr"]["value"] for group in told["groups"] if group["first"] != group["second"]] == [None] * 3
+    same = evaluate_groups(clear, labels[:240], np.tile(["a", "b"], 120), threshold=0.93, attribute="light")
+    assert same.findings[1].startswith("light: no group in which photos of one person are refused more often")
+    with pytest.raises(DataError, match="light: needs 2 to 20 groups. Received: 1"):
+        evaluate_groups(rows, labels, np.full(len(labels), "a"), threshold=0.6, attribute="light")
+
+
+def test_refusing_poor_photos_is_counted_by_pairs_that_are_left():
+    rows, labels = rows_of(15, 4)
+    quality = np.random.default_rng(3).permutation(len(labels)).astype(float)
+    quality[5] = np.nan
+    found = evaluate_quality(rows, labels, quality, threshold=0.3, measure="sharpness")
+    assert found.refused[0] == 0
+    for gate, refused, fmr, fnmr in zip(found.gates, found.refused, found.fmr, found.fnmr, strict=True):
+        kept = np.flatnonzero(~(quality < gate))
+        assert refused == pytest.approx(1 - len(kept) / len(labels))
+        errors = all_pairs_errors(rows[kept], labels[kept], [0.3])[0]
+        assert (fmr.count, fmr.trials) == errors.counts("fmr")
+        assert (fnmr.count, fnmr.trials) == errors.counts("fnmr")
+    with pytest.raises(DataError, match="sharpness: half of the photos or more have the lowest quality"):
+        evaluate_quality(rows, labels, np.zeros(len(labels)), threshold=0.3, measure="sharpness")
+
+
+def test_a_gate_that_pays_and_one_that_does_not():
+    rows, labels = rows_of(60, 5, spread=0.3)
+    poor = np.arange(len(labels)) % 5 == 0
+    rows[poor] = rows_of(60, 5, spread=3, seed=4)[0][poor]
+    good = evaluate_quality(rows, labels, np.where(poor, 0.0, 1.0) + np.arange(len(labels)) / 1000, threshold=0.6)
+    assert good.fnmr[-1].value < 0.1 < good.fnmr[0].value
+    assert "takes the false non-match rate from" in good.finding
+    bad = evaluate_quality(rows, labels, np.where(poor, 1.0, 0.0) + np.arange(len(labels)) / 1000, threshold=0.6)
+    assert bad.finding.endswith("it does not pay")
+
+
+def test_attributes_of_people_and_of_photos(tmp_path):
+    faces = visavis.generate_faces(3, 2, size=32)
+    people = tmp_path / "people.csv"
+    people.write_text(f"person,age,smile\n{faces.people[0]},30,yes\n{faces.people[2]}, ,no\nstranger,9,no\n")
+    found = read_attributes(people, faces)
+    assert found["smile"].tolist() == ["yes", "yes", "", "", "no", "no"]
+    np.testing.assert_array_equal(as_numbers(found["age"]), [30, 30, np.nan, np.nan, np.nan, np.nan])
+    assert as_numbers(found["smile"]) is None
+    photos = tmp_path / "photos.csv"
+    photos.write_text(f"source,person,sharp\n{faces.sources[3]},x,0.5\n")
+    assert read_attributes(photos, faces)["sharp"].tolist() == ["", "", "", "0.5", "", ""]
+    people.write_text("name,age\nx,3\n")
+    with pytest.raises(DataError, match=r"needs a column person or photo. Received: \['name', 'age'\]"):
+        read_attributes(people, faces)
+    people.write_text("person,age\nx,3\n")
+    with pytest.raises(DataError, match="tells of none of the 3 people"):
+        read_attributes(people, faces)
+
+
+def test_groups_and_qualities_come_into_the_report(tmp_path):
+    faces = visavis.generate_faces(30, 4, size=32, seed=5)
+    card = Card((32, 32, 3))
+    save_model(tmp_path / "run", build_siamese(build_embedding("classic", (32, 32, 3), embedding_size=8)), card)
+    table = tmp_path / "attributes.csv"
+    lines = [f"{source},{'odd' if index % 8 > 3 else 'even'},{index}" for index, source in enumerate(faces.sources)]
+    table.write_text("\n".join(["photo,kind,light", *lines]))
+    result = visavis.evaluate_model(tmp_path / "run", faces, attributes=table)
+    told = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert [group["attribute"] for group in told["groups"]] == ["kind"]
+    assert [curve["measure"] for curve in told["quality"]] == ["light"]
+    page = result.report.read_text()
+    assert "even with odd" in page and "light: refusing the 10% of photos below" in page
+    assert (tmp_path / "run" / "pictures" / "quality.png").stat().st_size > 5000
