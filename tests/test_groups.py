@@ -128,10 +128,12 @@ def test_groups_and_qualities_come_into_the_report(tmp_path):
     table = tmp_path / "attributes.csv"
     lines = [f"{source},{'odd' if index % 8 > 3 else 'even'},{index}" for index, source in enumerate(faces.sources)]
     table.write_text("\n".join(["photo,kind,light", *lines]))
-    result = visavis.evaluate_model(tmp_path / "run", faces, attributes=table)
+    result = visavis.evaluate_model(tmp_path / "run", faces, attributes=table, enrol=2)
     told = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert [group["attribute"] for group in told["groups"]] == ["kind"]
     assert [curve["measure"] for curve in told["quality"]] == ["light"]
+    assert told["search"]["rank1"]["trials"] == 15 * 2
     page = result.report.read_text()
-    assert "even with odd" in page and "light: refusing the 10% of photos below" in page
+    assert "Strangers taken for somebody" in page
+    assert "even with odd" in page and "light: refusing the 9% of photos below 11" in page
     assert (tmp_path / "run" / "pictures" / "quality.png").stat().st_size > 5000

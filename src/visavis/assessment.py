@@ -27,6 +27,7 @@ from visavis.evaluation import (
     evaluate_groups,
     evaluate_protocol,
     evaluate_quality,
+    evaluate_search,
     telling_pairs,
 )
 from visavis.plots import plot_det, plot_history, plot_pairs, plot_rejects, plot_reliability, plot_roc, plot_scores, save_figure
@@ -58,6 +59,8 @@ def evaluate_model(
     pairs: Path | str | None = None,
     people: str = "unseen",
     attributes: Path | str | None = None,
+    enrol: int | None = None,
+    template: str = "mean",
     target_fmr: float | None = None,
     prior: float = 0.5,
     out: Path | str | None = None,
@@ -74,6 +77,8 @@ def evaluate_model(
             report says so.
         attributes: A CSV of what is known of people or photos, see `read_attributes`: a column of at most 20 different values tells
             groups apart, one of more numbers is a quality of photos. That of prepared faces is known without it.
+        enrol: Also search for everybody in a gallery of half of the people, with so many photos of each; None: do not.
+        template: How several photos of a person become one: `"mean"` or `"best"`.
         target_fmr: Decide by the model's threshold for this false match rate; None: by its usual one.
         prior: The part of mated pairs that the probabilities suppose when they are compared with the truth.
         out: The folder to write to; None: the model's.
@@ -100,9 +105,17 @@ def evaluate_model(
     else:
         evaluation = evaluate_protocol(embeddings, chosen.labels, protocol, **claims)
     groups, quality = _by_attribute(embeddings, chosen, _known(data, chosen, attributes), evaluation.threshold)
+    search = None
+    if enrol is not None:
+        search = evaluate_search(embeddings, chosen.labels, threshold=evaluation.threshold, photos=enrol, template=template)
     trained_people = people == "all" or encoder.card.split == "photo"
     evaluation = replace(
-        evaluation, groups=groups, quality=quality, trained_people=trained_people, data_digest=_digest(chosen, protocol)
+        evaluation,
+        groups=groups,
+        quality=quality,
+        search=search,
+        trained_people=trained_people,
+        data_digest=_digest(chosen, protocol),
     )
     figures = _figures(evaluation, chosen, embeddings, out / "history.csv")
     report = _write_evaluation(out, encoder.card, evaluation, figures=figures, command=command)

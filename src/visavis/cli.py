@@ -200,6 +200,10 @@ def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> 
 @click.argument("data")
 @click.option("--pairs", type=click.Path(path_type=Path), help="Score these pairs: LFW's pairs.txt, or a CSV.")
 @click.option("--people", type=click.Choice(["unseen", "all"]), default="unseen", show_default=True, help="Whom to score.")
+@click.option("--enrol", type=click.IntRange(min=1), help="Also search a gallery of half of the people, so many photos of each.")
+@click.option(
+    "--template", type=click.Choice(["mean", "best"]), default="mean", show_default=True, help="How several photos become one."
+)
 @click.option("--attributes", type=click.Path(path_type=Path), help="A CSV of groups and qualities, by person or photo.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where metrics and report go; default: the run folder.")
 @_options(_rule_options, _quiet_option, _json_option)

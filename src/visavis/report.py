@@ -11,7 +11,7 @@ import jinja2
 from visavis.audit import KINDS, Audit
 from visavis.cards import Card
 from visavis.checkpoints import replaced
-from visavis.evaluation import Evaluation, GroupErrors
+from visavis.evaluation import Evaluation, GroupErrors, SearchEvaluation
 from visavis.thresholds import Threshold
 
 __all__ = ["Picture", "write_audit", "write_report"]
@@ -65,6 +65,7 @@ def write_report(path: Path, evaluation: Evaluation, card: Card, *, pictures: li
         rules=_rules(evaluation),
         reliability=evaluation.reliability,
         groups=[{"findings": group.findings, "rows": [_group(row) for row in group.groups]} for group in evaluation.groups],
+        search=evaluation.search and _search(evaluation.search),
         quality=[curve.finding for curve in evaluation.quality],
         pictures=[
             {"data": base64.b64encode(picture.png).decode(), "caption": picture.caption, "broad": picture.broad}
@@ -155,6 +156,30 @@ def _group(errors: GroupErrors) -> dict[str, str]:
         few = "" if enough else ", too few"
         told[name] = f"{_percent(rate.value)} ({_span(rate.interval)}{few})" if rate.trials else "no such pairs"
     return told
+
+
+def _search(search: SearchEvaluation) -> dict[str, Any]:
+    rates = [
+        ("The right person first, whatever the score (rank 1)", search.rank1),
+        ("Enrolled people not found at the threshold (FNIR)", search.fnir),
+        ("Strangers taken for somebody (FPIR)", search.fpir),
+    ]
+    return {
+        "rates": [
+            {
+                "name": name,
+                "value": f"{_percent(rate.value)} ({_span(rate.interval)})",
+                "counts": f"{rate.count:,} of {rate.trials:,}",
+            }
+            for name, rate in rates
+        ],
+        "growth": [
+            {"enrolled": f"{step.enrolled:,}", "measured": _percent(step.measured), "predicted": _percent(step.predicted)}
+            for step in search.growth
+        ],
+        "told": f"{search.enrolled:,} people are enrolled with {search.photos} photos each ({search.template}); "
+        f"{search.strangers:,} others are strangers. The threshold is {search.threshold:.4f}.",
+    }
 
 
 def _chosen(rule: Threshold) -> str:

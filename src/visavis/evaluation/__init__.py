@@ -5,6 +5,7 @@ from visavis.evaluation.groups import MOST_GROUPS, GroupErrors, Subgroups, evalu
 from visavis.evaluation.quality import RejectCurve, evaluate_quality
 from visavis.evaluation.results import Evaluation, FoldedEvaluation, RuleReached
 from visavis.evaluation.scoring import evaluate_all_pairs, evaluate_folds, evaluate_protocol, pair_scores, telling_pairs
+from visavis.evaluation.search import TEMPLATES, SearchEvaluation, evaluate_search, template_scores
 
 __all__ = [
     "METRICS",
@@ -20,6 +21,10 @@ __all__ = [
     "ReportComparison",
     "RuleReached",
     "compare_reports",
+    "TEMPLATES",
+    "SearchEvaluation",
+    "evaluate_search",
+    "template_scores",
     "evaluate_all_pairs",
     "evaluate_folds",
     "evaluate_protocol",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from visavis.calibration import Reliability
 from visavis.evaluation.groups import Subgroups
 from visavis.evaluation.quality import RejectCurve
+from visavis.evaluation.search import SearchEvaluation
 from visavis.intervals import FEW, RATES
 from visavis.metrics import Confusion, ErrorCurve, Rate, equal_error_rate, roc_auc, tar_at_fmr
 from visavis.resampling import Replicates, interval
@@ -37,6 +38,7 @@ class Evaluation:
         reliability: How far the model's probabilities can be believed; None: it gives none.
         groups: The errors of subgroups, one for each attribute that tells them apart.
         quality: What refusing poor photos would bring, one for each measure of their quality.
+        search: Searches of a gallery of some of the people; None: not tried.
         trained_people: Whether people that the model learned from may be among them.
         data_digest: SHA-256 of people, photos and pairs, hexadecimal; the same for any model that is measured on them.
     """
@@ -53,6 +55,7 @@ class Evaluation:
     reliability: Reliability | None = None
     groups: tuple[Subgroups, ...] = ()
     quality: tuple[RejectCurve, ...] = ()
+    search: SearchEvaluation | None = None
     trained_people: bool = False
     data_digest: str = ""
 
@@ -129,6 +132,7 @@ class Evaluation:
             "operating_points": [rule.to_json() for rule in self.rules],
             "reliability": self.reliability and self.reliability.to_json(),
             "groups": [group.to_json() for group in self.groups],
+            "search": self.search and self.search.to_json(),
             "quality": [curve.to_json() for curve in self.quality],
             "counts": {
                 "eer": {"mated": self.curve.mated, "nonmated": self.curve.nonmated},
@@ -157,6 +161,8 @@ class Evaluation:
         rows += [f"  {rule}" for rule in self.rules]
         if self.reliability is not None:
             rows.append(f"  probabilities: Brier score {self.reliability.brier:.4f}, calibration error {self.reliability.ece:.4f}")
+        if self.search is not None:
+            rows.append(f"  {self.search}")
         rows += [f"  {finding}" for group in self.groups for finding in group.findings]
         return "\n".join([*rows, *(f"  {curve.finding}" for curve in self.quality)])
 
