@@ -75,6 +75,7 @@ _NAMES_IN = {
     "errors": "DataError DownloadError FaceError ImageError LeakError MissingDependencyError ModelError TrainingError VisavisError",
     "evaluation": "Evaluation FoldedEvaluation compare_reports evaluate_all_pairs evaluate_folds evaluate_protocol",
     "experiments": "DataSource train_model",
+    "explanation": "Explanation explain_photos",
     "export": "export_model",
     "faces": "AlignedFace Face FaceFinder acquire_faces",
     "inspection": "inspect_data",

@@ -299,6 +299,24 @@ def verify(
     context.exit(SAME if verdict.same else DIFFERENT)
 
 
+@group.command(epilog="Example: visavis explain a.jpg b.jpg --out why.png")
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The PNG to draw.")
+@_options(_model_option, _rule_options, _acquisition_options, _json_option)
+def explain(first: Path, second: Path, *, out: Path, model: str, as_json: bool, **verifier: Any) -> None:
+    """Draw what on two faces raised the score of their comparison, and what lowered it."""
+    from visavis.explanation import explain_photos
+    from visavis.verification import Verifier
+
+    found = explain_photos(Verifier(model, **verifier), first, second, out=out)
+    if as_json:
+        maps = [weights.round(6).tolist() for weights in found.maps]
+        _print_json({"first": str(first), "second": str(second), **found.verdict.to_json(), "maps": maps})
+    else:
+        click.echo(f"{found.verdict.answer} ({found.verdict.figures})\npicture: {out}")
+
+
 @group.command(epilog="Example: visavis compare anchor.jpg photos/*.jpg --model runs/mine --out compared.png")
 @click.argument("anchor", type=click.Path(path_type=Path))
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))

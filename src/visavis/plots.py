@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from visavis.calibration import Reliability
@@ -22,6 +23,7 @@ from visavis.verification import AcquiredPhoto, Verdict
 __all__ = [
     "plot_comparison",
     "plot_det",
+    "plot_explanation",
     "plot_history",
     "plot_montage",
     "plot_pairs",
@@ -305,6 +307,32 @@ def plot_verdict(photos: tuple[AcquiredPhoto, AcquiredPhoto], verdict: Verdict, 
     ax.annotate(f"threshold {verdict.threshold:.3f}", (verdict.threshold, 0.42), fontsize=8, ha="center", annotation_clip=False)
     ax.set(xlim=(min(0.0, verdict.score), 1), ylim=(-0.4, 0.4), yticks=[], xlabel="comparison score (cosine)")
     figure.suptitle(f"{verdict.answer}: {verdict.figures}", color=colour, fontweight="bold")
+    return figure
+
+
+def plot_explanation(
+    photos: tuple[AcquiredPhoto, AcquiredPhoto], maps: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]], verdict: Verdict
+) -> Figure:
+    """Show two faces, and on each what raised the score (blue) and what lowered it (orange).
+
+    Args:
+        photos: What `Verifier.acquire` gave.
+        maps: For each `(h, w)`, by how much the score falls where a place is hidden.
+        verdict: The answer for them.
+    """
+    figure = Figure(figsize=(9.2, 3.1), layout="constrained")
+    axes = figure.subplots(1, 4)
+    most = max(float(np.abs(maps).max()), 1e-6)
+    colours = LinearSegmentedColormap.from_list("apart-alike", [NONMATED, "#ffffff", MATED])
+    for photo, weights, plain, coloured, which in zip(photos, maps, (0, 2), (1, 3), ("first", "second"), strict=True):
+        _show(axes[plain], photo.pixels)
+        axes[plain].set_title(f"{which} face", fontsize=10)
+        _show(axes[coloured], photo.pixels.mean(axis=2).astype(np.uint8))
+        drawn = axes[coloured].imshow(weights, cmap=colours, vmin=-most, vmax=most, alpha=0.6)
+        axes[coloured].set_title("what the score rests on", fontsize=10)
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, label="the score falls by, if hidden")
+    bar.ax.tick_params(labelsize=8)
+    figure.suptitle(f"{verdict.answer}: {verdict.figures}", color=MATED if verdict.same else NONMATED, fontweight="bold")
     return figure
 
 
