@@ -2,6 +2,7 @@
 
 from visavis.evaluation.comparing import METRICS, Difference, ReportComparison, compare_reports
 from visavis.evaluation.groups import MOST_GROUPS, GroupErrors, Subgroups, evaluate_groups
+from visavis.evaluation.normalisation import normalised_scores
 from visavis.evaluation.quality import RejectCurve, evaluate_quality
 from visavis.evaluation.results import Evaluation, FoldedEvaluation, RuleReached
 from visavis.evaluation.scoring import evaluate_all_pairs, evaluate_folds, evaluate_protocol, pair_scores, telling_pairs
@@ -28,6 +29,7 @@ __all__ = [
     "evaluate_all_pairs",
     "evaluate_folds",
     "evaluate_protocol",
+    "normalised_scores",
     "pair_scores",
     "telling_pairs",
 ]

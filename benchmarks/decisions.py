@@ -1,0 +1,175 @@
+"""Do thresholds, intervals and probabilities hold on other people than those they were made on?
+
+    python benchmarks/faces.py && python benchmarks/decisions.py [--encoder dlib]
+
+An encoder that saw neither LFW nor AT&T embeds both. Thresholds for a false match rate are chosen on the people of five of View 2's
+folds and tried on those of the other five, all pairs, in ten draws of five folds; likewise on halves of AT&T's people. The rate
+reached must lie in the interval that was given where the threshold was chosen. The probabilities that are fitted to one half are
+compared with the truth of the View 2 pairs of the other. Score normalisation is tried on View 2, with a cohort from the other half.
+The last part takes the time and the memory of the full report on all pairs of LFW from embeddings that are there.
+
+Writes `results/decisions.json`. Embeddings are kept in `runs/`. Last figures: see `results/`.
+"""
+
+import argparse
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from record import PHOTOS, RUNS, write_result
+
+from visavis.assessment import evaluate_model
+from visavis.calibration import fit_calibration, measure_reliability
+from visavis.datasets import FaceDataset, PairProtocol, read_lfw_pairs
+from visavis.encoders import Encoder, embed_faces, load_encoder, load_faces
+from visavis.errors import DataError
+from visavis.evaluation import evaluate_folds, normalised_scores, pair_scores
+from visavis.intervals import all_pairs_errors, effective_trials
+from visavis.metrics import Rate, all_pairs_curve, equal_error_rate, error_curve
+from visavis.thresholds import threshold_for_fmr
+
+Embeddings = npt.NDArray[np.float32]
+
+
+class Cached:
+    """An encoder whose embeddings of one data set are there already, in its order."""
+
+    def __init__(self, encoder: Encoder, embeddings: Embeddings) -> None:
+        """Keep both."""
+        self.card, self._embeddings, self._given = encoder.card, embeddings, 0
+
+    def embed(self, faces: npt.NDArray[Any]) -> Embeddings:
+        """Hand out the next ones."""
+        start, self._given = self._given, self._given + len(faces)
+        return self._embeddings[start : self._given]
+
+
+def embedded(name: str, encoder: Encoder, data: str) -> tuple[FaceDataset, Embeddings]:
+    """Faces and their embeddings, made once."""
+    faces = load_faces(encoder.card, str(RUNS / f"{data}-faces"))
+    kept = RUNS / f"embeddings-{Path(name).stem}-{data}.npy"
+    if not kept.is_file():
+        np.save(kept, embed_faces(encoder, faces, progress=True))
+    return faces, np.load(kept)
+
+
+def rate_at(embeddings: Embeddings, labels: npt.NDArray[np.int64], score: float) -> Rate:
+    """The false match rate at a threshold, with the effective number of trials."""
+    curve = all_pairs_curve(embeddings, labels)
+    errors, lax = all_pairs_errors(embeddings, labels, [score, equal_error_rate(curve)[1]])
+    found = curve.at(score).fmr
+    return Rate(found.count, found.trials, effective_trials("fmr", errors, lax))
+
+
+def carried_over(
+    embeddings: Embeddings, labels: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_], targets: tuple[float, ...]
+) -> list[dict[str, Any]]:
+    """Choose thresholds on some photos, try them on the others."""
+    rows = []
+    for target in targets:
+        try:
+            rule = threshold_for_fmr(embeddings[chosen], labels[chosen], target)
+        except DataError as error:
+            rows.append({"target": target, "refused": str(error)})
+            continue
+        given = rate_at(embeddings[chosen], labels[chosen], rule.score)
+        reached = rate_at(embeddings[~chosen], labels[~chosen], rule.score)
+        low, high = given.interval
+        meet = reached.interval[0] <= high and low <= reached.interval[1]
+        rows.append(
+            {
+                "target": target,
+                "given": given.value,
+                "interval": [low, high],
+                "reached": reached.value,
+                "reached_interval": list(reached.interval),
+                "inside": low <= reached.value <= high,
+                "intervals_meet": meet,
+            }
+        )
+    return rows
+
+
+def lfw(faces: FaceDataset, embeddings: Embeddings, protocol: PairProtocol) -> dict[str, Any]:
+    """Ten draws of five folds: thresholds, probabilities, normalised scores."""
+    labels, folds = faces.labels, protocol.folds
+    assert folds is not None
+    figures: dict[str, Any] = {"thresholds": [], "ece": {"logistic": [], "isotonic": []}, "view2_accuracy": {}}
+    scores = pair_scores(embeddings, protocol.pairs)
+    normalised = {"S-norm": np.zeros(len(scores)), "AS-norm": np.zeros(len(scores))}
+    for seed in range(10):
+        half = np.random.default_rng(seed).permutation(10)[:5]
+        own = np.isin(folds, half)
+        chosen = np.isin(labels, labels[protocol.pairs[own]])
+        others = np.isin(labels, labels[protocol.pairs[~own]]) & ~chosen
+        both = chosen | others
+        figures["thresholds"] += carried_over(embeddings[both], labels[both], chosen[both], (1e-2, 1e-3))
+        tested = error_curve(scores[~own], protocol.labels[~own])
+        for method in ("logistic", "isotonic"):
+            calibration = fit_calibration(all_pairs_curve(embeddings[chosen], labels[chosen]), method)
+            figures["ece"][method].append(measure_reliability(tested, calibration).ece)
+        print(figures["thresholds"][-2:], {method: values[-1] for method, values in figures["ece"].items()}, flush=True)
+    for half in (np.arange(5), np.arange(5, 10)):
+        own = np.isin(folds, half)
+        cohort = embeddings[~np.isin(labels, labels[protocol.pairs[own]])]
+        first, second = embeddings[protocol.pairs[own]].transpose(1, 0, 2)
+        normalised["S-norm"][own] = normalised_scores(first, second, cohort)
+        normalised["AS-norm"][own] = normalised_scores(first, second, cohort, nearest=300)
+    for name, values in {"cosine": scores, **normalised}.items():
+        result = evaluate_folds(values, protocol.labels, folds)
+        figures["view2_accuracy"][name] = {"accuracy": result.accuracy, "standard_error": result.standard_error}
+    return figures
+
+
+def att(faces: FaceDataset, embeddings: Embeddings) -> list[dict[str, Any]]:
+    """Ten halves of the people."""
+    rows = []
+    for seed in range(10):
+        people = np.random.default_rng(seed).permutation(40)[:20]
+        rows += carried_over(embeddings, faces.labels, np.isin(faces.labels, people), (1e-1, 1e-2, 1e-3))
+    return rows
+
+
+def shares(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """How often the rate reached lay where it should, by target."""
+    found = {}
+    for target in sorted({row["target"] for row in rows}, reverse=True):
+        told = [row for row in rows if row["target"] == target]
+        given = [row for row in told if "refused" not in row]
+        counts = {name: sum(row[name] for row in given) for name in ("inside", "intervals_meet")}
+        found[f"{target:g}"] = {"draws": len(told), "refused": len(told) - len(given), **counts}
+    return found
+
+
+def report(encoder: Encoder, embeddings: Embeddings) -> dict[str, float]:
+    """The full report of all pairs of LFW."""
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        evaluate_model(Cached(encoder, embeddings), str(RUNS / "lfw-faces"), enrol=1, people="all", out=folder)
+    seconds = time.perf_counter() - begun
+    return {"seconds": seconds, "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9}
+
+
+def main() -> None:
+    """Measure all of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--encoder", default="dlib")
+    options = parser.parse_args()
+    encoder = load_encoder(options.encoder)
+    faces, embeddings = embedded(options.encoder, encoder, "lfw")
+    timed = report(encoder, embeddings)
+    print(timed, flush=True)
+    figures: dict[str, Any] = {"encoder": options.encoder, "report_of_lfw": timed}
+    figures["lfw"] = lfw(faces, embeddings, read_lfw_pairs(PHOTOS / "lfw-pairs.txt", faces))
+    figures["att"] = att(*embedded(options.encoder, encoder, "att"))
+    figures["summary"] = {"lfw": shares(figures["lfw"]["thresholds"]), "att": shares(figures["att"])}
+    print(figures["summary"], figures["lfw"]["view2_accuracy"])
+    write_result("decisions", figures, command=f"python benchmarks/decisions.py --encoder {options.encoder}")
+
+
+if __name__ == "__main__":
+    main()
