@@ -9,7 +9,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
 import visavis
-from visavis.calibration import Calibration, fit_calibration, measure_reliability
+from visavis.calibration import Calibration, fit_calibration, fit_sigmoid, measure_reliability
 from visavis.cards import Card, DataSide
 from visavis.cli import main
 from visavis.errors import DataError, ModelError
@@ -43,6 +43,27 @@ def test_probabilities_are_as_good_on_others_as_they_say(method):
     assert reliability.brier < 0.1
     shifted = replace(calibration, offset=calibration.offset + 2, isotonic=tuple((s, r + 2) for s, r in calibration.isotonic))
     assert measure_reliability(error_curve(*scores_and_truth(rng)), shifted).ece > 0.05
+
+
+def test_the_fit_is_the_likeliest_also_where_it_is_steep():
+    """Scores in a narrow range, as those of networks that place all faces in a cone."""
+    rng = np.random.default_rng(5)
+    truth = rng.random(5000) < 0.5
+    distances = np.where(truth, rng.normal(0.36, 0.03, 5000), rng.normal(0.5, 0.03, 5000))
+    distances[:25] = rng.uniform(0.3, 0.6, 25)
+    curve = error_curve(1 - distances**2 / 2, truth.astype(int))
+    offset, slope = fit_sigmoid(curve)
+    assert slope > 50
+    weights = np.where(truth, 0.5 / truth.sum(), 0.5 / (~truth).sum())
+
+    def loss(offset, slope):
+        logits = offset - slope * distances
+        return np.sum(weights * (np.logaddexp(0, logits) - truth * logits))
+
+    best = loss(offset, slope)
+    for change in (0.97, 1.03):
+        assert loss(offset * change, slope) > best and loss(offset, slope * change) > best
+        assert loss(offset * change, slope * change) > best - 2e-4  # the targets are softened
 
 
 def test_reliability_is_scikit_learns_where_the_prior_is_that_of_the_pairs():

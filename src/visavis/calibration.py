@@ -112,7 +112,8 @@ def fit_sigmoid(curve: ErrorCurve, *, iterations: int = 100) -> tuple[float, flo
     """Fit ``sigmoid(offset - slope * distance)`` to pairs, mated and non-mated ones each with half of the weight.
 
     So 0.5 is where a pair is as likely to be of one person as of two, if both are as frequent. Newton's method on the logistic
-    likelihood, with Platt's (1999) softened targets, which keep the slope finite where the pairs separate perfectly.
+    likelihood, with steps halved until they help, and with Platt's (1999) softened targets, which keep the slope finite where the
+    pairs separate perfectly.
 
     Args:
         curve: The pairs' cosines, from `metrics.error_curve` or `metrics.all_pairs_curve`.
@@ -130,13 +131,20 @@ def fit_sigmoid(curve: ErrorCurve, *, iterations: int = 100) -> tuple[float, flo
     weights = (mated + nonmated) / 2
     softened = (curve.mated + 1) / (curve.mated + 2), 1 / (curve.nonmated + 2)
     targets = (mated * softened[0] + nonmated * softened[1]) / 2
+
+    def loss(parameters: Floats) -> float:
+        logits = inputs @ parameters
+        return float(np.sum(weights * np.logaddexp(0, logits) - targets * logits))
+
     parameters = np.array([1.0, 1.0])
     for _ in range(iterations):
         probabilities = 1 / (1 + np.exp(-np.clip(inputs @ parameters, -50, 50)))
         gradient = inputs.T @ (targets - weights * probabilities)
         curvature = (inputs * (weights * probabilities * (1 - probabilities))[:, None]).T @ inputs
         step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
-        parameters += np.clip(step, -5.0, 5.0)
+        while loss(parameters + step) > loss(parameters) and np.abs(step).max() > 1e-8:
+            step /= 2
+        parameters += step
         if np.abs(step).max() < 1e-8:
             break
     offset, slope = parameters
