@@ -89,17 +89,7 @@ def calibrated(
     """
     curve = all_pairs_curve(embeddings, labels)
     calibration = fit_calibration(curve, method)
-    score = calibration.even_score
-    counts = curve.at(score)
-    likelier = Threshold(
-        score=score,
-        chosen_on=chosen_on,
-        false_matches=counts.fp,
-        nonmated=curve.nonmated,
-        false_nonmatches=counts.fn,
-        mated=curve.mated,
-        people=len(np.unique(labels)),
-    )
+    likelier = Threshold.tried(calibration.even_score, curve, chosen_on=chosen_on, people=len(np.unique(labels)))
     card = replace(card, calibration=calibration, threshold=likelier, operating_points=())
     return with_rules(card, embeddings, labels, target_fmrs, chosen_on=chosen_on) if target_fmrs else card
 

@@ -56,16 +56,8 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
         crop: The centre crop that the photos went through; None: none.
         command: The command that was given, if any.
     """
-    counts = run.validation.at(run.threshold)
-    threshold = Threshold(
-        score=run.threshold,
-        chosen_on="validation people",
-        false_matches=counts.fp,
-        nonmated=run.validation.nonmated,
-        false_nonmatches=counts.fn,
-        mated=run.validation.mated,
-        people=len(split.validation.people),
-    )
+    people = len(split.validation.people)
+    threshold = Threshold.tried(run.threshold, run.validation, chosen_on="validation people", people=people)
     sides = {"train": split.train, "validation": split.validation, "test": split.test}
     return Card(
         input_shape=split.train.shape,

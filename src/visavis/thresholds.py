@@ -1,14 +1,14 @@
 """Decision rules: from which score on two photos are of one person, chosen so that a false match rate is kept."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from visavis.errors import DataError
 from visavis.intervals import all_pairs_errors, effective_trials
-from visavis.metrics import Rate, all_pairs_curve, equal_error_rate, threshold_at_fmr
+from visavis.metrics import ErrorCurve, Rate, all_pairs_curve, equal_error_rate, threshold_at_fmr
 
 __all__ = ["Threshold", "threshold_for_fmr"]
 
@@ -40,6 +40,12 @@ class Threshold:
     people: int = 0
     target_fmr: float | None = None
     fmr_upper: float | None = None
+
+    @classmethod
+    def tried(cls, score: float, curve: ErrorCurve, *, chosen_on: str, people: int) -> "Threshold":
+        """Return the rule of a score, with what it does to the pairs of the people that it was chosen on."""
+        counts = curve.at(score)
+        return cls(score, chosen_on, counts.fp, curve.nonmated, counts.fn, curve.mated, people)
 
     def __str__(self) -> str:
         """Tell the score, and what is known of it."""
@@ -84,15 +90,6 @@ def threshold_for_fmr(
             f"{errors.people:,} people tell as much as {effective:,.0f} independent ones, and {needed:,} are needed. "
             f"Take about {math.ceil(errors.people * needed / effective):,} people, or a rate of {_RULE_OF_THREE / effective:.2g}."
         )
-    reached = curve.at(score)
-    return Threshold(
-        score=score,
-        chosen_on=chosen_on,
-        false_matches=reached.fp,
-        nonmated=curve.nonmated,
-        false_nonmatches=reached.fn,
-        mated=curve.mated,
-        people=errors.people,
-        target_fmr=target,
-        fmr_upper=Rate(reached.fp, curve.nonmated, effective).interval[1],
-    )
+    rule = Threshold.tried(score, curve, chosen_on=chosen_on, people=errors.people)
+    upper = Rate(rule.false_matches, rule.nonmated, effective).interval[1]
+    return replace(rule, target_fmr=target, fmr_upper=upper)
