@@ -46,7 +46,8 @@ def scores_without(faces: FaceDataset, protocol: PairProtocol, folds: list[int],
         start = time.perf_counter()
         seen, _ = lfw_folds(faces, protocol, folds)
         split = split_people(seen, fractions=(0.95, 0.05, 0), seed=0)
-        run = train(split, config, out=out, resume=(out / "checkpoint.npz").is_file())
+        resumed = (out / "checkpoint.npz").is_file()
+        run = train(split, config, out=out, resume=resumed)
         pairs = protocol.pairs[tested]
         photos, places = np.unique(pairs, return_inverse=True)
         embeddings = embed(embedding_of(run.siamese), faces.gather(photos), flip=config.flip)
@@ -58,6 +59,7 @@ def scores_without(faces: FaceDataset, protocol: PairProtocol, folds: list[int],
             "validation_people": len(split.validation.people),
             "validation_eer": run.validation_eer,
             "best_step": run.best_step,
+            "resumed": resumed,  # then the seconds are those since
             "seconds": round(time.perf_counter() - start),
         }
         (out / "facts.json").write_text(json.dumps(facts, indent=1))
