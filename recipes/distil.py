@@ -36,7 +36,14 @@ Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-STRONG = Augmentation(rotation=8, scale=0.08, shift=0.04, contrast=0.4, gamma=1.6, side_light=0.6, cutout=0.4, blur=0.25, grey=0.2)
+CHANGES = {
+    "strong": Augmentation(
+        rotation=8, scale=0.08, shift=0.04, contrast=0.4, gamma=1.6, side_light=0.6, cutout=0.4, blur=0.25, grey=0.2
+    ),
+    "mild": Augmentation(
+        rotation=5, scale=0.05, shift=0.03, contrast=0.25, gamma=1.3, side_light=0.3, cutout=0.15, blur=0.15, grey=0.15
+    ),
+}
 
 
 class DistanceToTeacher(keras.losses.Loss):
@@ -55,7 +62,9 @@ class DistanceToTeacher(keras.losses.Loss):
 class Lessons:
     """Batches of pictures with the teacher's targets: a part of them photos, the others composites."""
 
-    def __init__(self, pictures: Pixels, targets: Floats, photos: Indices, *, first_composite: int, side: int) -> None:
+    def __init__(
+        self, pictures: Pixels, targets: Floats, photos: Indices, *, first_composite: int, side: int, changes: Augmentation
+    ) -> None:
         """Keep the pictures in memory, at the size that the student sees.
 
         Args:
@@ -64,7 +73,9 @@ class Lessons:
             photos: Which of the photos to learn from.
             first_composite: Where the composites begin.
             side: Of the student's pictures, pixels.
+            changes: How pictures are changed at random.
         """
+        self.changes = changes
         scale = side / CANONICAL_SIDE
         left, top = int(LEFT * scale), int(TOP * scale)
         width = side + 2 * left
@@ -88,7 +99,7 @@ class Lessons:
         rng = np.random.default_rng([step, 41])
         composites = rng.integers(self.first_composite, len(self.pictures), 80)
         chosen = np.concatenate([rng.choice(self.photos, 48), composites])
-        return augment(self.pictures[chosen], rng, STRONG, frame=self.frame), self.targets[chosen]
+        return augment(self.pictures[chosen], rng, self.changes, frame=self.frame), self.targets[chosen]
 
 
 def targets_of(descriptors: Floats, photos: Indices) -> Floats:
@@ -123,6 +134,7 @@ def main() -> None:
     parser.add_argument("--network", default="compact")
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--changes", choices=list(CHANGES), default="strong")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     start = time.perf_counter()
@@ -133,10 +145,12 @@ def main() -> None:
     made = int(np.append(np.isnan(descriptors[:, 0]), True).argmax())  # an interrupted recipes/pictures.py leaves NaN behind
     descriptors, pictures = descriptors[:made], np.load(options.pictures / "pictures.npy", mmap_mode="r")[:made]
     targets = targets_of(descriptors, known["training"])
-    lessons = Lessons(pictures, targets, known["training"], first_composite=len(faces), side=options.side)
+    lessons = Lessons(
+        pictures, targets, known["training"], first_composite=len(faces), side=options.side, changes=CHANGES[options.changes]
+    )
     config = TrainingConfig(
         network=options.network,
-        augmentation=STRONG,
+        augmentation=CHANGES[options.changes],
         steps=options.steps,
         learning_rate=3e-3,
         averaging=0.998,

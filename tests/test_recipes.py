@@ -34,13 +34,13 @@ def test_composites_mix_two_faces(recipes):
 
 def test_the_students_picture_is_the_canonical_crop(recipes):
     """A picture that brightens from left to right and from top to bottom is cut where the canonical crop is."""
-    from distil import Lessons
+    from distil import CHANGES, Lessons
     from pictures import halved
 
     ramp = np.linspace(0, 255, 204)
     right, down = np.tile(ramp, (204, 1)), np.tile(ramp[:, None], (1, 204))
     picture = halved(np.stack([right, down, np.zeros_like(right)], axis=2).astype(np.uint8))
-    lessons = Lessons(picture[None], np.ones((1, 2)), np.array([0]), first_composite=0, side=64)
+    lessons = Lessons(picture[None], np.ones((1, 2)), np.array([0]), first_composite=0, side=64, changes=CHANGES["strong"])
     top, left, height, width = lessons.frame
     cut = lessons.pictures[0, top : top + height, left : left + width].astype(float)
     for axis, channel, start in ((1, 0, 12), (0, 1, 8)):
