@@ -1,11 +1,14 @@
 """The encoder in the box: a small network that learns to place faces where dlib's network places them.
 
-    python recipes/distil.py --pictures runs/pictures --faces runs/lfw-faces --pairs lfw-pairs.txt --out runs/encoder [--resume]
+    python recipes/distil.py --pictures runs/pictures --faces runs/lfw-faces --pairs lfw-pairs.txt --out runs/encoder-first
+    python recipes/distil.py --pictures runs/pictures --faces runs/lfw-faces --pairs lfw-pairs.txt --out runs/encoder \
+        --start runs/encoder-first --steps 9000 --rate 1.5e-3
 
 Learns from what `recipes/pictures.py` made: photos of LFW and composites, each with the teacher's descriptor. A batch is changed at
 random as in any training, but the descriptor is that of the unchanged picture, so the student learns to see past light, blur and
 cut-outs. The descriptors are brought to unit length; the loss is their distance to the student's embedding, plus its
 square. Every so often the validation people's equal error rate is looked at; in the end the folds that were left out are scored.
+`--start RUN` goes on from the network of an earlier run, with a schedule of its own; `--resume` after an interruption.
 """
 
 import argparse
@@ -29,12 +32,15 @@ from visavis.datasets import Split, load_dataset, read_lfw_pairs
 from visavis.evaluation import evaluate_folds, pair_scores
 from visavis.faces import CANONICAL_SIDE
 from visavis.models import build_embedding, embed, embedding_of
-from visavis.runs import make_card, save_model
+from visavis.recalibration import with_rules
+from visavis.runs import load_model, make_card, save_model
 from visavis.training import CHECKPOINT, Trainer
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
+
+TARGET_FMRS = (1e-2, 1e-3)  # by the first one's threshold the encoder decides if nobody asks for another
 
 CHANGES = {
     "strong": Augmentation(
@@ -63,7 +69,15 @@ class Lessons:
     """Batches of pictures with the teacher's targets: a part of them photos, the others composites."""
 
     def __init__(
-        self, pictures: Pixels, targets: Floats, photos: Indices, *, first_composite: int, side: int, changes: Augmentation
+        self,
+        pictures: Pixels,
+        targets: Floats,
+        photos: Indices,
+        *,
+        first_composite: int,
+        side: int,
+        batch: int,
+        changes: Augmentation,
     ) -> None:
         """Keep the pictures in memory, at the size that the student sees.
 
@@ -73,9 +87,10 @@ class Lessons:
             photos: Which of the photos to learn from.
             first_composite: Where the composites begin.
             side: Of the student's pictures, pixels.
+            batch: How many pictures a batch has: three eighths of them photos, the others composites.
             changes: How pictures are changed at random.
         """
-        self.changes = changes
+        self.batch, self.changes = batch, changes
         scale = side / CANONICAL_SIDE
         left, top = int(LEFT * scale), int(TOP * scale)
         width = side + 2 * left
@@ -95,10 +110,11 @@ class Lessons:
         )
 
     def __getitem__(self, step: int) -> tuple[Pixels, Floats]:
-        """The batch of one step: 48 photos and 80 composites."""
+        """The batch of one step."""
         rng = np.random.default_rng([step, 41])
-        composites = rng.integers(self.first_composite, len(self.pictures), 80)
-        chosen = np.concatenate([rng.choice(self.photos, 48), composites])
+        photos = self.batch * 3 // 8
+        composites = rng.integers(self.first_composite, len(self.pictures), self.batch - photos)
+        chosen = np.concatenate([rng.choice(self.photos, photos), composites])
         return augment(self.pictures[chosen], rng, self.changes, frame=self.frame), self.targets[chosen]
 
 
@@ -113,12 +129,15 @@ def targets_of(descriptors: Floats, photos: Indices) -> Floats:
     return centred / np.linalg.norm(centred, axis=1, keepdims=True)
 
 
-def student(network: str, side: int, targets: Floats) -> keras.Model:
+def student(network: str, side: int, targets: Floats, start: Path | None) -> keras.Model:
     """Build a network whose embeddings have the mean and the spread of the teacher's from the start, and keep them.
 
-    Left to itself it would first learn to answer with the mean alone, and then hardly anything else.
+    Left to itself it would first learn to answer with the mean alone, and then hardly anything else. From the run `start`, if
+    there is one, it takes its weights.
     """
     model = build_embedding(network, (side, side, 3), embedding_size=targets.shape[1])
+    if start:
+        model.set_weights(embedding_of(load_model(start).siamese).get_weights())
     last = model.layers[-2]
     last.beta.assign(targets.mean(axis=0))
     last.gamma.assign(targets.std(axis=0))
@@ -131,10 +150,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("--pictures", "--faces", "--pairs", "--out"):
         parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--network", default="compact")
-    parser.add_argument("--side", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=8000)
-    parser.add_argument("--changes", choices=list(CHANGES), default="strong")
+    parser.add_argument("--network", default="deep")
+    parser.add_argument("--side", type=int, default=80)
+    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--changes", choices=list(CHANGES), default="mild")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     start = time.perf_counter()
@@ -146,29 +168,38 @@ def main() -> None:
     descriptors, pictures = descriptors[:made], np.load(options.pictures / "pictures.npy", mmap_mode="r")[:made]
     targets = targets_of(descriptors, known["training"])
     lessons = Lessons(
-        pictures, targets, known["training"], first_composite=len(faces), side=options.side, changes=CHANGES[options.changes]
+        pictures,
+        targets,
+        known["training"],
+        first_composite=len(faces),
+        side=options.side,
+        batch=options.batch,
+        changes=CHANGES[options.changes],
     )
     config = TrainingConfig(
         network=options.network,
         augmentation=CHANGES[options.changes],
         steps=options.steps,
-        learning_rate=3e-3,
+        learning_rate=options.rate,
         averaging=0.998,
-        validate_every=500,
+        validate_every=1000,
     )
-    network = student(options.network, options.side, targets[known["training"]])
+    network = student(options.network, options.side, targets[known["training"]], options.start)
     trainer = Trainer(split, config, network=network, out=options.out, batches=lessons, loss=DistanceToTeacher())
     if options.resume and (options.out / CHECKPOINT).is_file():
         trainer.restore()
     trainer.run(progress=True, watch=None)
     run = trainer.finish()
+    embeddings = embed(embedding_of(run.siamese), faces.faces, flip=True)
     card = make_card(run, split, data="LFW, taught by dlib's network", command=shlex.join(["python", *sys.argv]))
-    save_model(options.out, run.siamese, replace(card, training={**card.training, "loss": trainer.loss.name}, licence="MIT"))
+    card = replace(card, training={**card.training, "loss": trainer.loss.name}, licence="MIT")
+    validation = known["validation"]
+    card = with_rules(card, embeddings[validation], faces.labels[validation], TARGET_FMRS, chosen_on="validation people")
+    save_model(options.out, run.siamese, card)
     print(f"validation EER {run.validation_eer:.2%}, {time.perf_counter() - start:.0f} s")
     if len(known["left_out"]):
         protocol = read_lfw_pairs(options.pairs, faces)
         tested = np.isin(protocol.pairs, known["left_out"]).all(axis=1)
-        embeddings = embed(embedding_of(run.siamese), faces.faces, flip=True)
         result = evaluate_folds(pair_scores(embeddings, protocol.pairs[tested]), protocol.labels[tested], protocol.folds[tested])
         print(result)
         (options.out / "lfw.json").write_text(json.dumps(result.to_json(), indent=1))

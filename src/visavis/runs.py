@@ -148,7 +148,7 @@ def save_pretrained(model: KerasEncoder) -> KerasEncoder:
     weights: list[npt.NDArray[Any]] = [np.asarray(value, dtype=np.float16) for value in network.get_weights()]
     named: dict[str, Any] = {str(number): value for number, value in enumerate(weights)}
     with replaced(PRETRAINED_FILE.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
-        np.savez(file, **named)
+        np.savez_compressed(file, **named)
     network.set_weights([value.astype(np.float32) for value in weights])
     return KerasEncoder(model.card, _siamese(network, model.card))
 

@@ -1,15 +1,16 @@
 """What an encoder is, and how to get one by path or by name."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from visavis.cards import Card
-from visavis.datasets import FaceDataset
 from visavis.errors import ModelError
+
+if TYPE_CHECKING:  # two photos are verified without data sets, and sooner
+    from visavis.datasets import FaceDataset
 
 __all__ = ["PRETRAINED_FILE", "Encoder", "embed_faces", "load_encoder"]
 
@@ -60,7 +61,7 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None) 
     return load_model(path)
 
 
-def embed_faces(encoder: Encoder, faces: FaceDataset, *, progress: bool = False) -> npt.NDArray[np.float32]:
+def embed_faces(encoder: Encoder, faces: "FaceDataset", *, progress: bool = False) -> npt.NDArray[np.float32]:
     """Embed all faces of a data set, never more than a few hundred of them in memory.
 
     Args:
@@ -71,6 +72,8 @@ def embed_faces(encoder: Encoder, faces: FaceDataset, *, progress: bool = False)
     Returns:
         `(n, d)` float32, rows of unit length.
     """
+    from tqdm import tqdm
+
     rows = []
     with tqdm(total=len(faces), desc="embedding", unit="face", disable=not progress, delay=1) as bar:
         for start in range(0, len(faces), _CHUNK):

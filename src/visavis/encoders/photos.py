@@ -1,15 +1,17 @@
 """Photos and data sets brought into the shape that a model takes."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from visavis.cards import Card
-from visavis.datasets import FaceDataset, load_dataset
 from visavis.errors import DataError
 from visavis.images import crop_centre, read_image, resize_image, to_gray
+
+if TYPE_CHECKING:  # two photos are verified without data sets, and sooner
+    from visavis.datasets import FaceDataset
 
 __all__ = ["PhotoSource", "fit_face", "load_faces", "read_photo"]
 
@@ -46,7 +48,7 @@ def fit_face(image: npt.NDArray[np.uint8], card: Card) -> npt.NDArray[np.uint8]:
     return image
 
 
-def load_faces(card: Card, data: str | FaceDataset) -> FaceDataset:
+def load_faces(card: Card, data: "str | FaceDataset") -> "FaceDataset":
     """Load faces in the shape that a model takes.
 
     Args:
@@ -56,6 +58,8 @@ def load_faces(card: Card, data: str | FaceDataset) -> FaceDataset:
     Raises:
         DataError: If the data cannot be read, or if the faces are not aligned as those were that the model learned from.
     """
+    from visavis.datasets import load_dataset
+
     height, width, channels = card.input_shape
     faces = data
     if isinstance(faces, str):
