@@ -40,7 +40,7 @@ def test_the_students_picture_is_the_canonical_crop(recipes):
     ramp = np.linspace(0, 255, 204)
     right, down = np.tile(ramp, (204, 1)), np.tile(ramp[:, None], (1, 204))
     picture = halved(np.stack([right, down, np.zeros_like(right)], axis=2).astype(np.uint8))
-    lessons = Lessons(picture[None], np.ones((1, 2)), np.array([0]), first_composite=0, side=64, changes=CHANGES["strong"])
+    lessons = Lessons(picture[None], np.ones((1, 2)), np.array([0]), first_composite=0, side=64, batch=8, changes=CHANGES["strong"])
     top, left, height, width = lessons.frame
     cut = lessons.pictures[0, top : top + height, left : left + width].astype(float)
     for axis, channel, start in ((1, 0, 12), (0, 1, 8)):

@@ -128,7 +128,7 @@ def _known(data: str | FaceDataset, faces: FaceDataset, attributes: Path | str |
     table = Path(data) / TABLE if isinstance(data, str) else None
     if table is not None and table.is_file():
         prepared = read_attributes(table, faces)
-        known = {**{name: prepared[name] for name in QUALITIES}, **known}
+        known = {**{name: prepared[column] for column, name in QUALITIES.items()}, **known}
     return known
 
 

@@ -30,7 +30,11 @@ _PART = 16
 _FINDER = FaceFinder()
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 _COLUMNS = ("source", "person", "left", "top", "width", "height", *(f"{point}_{axis}" for point in _POINTS for axis in "xy"))
-QUALITIES = ("score", "eye_distance", "sharpness")
+QUALITIES = {
+    "score": "detector score",
+    "eye_distance": "distance of the eyes",
+    "sharpness": "sharpness",
+}
 _COLUMNS += (*QUALITIES, "warnings")
 
 
