@@ -1,0 +1,88 @@
+"""What several commands share: options, and how they speak."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+__all__ = [
+    "acquisition_options",
+    "command_line",
+    "fallback_option",
+    "json_option",
+    "model_option",
+    "options",
+    "print_json",
+    "quiet_option",
+    "rule_options",
+    "say",
+    "targets_option",
+]
+
+
+def command_line() -> str:
+    """Return the command that was given."""
+    return shlex.join(["visavis", *sys.argv[1:]])
+
+
+def say(text: str, *, quiet: bool) -> None:
+    """Tell a person what goes on, on standard error."""
+    if not quiet:
+        click.echo(text, err=True)
+
+
+def print_json(values: dict[str, Any]) -> None:
+    """Print one JSON object on standard output."""
+    click.echo(json.dumps(values, indent=2))
+
+
+def options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Put several options on a command, in the order in which its help shows them."""
+
+    def apply(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+quiet_option = click.option("--quiet", is_flag=True, help="No progress on standard error.")
+model_option = click.option(
+    "--model",
+    default="pretrained",
+    show_default=True,
+    envvar="VISAVIS_MODEL",
+    show_envvar=True,
+    help="A run folder, a model file, pretrained or dlib.",
+)
+fallback_option = click.option(
+    "--fallback", type=click.Choice(["centre"]), default=None, help="What to take where no face is found."
+)
+acquisition_options = options(
+    click.option("--aligned", is_flag=True, help="The photos are cut to the face already: look for none."),
+    click.option(
+        "--face",
+        "policy",
+        type=click.Choice(["largest", "centre", "error"]),
+        default="largest",
+        show_default=True,
+        help="Which face, where there are several.",
+    ),
+    fallback_option,
+)
+targets_option = click.option(
+    "--target-fmr",
+    "target_fmrs",
+    type=float,
+    multiple=True,
+    help="Choose a threshold that keeps this false match rate; again for more, the first one decides.",
+)
+rule_options = options(
+    click.option("--target-fmr", type=float, help="Decide by the model's threshold for this false match rate."),
+    click.option("--prior", type=float, default=0.5, show_default=True, help="The part of pairs of one person, for probabilities."),
+)

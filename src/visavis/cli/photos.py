@@ -1,0 +1,84 @@
+"""Commands on photos: verify, explain, compare."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from visavis.cli.options import acquisition_options, json_option, model_option, options, print_json, quiet_option, rule_options, say
+
+__all__ = ["compare", "explain", "verify"]
+
+SAME, DIFFERENT = 0, 1
+
+
+@click.command(epilog="Example: visavis verify a.jpg b.jpg --model runs/mine && echo same")
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("--draw", type=click.Path(path_type=Path), help="Draw both photos, the faces and the score into this PNG.")
+@options(model_option, rule_options, acquisition_options, json_option)
+@click.pass_context
+def verify(
+    context: click.Context, /, first: Path, second: Path, *, model: str, draw: Path | None, as_json: bool, **verifier: Any
+) -> None:
+    """Tell whether two photos show the same person. Exits with 0 if so, 1 if not, 2 on an error."""
+    from visavis.comparisons import verify_photos
+    from visavis.verification import Verifier
+
+    verdict = verify_photos(Verifier(model, **verifier), first, second, out=draw)
+    if as_json:
+        print_json({"first": str(first), "second": str(second), **verdict.to_json()})
+    else:
+        click.echo(f"{verdict.answer} ({verdict.figures})")
+        for warning in verdict.warnings:
+            click.echo(f"warning: {warning}", err=True)
+    context.exit(SAME if verdict.same else DIFFERENT)
+
+
+@click.command(epilog="Example: visavis explain a.jpg b.jpg --out why.png")
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The PNG to draw.")
+@options(model_option, rule_options, acquisition_options, json_option)
+def explain(first: Path, second: Path, *, out: Path, model: str, as_json: bool, **verifier: Any) -> None:
+    """Draw what on two faces raised the score of their comparison, and what lowered it."""
+    from visavis.explanation import explain_photos
+    from visavis.verification import Verifier
+
+    found = explain_photos(Verifier(model, **verifier), first, second, out=out)
+    if as_json:
+        maps = [weights.round(6).tolist() for weights in found.maps]
+        print_json({"first": str(first), "second": str(second), **found.verdict.to_json(), "maps": maps})
+    else:
+        click.echo(f"{found.verdict.answer} ({found.verdict.figures})\npicture: {out}")
+
+
+@click.command(epilog="Example: visavis compare anchor.jpg photos/*.jpg --model runs/mine --out compared.png")
+@click.argument("anchor", type=click.Path(path_type=Path))
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Draw the comparison into this PNG.")
+@options(model_option, rule_options, acquisition_options, quiet_option, json_option)
+def compare(
+    anchor: Path,
+    photos: tuple[Path, ...],
+    *,
+    model: str,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+    **verifier: Any,
+) -> None:
+    """Compare one anchor with many photos, the most alike first."""
+    from visavis.comparisons import compare_photos
+    from visavis.verification import Verifier
+
+    compared = compare_photos(Verifier(model, **verifier), anchor, photos, out=out)
+    if out is not None:
+        say(f"picture: {out}", quiet=quiet)
+    if as_json:
+        print_json({"anchor": str(anchor), **compared.to_json()})
+        return
+    for photo, verdict in compared.ranked:
+        click.echo(f"{photo}: {verdict.answer} ({verdict.figures})")
+    for _, reason in compared.failures:
+        click.echo(f"not compared: {reason}", err=True)
