@@ -1,10 +1,12 @@
 """Run folders: a trained model with its card inside one `.keras` file, and what stands beside it."""
 
+import hashlib
 import json
 import platform
 import zipfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,14 @@ class KerasEncoder:
 
     card: Card
     siamese: keras.Model
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the embedding network's weights, hexadecimal."""
+        digest = hashlib.sha256(b"mirrored" if self.card.flip else b"")
+        for weights in embedding_of(self.siamese).get_weights():
+            digest.update(np.ascontiguousarray(weights).tobytes())
+        return digest.hexdigest()
 
     def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Turn faces `(n, h, w, c)` into `(n, d)` float32, rows of unit length."""
