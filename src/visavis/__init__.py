@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from visavis.preparation import Preparation, prepare_photos
     from visavis.runs import load_model, make_card, save_model
     from visavis.sampling import BatchShape
+    from visavis.scale import Embedded, EmbeddingSettings, embed_photos
     from visavis.training import TrainingRun, train
     from visavis.verification import Verdict, Verifier
 
@@ -87,6 +88,7 @@ _NAMES_IN = {
     "recalibration": "calibrate_model",
     "runs": "load_model make_card save_model",
     "sampling": "BatchShape",
+    "scale": "Embedded EmbeddingSettings embed_photos",
     "training": "TrainingRun train",
     "verification": "Verdict Verifier",
 }
