@@ -1,5 +1,6 @@
 """On a Ray cluster: the same rows as from processes of one machine, and a killed worker costs nothing."""
 
+import importlib.util
 import os
 import signal
 
@@ -7,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("ray", reason="needs the extra ray")
-parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra ray")
-
 from visavis.scale import EmbeddingSettings, embed_photos
 from visavis.scale.cluster import run_tasks_on_ray
+
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra ray"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Ray's, of its own settings
+]
 
 
 def test_the_same_rows_as_from_processes(tmp_path):
