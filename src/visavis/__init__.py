@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         split_photos,
     )
     from visavis.demo import run_demo
+    from visavis.devices import Devices, use_devices
     from visavis.encoders import load_encoder
     from visavis.errors import (
         DataError,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from visavis.preparation import Preparation, prepare_photos
     from visavis.runs import load_model, make_card, save_model
     from visavis.sampling import BatchShape
+    from visavis.scale import Embedded, EmbeddingSettings, embed_photos
     from visavis.training import TrainingRun, train
     from visavis.verification import Verdict, Verifier
 
@@ -71,6 +73,7 @@ _NAMES_IN = {
     "datasets": "FaceDataset PairProtocol Split check_leaks fetch_lfw fetch_olivetti generate_faces kfold_people lfw_folds "
     "load_dataset read_archive read_arrays read_folder read_lfw read_lfw_pairs read_pairs split_people split_photos",
     "demo": "run_demo",
+    "devices": "Devices use_devices",
     "encoders": "load_encoder",
     "errors": "DataError DownloadError FaceError ImageError LeakError MissingDependencyError ModelError TrainingError VisavisError",
     "evaluation": "Evaluation FoldedEvaluation compare_reports evaluate_all_pairs evaluate_folds evaluate_protocol",
@@ -87,6 +90,7 @@ _NAMES_IN = {
     "recalibration": "calibrate_model",
     "runs": "load_model make_card save_model",
     "sampling": "BatchShape",
+    "scale": "Embedded EmbeddingSettings embed_photos",
     "training": "TrainingRun train",
     "verification": "Verdict Verifier",
 }

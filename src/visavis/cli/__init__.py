@@ -48,6 +48,7 @@ def group() -> None:
 
 for command in (
     data.prepare,
+    data.embed,
     data.inspect,
     models.train,
     models.evaluate,
