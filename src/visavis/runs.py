@@ -21,6 +21,7 @@ from visavis.checkpoints import replaced
 from visavis.datasets import Split
 from visavis.encoders import PRETRAINED_FILE, load_encoder
 from visavis.errors import ModelError
+from visavis.histograms import score_histogram
 from visavis.models import DistanceSigmoid, build_embedding, build_siamese, embed, embedding_of, head_of
 from visavis.thresholds import Threshold
 from visavis.training import TrainingRun
@@ -76,6 +77,7 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
         flip=run.config.flip,
         calibration=Calibration(*head_of(run.siamese).calibration()),
         threshold=threshold,
+        histogram=score_histogram(run.validation, chosen_on="validation people"),
         data=data,
         split=split.by,
         sides={name: DataSide(side.people, len(side), side.digest()) for name, side in sides.items() if side is not None},
