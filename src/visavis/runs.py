@@ -19,8 +19,9 @@ from visavis.calibration import Calibration
 from visavis.cards import Card, DataSide
 from visavis.checkpoints import replaced
 from visavis.datasets import Split
-from visavis.encoders import PRETRAINED_FILE, load_encoder
+from visavis.encoders import PRETRAINED_FILE, load_encoder, unit_rows
 from visavis.errors import ModelError
+from visavis.histograms import score_histogram
 from visavis.models import DistanceSigmoid, build_embedding, build_siamese, embed, embedding_of, head_of
 from visavis.thresholds import Threshold
 from visavis.training import TrainingRun
@@ -53,7 +54,11 @@ class KerasEncoder:
 
     def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Turn faces `(n, h, w, c)` into `(n, d)` float32, rows of unit length."""
-        return embed(embedding_of(self.siamese), faces, flip=self.card.flip)
+        return unit_rows(self.raw(faces))
+
+    def raw(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Turn them into rows as long as both, of the photo and its mirror image, agree; see `Encoder.raw`."""
+        return embed(embedding_of(self.siamese), faces, flip=self.card.flip, unit=False)
 
 
 def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None = None, command: str = "") -> Card:
@@ -76,6 +81,7 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
         flip=run.config.flip,
         calibration=Calibration(*head_of(run.siamese).calibration()),
         threshold=threshold,
+        histogram=score_histogram(run.validation, chosen_on="validation people"),
         data=data,
         split=split.by,
         sides={name: DataSide(side.people, len(side), side.digest()) for name, side in sides.items() if side is not None},
