@@ -1,7 +1,7 @@
 """The file of a gallery: one reader and one writer of it, whose encoder it is, how its values are encrypted."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +15,9 @@ from visavis.gallery.encryption import Cipher, fingerprint, make_cipher
 from visavis.gallery.records import Binding, Embeddings
 from visavis.gallery.schema import connect, create_file, migrate, sweep, told, transaction
 
-__all__ = ["GalleryFile", "now", "owner_of", "write_log"]
+__all__ = ["GalleryFile", "now", "write_log"]
 
-_CHUNK = 16_384
+_CHUNK = 4096
 _LARGEST_WAL = 16_000_000
 
 Numbers = npt.NDArray[np.int64]
@@ -134,11 +134,11 @@ class GalleryFile:
 
     def encrypt(self, row: Embeddings, subject: int) -> bytes:
         """Return what is kept of an embedding `(d,)` of the subject of this number."""
-        return self.cipher.encrypt(row.astype("<f4").tobytes(), owner_of(subject))
+        return self.cipher.encrypt(row.astype("<f4").tobytes(), subject)
 
-    def decrypt(self, kept: list[tuple[int, bytes]]) -> Embeddings:
-        """Return embeddings `(n, d)` from the numbers of their subjects and what is kept of them."""
-        opened = b"".join([self.cipher.decrypt(value, owner_of(subject)) for subject, value in kept])
+    def decrypt(self, kept: Sequence[bytes], subjects: Sequence[int]) -> Embeddings:
+        """Return embeddings `(n, d)` from what is kept of them and the numbers of their subjects."""
+        opened = self.cipher.decrypt_all(kept, subjects)
         size = self.binding.size
         if len(opened) != 4 * size * len(kept):
             raise DamagedGalleryError(f"{self.path}: an embedding has another size than the gallery's {size}. Restore a backup.")
@@ -149,8 +149,7 @@ class GalleryFile:
         cursor = connection.execute("SELECT number, subject, embedding FROM enrolled WHERE number > ? ORDER BY number", (after,))
         while rows := cursor.fetchmany(_CHUNK):
             numbers, subjects, kept = zip(*rows, strict=True)
-            vectors = self.decrypt(list(zip(subjects, kept, strict=True)))
-            yield np.array(numbers, dtype=np.int64), np.array(subjects, dtype=np.int64), vectors
+            yield np.array(numbers, dtype=np.int64), np.array(subjects, dtype=np.int64), self.decrypt(kept, subjects)
 
     def close(self) -> None:
         """Let go of the file. The last one to do so empties the log beside it."""
@@ -165,11 +164,6 @@ def write_log(
     """Put into the log who did what: a subject by number alone."""
     values = (now(), actor, action, subject, count)
     connection.execute("INSERT INTO log (time, actor, action, subject, count) VALUES (?, ?, ?, ?, ?)", values)
-
-
-def owner_of(subject: int) -> bytes:
-    """Return what binds an encrypted value to the subject of this number."""
-    return b"visavis subject %d" % subject
 
 
 def now() -> str:

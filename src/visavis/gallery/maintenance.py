@@ -9,7 +9,7 @@ from typing import Any
 
 from visavis.checkpoints import replaced
 from visavis.errors import GalleryError, ImageError
-from visavis.gallery.file import GalleryFile, owner_of, write_log
+from visavis.gallery.file import GalleryFile, write_log
 from visavis.gallery.records import Binding, Embeddings
 from visavis.gallery.schema import create_file, told
 from visavis.gallery.sqlite import SqliteGallery
@@ -79,10 +79,7 @@ def rotate(gallery: SqliteGallery, key: str, *, actor: str = "") -> None:
     with file.rekeying(key) as (connection, cipher):
         for query, change in _CHANGES.items():
             for rows in _chunks(connection, query):
-                values = (
-                    (cipher.encrypt(file.cipher.decrypt(kept, owner_of(subject)), owner_of(subject)), number)
-                    for number, subject, kept in rows
-                )
+                values = ((cipher.encrypt(file.cipher.decrypt(kept, subject), subject), number) for number, subject, kept in rows)
                 connection.executemany(change, values)
         write_log(connection, actor, "rotate")
     file.sweep("everything is encrypted with the new key")
@@ -136,7 +133,7 @@ def _embed_photo(
     if row is not None:  # deleted meanwhile
         subject, kept = row
         try:
-            made[number] = embed(file.cipher.decrypt(kept, owner_of(subject)))
+            made[number] = embed(file.cipher.decrypt(kept, subject))
         except ImageError:
             return
 

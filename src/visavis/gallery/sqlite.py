@@ -4,12 +4,12 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from visavis.errors import DamagedGalleryError, GalleryError, GalleryKeyError, UnknownSubjectError, WrongEncoderError
-from visavis.gallery.file import GalleryFile, now, owner_of, write_log
+from visavis.gallery.file import GalleryFile, now, write_log
 from visavis.gallery.matrix import Found, Matrix
 from visavis.gallery.records import Binding, Embeddings, Enrolment, Hit, LogEntry, Subject, checked_embeddings, checked_enrolment
 
@@ -90,10 +90,9 @@ class SqliteGallery:
         added = []
         for row, photo in zip(person.embeddings, person.photos, strict=True):
             values = (number, self.file.encrypt(row, number))
-            connection.execute("INSERT INTO enrolled (subject, embedding) VALUES (?, ?)", values)
-            added.append(_last(connection))
+            added.append(_insert(connection, "INSERT INTO enrolled (subject, embedding) VALUES (?, ?)", values))
             if photo is not None:
-                kept = self.file.cipher.encrypt(photo, owner_of(number))
+                kept = self.file.cipher.encrypt(photo, number)
                 connection.execute("INSERT INTO photos VALUES (?, ?)", (added[-1], kept))
         return added
 
@@ -114,7 +113,7 @@ class SqliteGallery:
         with self.file.reading() as connection:
             number = self._known(connection, subject)
             kept = connection.execute("SELECT number, embedding FROM enrolled WHERE subject = ?", (number,)).fetchall()
-            scores = self.file.decrypt([(number, value) for _, value in kept]) @ row
+            scores = self.file.decrypt([value for _, value in kept], [number] * len(kept)) @ row
         best = int(np.argmax(scores))
         return Hit(subject, str(kept[best][0]), float(scores[best]))
 
@@ -226,12 +225,11 @@ def _number_of(connection: sqlite3.Connection, name: str) -> int | None:
 
 
 def _add_subject(connection: sqlite3.Connection, name: str) -> int:
-    connection.execute("INSERT INTO subjects (name, created) VALUES (?, ?)", (name, now()))
-    return _last(connection)
+    return _insert(connection, "INSERT INTO subjects (name, created) VALUES (?, ?)", (name, now()))
 
 
-def _last(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
+def _insert(connection: sqlite3.Connection, query: str, values: tuple[Any, ...]) -> int:
+    return int(connection.execute(query, values).lastrowid or 0)
 
 
 def _references(connection: sqlite3.Connection, subject: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from visavis.checkpoints import replaced
 from visavis.errors import DamagedGalleryError, GalleryError, WrongEncoderError
-from visavis.gallery.file import owner_of, write_log
+from visavis.gallery.file import write_log
 from visavis.gallery.records import Embeddings, Enrolment, Gallery
 from visavis.gallery.schema import create_file
 from visavis.gallery.sqlite import SqliteGallery
@@ -57,7 +57,7 @@ def _write(gallery: SqliteGallery, archive: zipfile.ZipFile) -> int:
         for reference, subject in owners:
             if reference in photos:
                 (kept,) = connection.execute("SELECT photo FROM photos WHERE reference = ?", (reference,)).fetchone()
-                archive.writestr(f"photos/{reference}", file.cipher.decrypt(kept, owner_of(subject)))
+                archive.writestr(f"photos/{reference}", file.cipher.decrypt(kept, subject))
     about = {"format": FORMAT, "encoder": gallery.digest, "size": gallery.size, "references": len(owners)}
     archive.writestr(_ABOUT, json.dumps(about))
     return len(owners)
