@@ -78,7 +78,7 @@ class Envelope:
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         """Count and log it by the route's pattern: the path itself may hold a name."""
-        route, method = getattr(scope.get("route"), "path", "other") or "page", _method(scope)
+        route, method = getattr(scope.get("route"), "path_format", "other") or "page", _method(scope)
         self._service.metrics.requests.labels(route, method, status).inc()
         self._service.metrics.seconds.labels(route).observe(seconds)
         state = scope["state"]
