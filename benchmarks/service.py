@@ -3,10 +3,10 @@
     python benchmarks/service.py [--seconds 300] [--clients 128]
 
 Starts `visavis serve --aligned-only` in a process of its own. Clients on eight loopback addresses ask for `/v1/verify` over and
-over, each with two aligned faces as JPEG of 112 x 112 pixels, and wait as long as `Retry-After` says where they are refused. Between
-parts of half a minute the clients pause, and the encoder alone embeds the same faces in batches of 64 on all cores: that is the rate
-which the service's is compared with. Memory is read every second; its slope is that of a line through what came after the first
-minute (or fifth, in short runs). Writes `results/service.json`. Takes the seconds given and a third more.
+over, each with two aligned faces as JPEG of 112 x 112 pixels, and wait as long as `Retry-After` says where they are refused.
+Between parts of half a minute the clients pause, and the encoder alone embeds the same faces in batches of 64 on all cores: that
+is the rate which the service's is compared with. Memory is read every second; its slope is that of a line through what came after
+the first minute (or fifth, in short runs). Writes `results/service.json`. Takes the seconds given and a third more.
 """
 
 import argparse
