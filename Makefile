@@ -1,13 +1,17 @@
-# `make demo` and `make test` are each enough on a fresh machine that has Python 3.11 or newer; both share one .venv.
+# `make demo`, `make serve` and `make test` are each enough on a fresh machine that has Python 3.11 or newer; all share one .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint setup bench clean
+.PHONY: demo serve test test-slow lint setup bench clean
 
 demo: setup
 	$(BIN)/visavis demo --out runs/demo
+
+serve: setup
+	mkdir -p runs
+	$(BIN)/visavis serve --gallery runs/demo.gallery
 
 test: setup
 	$(BIN)/python -m pytest
@@ -29,7 +33,7 @@ setup: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "visavis needs Python 3.11 or newer; try: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[tensorflow,faces,export,jax,tensorboard,parquet,ray,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
 	touch $@
 
 clean:

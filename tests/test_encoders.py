@@ -13,7 +13,7 @@ from visavis.calibration import Calibration
 from visavis.cards import Card, DataSide
 from visavis.datasets import FaceDataset
 from visavis.encoders import fit_face, load_faces
-from visavis.encoders.onnx import CARD_KEY, Description
+from visavis.encoders.onnx import CARD_KEY, Description, copy_with_card
 from visavis.errors import DataError, ModelError
 from visavis.export import export_model
 from visavis.models import build_embedding, build_siamese
@@ -245,3 +245,31 @@ def test_a_summary_in_words(trained):
     for part in ("32 x 32, colour", "0.4000, chosen on validation people", "MIT"):
         assert part in told
     assert str(Card((8, 8, 1), aligned=True)).splitlines()[0].endswith("8 x 8, grey, aligned")
+
+
+def test_a_digest_is_that_of_the_weights_and_not_of_the_rules(trained, file, tmp_path):
+    encoder = visavis.load_encoder(file)
+    assert len(encoder.digest) == 64
+    other_rule = replace(trained.card, threshold=replace(trained.card.threshold, score=0.7))
+    copy_with_card(file, other_rule, tmp_path / "door.onnx")
+    assert visavis.load_encoder(tmp_path / "door.onnx").digest == encoder.digest
+    copy_with_card(file, replace(trained.card, flip=False), tmp_path / "once.onnx")
+    assert visavis.load_encoder(tmp_path / "once.onnx").digest != encoder.digest
+    assert visavis.load_encoder("pretrained").digest != encoder.digest
+
+
+def test_digests_of_foreign_models_tell_how_a_face_becomes_their_input(tmp_path):
+    channel_means(tmp_path / "means.onnx")
+    digests = set()
+    for mean in (0, 127.5):
+        (tmp_path / "means.toml").write_text(f"input_size = [8, 8]\nmean = {mean}\n")
+        digests.add(visavis.load_encoder(tmp_path / "means.onnx").digest)
+    (tmp_path / "means.onnx.data").write_bytes(b"weights beside it")
+    digests.add(visavis.load_encoder(tmp_path / "means.onnx").digest)
+    assert len(digests) == 3
+
+
+def test_digests_of_keras_models_follow_their_weights(trained):
+    assert trained.digest == KerasEncoder(trained.card, trained.siamese).digest
+    other = build_siamese(build_embedding("compact", (32, 32, 3), embedding_size=16, seed=6))
+    assert trained.digest != KerasEncoder(trained.card, other).digest

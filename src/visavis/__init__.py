@@ -36,20 +36,26 @@ if TYPE_CHECKING:
     from visavis.devices import Devices, use_devices
     from visavis.encoders import load_encoder
     from visavis.errors import (
+        DamagedGalleryError,
         DataError,
         DownloadError,
         FaceError,
+        GalleryError,
+        GalleryKeyError,
         ImageError,
         LeakError,
         MissingDependencyError,
         ModelError,
         TrainingError,
+        UnknownSubjectError,
         VisavisError,
+        WrongEncoderError,
     )
     from visavis.evaluation import Evaluation, FoldedEvaluation, evaluate_all_pairs, evaluate_folds, evaluate_protocol
     from visavis.experiments import DataSource, train_model
     from visavis.export import export_model
     from visavis.faces import AlignedFace, Face, FaceFinder, acquire_faces
+    from visavis.gallery import Gallery, Hit, Subject, open_gallery
     from visavis.inspection import inspect_data
     from visavis.losses import contrastive_loss
     from visavis.models import build_embedding, build_siamese, embed, embedding_of
@@ -75,12 +81,14 @@ _NAMES_IN = {
     "demo": "run_demo",
     "devices": "Devices use_devices",
     "encoders": "load_encoder",
-    "errors": "DataError DownloadError FaceError ImageError LeakError MissingDependencyError ModelError TrainingError VisavisError",
+    "errors": "DamagedGalleryError DataError DownloadError FaceError GalleryError GalleryKeyError ImageError LeakError "
+    "MissingDependencyError ModelError TrainingError UnknownSubjectError VisavisError WrongEncoderError",
     "evaluation": "Evaluation FoldedEvaluation compare_reports evaluate_all_pairs evaluate_folds evaluate_protocol",
     "experiments": "DataSource train_model",
     "explanation": "Explanation explain_photos",
     "export": "export_model",
     "faces": "AlignedFace Face FaceFinder acquire_faces",
+    "gallery": "Gallery Hit Subject open_gallery",
     "inspection": "inspect_data",
     "losses": "contrastive_loss",
     "models": "build_embedding build_siamese embed embedding_of",

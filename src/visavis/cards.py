@@ -8,6 +8,7 @@ from typing import Any
 
 from visavis.calibration import Calibration
 from visavis.errors import ModelError
+from visavis.histograms import ScoreHistogram
 from visavis.thresholds import Threshold
 
 __all__ = ["Card", "DataSide"]
@@ -44,6 +45,7 @@ class Card:
         calibration: What a score is worth as evidence; None: not known.
         threshold: The decision rule; None: there is none.
         operating_points: Rules for other false match rates.
+        histogram: How the scores lie of those whom the rules were chosen on; None: not known.
         data: The name of the data set.
         split: `"person"`, or `"photo"` where people were on several sides.
         sides: `train`, `validation` and `test`; `calibration` where the rules were chosen on others than the validation people.
@@ -62,6 +64,7 @@ class Card:
     calibration: Calibration | None = None
     threshold: Threshold | None = None
     operating_points: tuple[Threshold, ...] = ()
+    histogram: ScoreHistogram | None = None
     data: str = ""
     split: str = "person"
     sides: dict[str, DataSide] = field(default_factory=dict)
@@ -168,6 +171,8 @@ class Card:
                 known["threshold"] = Threshold(**known["threshold"])
             if known.get("calibration") is not None:
                 known["calibration"] = _calibration(known["calibration"])
+            if known.get("histogram") is not None:
+                known["histogram"] = _histogram(known["histogram"])
             known["operating_points"] = tuple(Threshold(**rule) for rule in known.get("operating_points", ()))
             known["sides"] = {
                 name: DataSide(tuple(side["people"]), side["photos"], side["digest"])
@@ -181,6 +186,11 @@ class Card:
 def _calibration(values: dict[str, Any]) -> Calibration:
     isotonic = tuple((float(score), float(ratio)) for score, ratio in values.get("isotonic", ()))
     return Calibration(values["offset"], values["slope"], isotonic)
+
+
+def _histogram(values: dict[str, Any]) -> ScoreHistogram:
+    counts = {name: tuple(map(int, values[name])) for name in ("mated", "nonmated")}
+    return ScoreHistogram(**{**values, **counts})
 
 
 def _pseudonym(person: str) -> str:

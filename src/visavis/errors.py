@@ -10,6 +10,11 @@ A wrong argument is a plain `ValueError`. What goes wrong with files, people, mo
     ├── ModelError                         a model file or run folder that cannot be used
     ├── TrainingError                      training that collapsed or diverged
     ├── DownloadError                      a data set that could not be fetched
+    ├── GalleryError                       a gallery that cannot be used
+    │   ├── UnknownSubjectError            nobody of this name is enrolled
+    │   ├── WrongEncoderError              the gallery belongs to another encoder
+    │   ├── GalleryKeyError                the key is missing, not needed, or another one
+    │   └── DamagedGalleryError            the file is damaged, or no gallery
     └── MissingDependencyError (also ImportError)   an extra that is not installed
 """
 
@@ -44,6 +49,26 @@ class TrainingError(VisavisError):
 
 class DownloadError(VisavisError):
     """A data set could not be fetched; the message says what to do without a network."""
+
+
+class GalleryError(VisavisError):
+    """A gallery cannot be opened, read or written; the message names its file."""
+
+
+class UnknownSubjectError(GalleryError):
+    """Nobody of this name is enrolled."""
+
+
+class WrongEncoderError(GalleryError):
+    """The gallery belongs to another encoder, whose embeddings cannot be compared with these."""
+
+
+class GalleryKeyError(GalleryError):
+    """The gallery's key is missing, not needed, or another one."""
+
+
+class DamagedGalleryError(GalleryError):
+    """The gallery's file is damaged, or something else; a backup is needed."""
 
 
 class MissingDependencyError(VisavisError, ImportError):

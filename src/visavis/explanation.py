@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 from visavis.encoders import Encoder, PhotoSource
 from visavis.verification import AcquiredPhoto, Verdict, Verifier
 
-__all__ = ["Explanation", "explain_photos", "hidden", "importance"]
+__all__ = ["Explanation", "explain_faces", "explain_photos", "hidden", "importance"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,14 +51,18 @@ def explain_photos(verifier: Verifier, first: PhotoSource, second: PhotoSource, 
     """
     photos = verifier.acquire(first), verifier.acquire(second)
     verdict = verifier.verify(*photos)
-    one, other = verifier.embed(photos)
-    maps = tuple(importance(verifier.encoder, photo.pixels, against) for photo, against in zip(photos, (other, one), strict=True))
-    explanation = Explanation(verdict, photos, (maps[0], maps[1]))
+    explanation = Explanation(verdict, photos, explain_faces(verifier.encoder, photos[0].pixels, photos[1].pixels))
     if out is not None:
         from visavis.plots import plot_explanation, save_figure
 
         save_figure(plot_explanation(photos, explanation.maps, verdict), out)
     return explanation
+
+
+def explain_faces(encoder: Encoder, first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    """Return the maps of two faces `(h, w, c)` uint8 of the encoder's input shape; see `Explanation`."""
+    one, other = encoder.embed(np.stack([first, second]))
+    return importance(encoder, first, other), importance(encoder, second, one)
 
 
 def importance(encoder: Encoder, face: npt.NDArray[np.uint8], against: npt.NDArray[np.float32]) -> Floats:

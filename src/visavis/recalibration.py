@@ -13,6 +13,7 @@ from visavis.datasets import FaceDataset
 from visavis.encoders import PRETRAINED_FILE, Encoder, OnnxEncoder, embed_faces, load_encoder, load_faces
 from visavis.encoders.onnx import copy_with_card
 from visavis.errors import DataError, ModelError
+from visavis.histograms import score_histogram
 from visavis.metrics import all_pairs_curve
 from visavis.thresholds import Threshold, threshold_for_fmr
 
@@ -90,7 +91,8 @@ def calibrated(
     curve = all_pairs_curve(embeddings, labels)
     calibration = fit_calibration(curve, method)
     likelier = Threshold.tried(calibration.even_score, curve, chosen_on=chosen_on, people=len(np.unique(labels)))
-    card = replace(card, calibration=calibration, threshold=likelier, operating_points=())
+    histogram = score_histogram(curve, chosen_on=chosen_on)
+    card = replace(card, calibration=calibration, threshold=likelier, operating_points=(), histogram=histogram)
     return with_rules(card, embeddings, labels, target_fmrs, chosen_on=chosen_on) if target_fmrs else card
 
 
@@ -99,7 +101,8 @@ def with_rules(
 ) -> Card:
     """Return a card that decides by the threshold for the first of these false match rates, and knows those for the others."""
     first, *others = (threshold_for_fmr(embeddings, labels, target, chosen_on=chosen_on) for target in target_fmrs)
-    return replace(card, threshold=first, operating_points=tuple(others))
+    histogram = score_histogram(all_pairs_curve(embeddings, labels), chosen_on=chosen_on)
+    return replace(card, threshold=first, operating_points=tuple(others), histogram=histogram)
 
 
 def _write(encoder: Encoder, model: Path, card: Card, out: Path) -> None:

@@ -1,10 +1,12 @@
 """Run folders: a trained model with its card inside one `.keras` file, and what stands beside it."""
 
+import hashlib
 import json
 import platform
 import zipfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from visavis.checkpoints import replaced
 from visavis.datasets import Split
 from visavis.encoders import PRETRAINED_FILE, load_encoder, unit_rows
 from visavis.errors import ModelError
+from visavis.histograms import score_histogram
 from visavis.models import DistanceSigmoid, build_embedding, build_siamese, embed, embedding_of, head_of
 from visavis.thresholds import Threshold
 from visavis.training import TrainingRun
@@ -40,6 +43,14 @@ class KerasEncoder:
 
     card: Card
     siamese: keras.Model
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the embedding network's weights, hexadecimal."""
+        digest = hashlib.sha256(b"mirrored" if self.card.flip else b"")
+        for weights in embedding_of(self.siamese).get_weights():
+            digest.update(np.ascontiguousarray(weights).tobytes())
+        return digest.hexdigest()
 
     def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Turn faces `(n, h, w, c)` into `(n, d)` float32, rows of unit length."""
@@ -70,6 +81,7 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
         flip=run.config.flip,
         calibration=Calibration(*head_of(run.siamese).calibration()),
         threshold=threshold,
+        histogram=score_histogram(run.validation, chosen_on="validation people"),
         data=data,
         split=split.by,
         sides={name: DataSide(side.people, len(side), side.digest()) for name, side in sides.items() if side is not None},

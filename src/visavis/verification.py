@@ -157,8 +157,12 @@ class Verifier:
         """The model's card."""
         return self.encoder.card
 
-    def acquire(self, photo: PhotoSource) -> AcquiredPhoto:
+    def acquire(self, photo: PhotoSource, *, name: str | None = None) -> AcquiredPhoto:
         """Read a photo, find the face if the model wants that, and bring it into the shape that the model takes.
+
+        Args:
+            photo: A path, bytes or an array, see `encoders.read_photo`.
+            name: What to call it in an error; None: its path.
 
         Raises:
             ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many.
@@ -167,7 +171,7 @@ class Verifier:
         if not self._finds_faces:
             return AcquiredPhoto(image, fit_face(image, self.card))
         rgb = image if image.shape[2] == 3 else image.repeat(3, axis=2)
-        name = str(photo) if isinstance(photo, str | Path) else "the photo"
+        name = name or (str(photo) if isinstance(photo, str | Path) else "the photo")
         aligned = acquire_faces(rgb, _FINDER, name=name, policy=self._policy, fallback=self._fallback)[0]
         return AcquiredPhoto(image, fit_face(aligned.pixels, self.card), aligned)
 

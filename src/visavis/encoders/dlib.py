@@ -1,5 +1,6 @@
 """dlib's face network as an encoder, for comparison: needs the extra `dlib`."""
 
+import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +31,12 @@ class DlibEncoder:
     Attributes:
         card: What it takes and how it decides.
         network: dlib's `face_recognition_model_v1`.
+        digest: SHA-256 of its file, hexadecimal.
     """
 
     card: Card
     network: Any
+    digest: str
 
     def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Turn faces `(n, 112, 112, 3)`, 0 .. 255, into `(n, 128)` float32, rows of unit length."""
@@ -69,4 +72,4 @@ def load_dlib() -> DlibEncoder:
     weights = Path(found.submodule_search_locations[0]) / "models" / "dlib_face_recognition_resnet_model_v1.dat"
     rule = Threshold(score=1 - 0.6**2 / (2 * 1.4**2), chosen_on="face_recognition's tolerance of 0.6")
     card = Card((CANONICAL_SIDE, CANONICAL_SIDE, 3), aligned=True, threshold=rule, licence="public domain")
-    return DlibEncoder(card, dlib.face_recognition_model_v1(str(weights)))
+    return DlibEncoder(card, dlib.face_recognition_model_v1(str(weights)), hashlib.sha256(weights.read_bytes()).hexdigest())

@@ -26,6 +26,10 @@ class Encoder(Protocol):
     def card(self) -> Card:
         """What the model takes and how it decides."""
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights, hexadecimal: where it is the same, embeddings can be compared. Thresholds do not change it."""
+
     def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Turn faces `(n, h, w, c)`, of the card's input shape, into `(n, d)` float32, rows of unit length."""
 

@@ -14,6 +14,7 @@ import onnxruntime
 from visavis.calibration import score_of
 from visavis.cards import Card
 from visavis.checkpoints import replaced
+from visavis.encoders.digests import onnx_digest
 from visavis.encoders.loading import unit_rows
 from visavis.errors import MissingDependencyError, ModelError
 from visavis.thresholds import Threshold
@@ -87,11 +88,13 @@ class OnnxEncoder:
     Attributes:
         card: What it takes and how it decides.
         session: The model: one input of faces, and embeddings as its first output.
+        digest: SHA-256 of the weights and of how a face becomes the input, hexadecimal.
         description: How a face becomes its input; None: it takes levels of 0 .. 255 as they are.
     """
 
     card: Card
     session: onnxruntime.InferenceSession
+    digest: str
     description: Description | None = None
 
     def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -151,10 +154,15 @@ def load_onnx(path: Path, *, threads: int | None = None) -> OnnxEncoder:
             described = None if description is None else _description(description)
         except (TypeError, ValueError) as error:
             raise ModelError(f"{path}: its card is damaged ({error}).") from error
-        return OnnxEncoder(Card.from_json(card, source=str(path)), session, described)
+        return _encoder(path, Card.from_json(card, source=str(path)), session, described)
     description = read_description(path)
     _check_input(path, session, description)
-    return OnnxEncoder(description.card(str(path.with_suffix(".toml"))), session, description)
+    return _encoder(path, description.card(str(path.with_suffix(".toml"))), session, description)
+
+
+def _encoder(path: Path, card: Card, session: onnxruntime.InferenceSession, description: Description | None) -> OnnxEncoder:
+    way = None if description is None else (description.colour, description.mean, description.scale)
+    return OnnxEncoder(card, session, onnx_digest(path, f"{way} {card.flip}"), description)
 
 
 def read_description(path: Path) -> Description:

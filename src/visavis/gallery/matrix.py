@@ -1,0 +1,144 @@
+"""All references in memory as float32 blocks, and the most alike ones among them: exact, one matrix product a block."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from visavis.gallery.records import Embeddings
+
+__all__ = ["Found", "Matrix"]
+
+BLOCK = 32_768
+_SPARE = 4
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The most alike references of one probe, at most one of each subject, best first.
+
+    Attributes:
+        scores: Their comparison scores.
+        references: Their numbers.
+        subjects: The numbers of their subjects.
+    """
+
+    scores: Embeddings
+    references: Numbers
+    subjects: Numbers
+
+    @classmethod
+    def best(cls, parts: "list[Found]", top: int) -> "Found":
+        """Return the best of several."""
+        scores, references, subjects = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("scores", "references", "subjects")
+        )
+        rows = _best_rows(scores, subjects, top)
+        return cls(scores[rows], references[rows], subjects[rows])
+
+
+class _Block:
+    """Up to `BLOCK` references; memory that no reference is in yet is reserved, not used."""
+
+    def __init__(self, size: int) -> None:
+        self.vectors = np.empty((BLOCK, size), dtype=np.float32)
+        self.references = np.empty(BLOCK, dtype=np.int64)
+        self.subjects = np.empty(BLOCK, dtype=np.int64)
+
+
+class Matrix:
+    """References in memory, in any order: a deleted one's place is taken by the last, so there are no gaps."""
+
+    def __init__(self, size: int) -> None:
+        """Begin without references.
+
+        Args:
+            size: How long an embedding is.
+        """
+        self._size = size
+        self._blocks: list[_Block] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        """How many references there are."""
+        return self._count
+
+    def append(self, references: Numbers, subjects: Numbers, vectors: Embeddings) -> None:
+        """Take in more references.
+
+        Args:
+            references: `(n,)`, their numbers.
+            subjects: `(n,)`, the numbers of their subjects.
+            vectors: `(n, d)`, rows of unit length.
+        """
+        taken = 0
+        while taken < len(references):
+            number, start = divmod(self._count, BLOCK)
+            if number == len(self._blocks):
+                self._blocks.append(_Block(self._size))
+            block, count = self._blocks[number], min(BLOCK - start, len(references) - taken)
+            places, rows = slice(start, start + count), slice(taken, taken + count)
+            block.references[places], block.subjects[places] = references[rows], subjects[rows]
+            block.vectors[places] = vectors[rows]
+            taken += count
+            self._count += count
+
+    def remove(self, subjects: Numbers) -> None:
+        """Take out all references of these subjects; the memory that held them is overwritten."""
+        gone = [start + np.flatnonzero(np.isin(block.subjects[:count], subjects)) for start, block, count in self._filled()]
+        for place in np.concatenate([*gone, np.zeros(0, dtype=np.int64)])[::-1]:
+            self._count -= 1
+            block, row = self._at(int(place))
+            last, end = self._at(self._count)
+            block.references[row], block.subjects[row] = last.references[end], last.subjects[end]
+            block.vectors[row] = last.vectors[end]
+            last.vectors[end] = 0
+        del self._blocks[-(-self._count // BLOCK) :]
+
+    def search(self, probes: Embeddings, *, top: int, threshold: float | None = None) -> list[Found]:
+        """Find the most alike references of probes `(m, d)`, the best one of each subject, `top` of them at most.
+
+        Once `top` subjects are found, only references that are more alike than the last of them are looked at.
+        """
+        none = Found(np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+        found = [none for _ in probes]
+        least = np.full(len(probes), -np.inf if threshold is None else threshold, dtype=np.float64)
+        for _, block, count in self._filled():
+            scores = _products(block.vectors[:count], probes)
+            for number, row in enumerate(scores):
+                rows = np.flatnonzero(row >= least[number])
+                if not len(rows):
+                    continue
+                found[number] = Found.best([found[number], Found(row[rows], block.references[rows], block.subjects[rows])], top)
+                if len(found[number].scores) == top:
+                    least[number] = found[number].scores[-1]
+        return found
+
+    def _filled(self) -> Iterator[tuple[int, _Block, int]]:
+        for number, block in enumerate(self._blocks):
+            start = number * BLOCK
+            yield start, block, min(BLOCK, self._count - start)
+
+    def _at(self, place: int) -> tuple[_Block, int]:
+        number, row = divmod(place, BLOCK)
+        return self._blocks[number], row
+
+
+def _products(vectors: Embeddings, probes: Embeddings) -> Embeddings:
+    """Scores `(m, n)` of probes `(m, d)` with vectors `(n, d)`; one probe is spared the copies that a product of matrices makes."""
+    return (vectors @ probes[0])[None] if len(probes) == 1 else probes @ vectors.T
+
+
+def _best_rows(scores: Embeddings, subjects: Numbers, top: int) -> Numbers:
+    """Where the best score of each subject is, best first, `top` of them at most."""
+    take = _SPARE * top
+    while True:
+        rows = np.argpartition(-scores, take)[:take] if take < len(scores) else np.arange(len(scores))
+        rows = rows[np.argsort(-scores[rows], kind="stable")]
+        _, first = np.unique(subjects[rows], return_index=True)
+        if len(first) >= top or take >= len(scores):
+            return rows[np.sort(first)[:top]]
+        take *= _SPARE

@@ -1,0 +1,40 @@
+"""A gallery by where it is: made if there is none, refused if it belongs to another encoder."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from visavis.encoders import Encoder
+from visavis.gallery.records import Binding, Gallery
+from visavis.gallery.sqlite import SqliteGallery
+
+__all__ = ["KEY_VARIABLE", "binding_of", "open_gallery"]
+
+KEY_VARIABLE = "VISAVIS_GALLERY_KEY"
+
+
+def open_gallery(location: Path | str, encoder: Encoder | None, *, key: str | None = None, create: bool = True) -> Gallery:
+    """Open a gallery.
+
+    Args:
+        location: The path of its file.
+        encoder: What made its embeddings, and will make those of probes; None: to look after
+            the gallery only, not to enrol or search.
+        key: What embeddings and photos are encrypted with, 64 hexadecimal digits; None: the one in the environment variable
+            `VISAVIS_GALLERY_KEY`; without that, they are kept as they are.
+        create: Whether to make the gallery if there is none.
+
+    Raises:
+        GalleryError: If it cannot be opened; as `WrongEncoderError` if it belongs to another encoder, as `GalleryKeyError` if the
+            key is missing, not needed or another one, as `DamagedGalleryError` if the file is damaged or no gallery.
+    """
+    key = key or os.environ.get(KEY_VARIABLE) or None
+    binding = None if encoder is None else binding_of(encoder)
+    return SqliteGallery(location, binding, key=key, create=create and encoder is not None)
+
+
+def binding_of(encoder: Encoder) -> Binding:
+    """Return what binds a gallery to an encoder: its digest, and the size of its embeddings, seen on a black face."""
+    face = np.zeros((1, *encoder.card.input_shape), dtype=np.uint8)
+    return Binding(encoder.digest, encoder.embed(face).shape[1])

@@ -1,0 +1,66 @@
+"""The fields of the forms, and what each route may answer besides what it promises."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from visavis.encoders import Encoder
+from visavis.service.answers import ProblemAnswer
+from visavis.service.engine import Acquisition
+from visavis.verification import Verifier
+
+__all__ = ["PROBLEM_ANSWERS", "AcquisitionFields", "DecisionFields", "EnrolFields", "SearchFields", "problem_answers"]
+
+Policy = Literal["largest", "centre", "error"]
+
+
+def problem_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe errors as OpenAPI does."""
+    content = {"application/problem+json": {"schema": ProblemAnswer.model_json_schema()}}
+    return {status: {"description": "An error", "content": content} for status in statuses}
+
+
+PROBLEM_ANSWERS = problem_answers(400, 401, 403, 404, 411, 413, 415, 421, 422, 429, 503)
+
+
+class AcquisitionFields(BaseModel):
+    """How faces are looked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    aligned: Annotated[bool, Field(description="The photos are cut to the face already: look for none.")] = False
+    face: Annotated[Policy, Field(description="Which face, where there are several; error: refuse the photo.")] = "largest"
+
+    @property
+    def acquisition(self) -> Acquisition:
+        """The same for the engine."""
+        return Acquisition(self.aligned, self.face)
+
+
+class DecisionFields(AcquisitionFields):
+    """How faces are looked for and decided on."""
+
+    target_fmr: Annotated[
+        float | None, Field(gt=0, lt=1, description="Decide by the model's threshold for this false match rate.")
+    ] = None
+    prior: Annotated[float, Field(gt=0, lt=1, description="The part of pairs of one person, for probabilities.")] = 0.5
+
+    def verifier(self, encoder: Encoder) -> Verifier:
+        """Return what decides so.
+
+        Raises:
+            ModelError: If the model has no such threshold.
+        """
+        return Verifier(encoder, target_fmr=self.target_fmr, prior=self.prior)
+
+
+class SearchFields(DecisionFields):
+    """The same for a search."""
+
+    top: Annotated[int, Field(ge=1, le=100, description="How many subjects at most.")] = 5
+
+
+class EnrolFields(AcquisitionFields):
+    """The same for an enrolment, which must not take somebody in the background."""
+
+    face: Policy = "error"

@@ -1,0 +1,90 @@
+"""A service in this process, on a port of its own, with an encoder that sees only the mean levels of four quarters."""
+
+import contextlib
+import io
+import queue
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from visavis.calibration import Calibration
+from visavis.cards import Card
+from visavis.histograms import ScoreHistogram
+from visavis.service.access import Access
+from visavis.service.engine import Engine
+from visavis.service.limits import ServiceLimits
+from visavis.service.metrics import Metrics
+from visavis.service.running import ServiceSettings, make_server
+from visavis.service.state import ServiceState
+from visavis.thresholds import Threshold
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+RULES = (
+    Threshold(0.95, "test people", 10, 1000, 20, 200, 50, target_fmr=0.01, fmr_upper=0.02),
+    Threshold(0.99, "test people", 1, 1000, 60, 200, 50, target_fmr=0.001, fmr_upper=0.005),
+)
+HISTOGRAM = ScoreHistogram(-1.0, 1.0, (0, 0, 1, 9), (2, 5, 3, 0), "test people")
+
+
+@dataclass(frozen=True)
+class Quarters:
+    """An encoder of grey photos, 32 x 32."""
+
+    digest: str = "ab" * 32
+    card: Card = field(
+        default_factory=lambda: Card(
+            (32, 32, 1),
+            threshold=RULES[0],
+            operating_points=RULES[1:],
+            calibration=Calibration(5.0, 10.0),
+            histogram=HISTOGRAM,
+        )
+    )
+
+    def embed(self, faces):
+        quarters = np.asarray(faces, dtype=np.float32).reshape(len(faces), 2, 16, 2, 16).mean(axis=(2, 4)).reshape(len(faces), 4)
+        return (quarters + 1) / np.linalg.norm(quarters + 1, axis=1, keepdims=True)
+
+
+def picture(*levels, side=32, kind="PNG"):
+    """A photo whose four quarters have these levels."""
+    quarters = np.array(levels or (200, 20, 20, 20), dtype=np.uint8).reshape(2, 2)
+    image = Image.fromarray(np.kron(quarters, np.ones((side // 2, side // 2), dtype=np.uint8)))
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
+def file(data, *, name="a.png", kind="image/png"):
+    """A photo as `requests` sends it."""
+    return name, data, kind
+
+
+def pair(first=None, second=None):
+    """The files of a form with two photos."""
+    return {"first": file(first or picture()), "second": file(second or picture())}
+
+
+def service_of(*, encoder=None, keys=None, gallery=None, limits=None, **options):
+    """The parts of a service."""
+    limits = limits or ServiceLimits(rate=None)
+    metrics = Metrics()
+    engine = Engine(encoder or Quarters(), limits=limits, observe=metrics.batches.observe, **options)
+    return ServiceState(engine, Access(LOOPBACK, keys), limits, metrics, gallery=gallery)
+
+
+@contextlib.contextmanager
+def running(service):
+    """Serve until the block ends; gives the address."""
+    addresses = queue.Queue()
+    settings = ServiceSettings(port=0, limits=service.limits)
+    server = make_server(service, settings, started=addresses.put)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield addresses.get(timeout=60).rstrip("/")
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -1,0 +1,316 @@
+"""The service over HTTP: what it answers, what it refuses and how, and whom it lets in."""
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the service needs the extra serve")
+
+import requests
+from serving import HISTOGRAM, Quarters, file, pair, picture, running, service_of
+
+from visavis.gallery import open_gallery
+from visavis.service.envelope import SECURITY_HEADERS
+from visavis.service.keys import KeyStore
+from visavis.service.limits import ServiceLimits
+from visavis.service.problems import PROBLEMS
+
+DOCS = Path(__file__).parents[1] / "docs" / "service.md"
+OTHER = (20, 20, 20, 200)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    gallery = open_gallery(tmp_path_factory.mktemp("gallery") / "test.gallery", Quarters())
+    with running(service_of(gallery=gallery)) as address:
+        yield address
+
+
+def problem(answer, status, code):
+    """Check that an answer is this problem, and return what it tells."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["type"] == f"urn:visavis:problem:{code}"
+    assert body["status"] == status
+    assert body["request_id"] == answer.headers["x-request-id"]
+    return body["detail"]
+
+
+def test_two_photos_are_verified(url):
+    answer = requests.post(f"{url}/v1/verify", files=pair(picture(), picture()))
+    body = answer.json()
+    assert answer.status_code == 200
+    assert body["decision"] == "same person" and body["same"] and body["score"] == pytest.approx(1)
+    assert body["probability"] > 0.99 and body["log_likelihood_ratio"] == pytest.approx(5, abs=0.01)
+    assert body["threshold"]["target_fmr"] == 0.01
+    assert body["threshold"]["fmr"] == pytest.approx(0.01) and body["threshold"]["fmr_upper"] == 0.02
+    assert body["model"] == Quarters().digest
+    assert [face["size"] for face in body["faces"]] == [[32, 32], [32, 32]]
+    other = requests.post(f"{url}/v1/verify", files=pair(picture(), picture(*OTHER))).json()
+    assert other["decision"] == "different people" and other["score"] < 0.95
+
+
+def test_another_rule_and_another_prior_can_be_asked_for(url):
+    near = picture(200, 50, 20, 20)
+    usual = requests.post(f"{url}/v1/verify", files=pair(picture(), near)).json()
+    strict = requests.post(f"{url}/v1/verify", files=pair(picture(), near), data={"target_fmr": "0.001", "prior": "0.01"}).json()
+    assert usual["same"] and not strict["same"]
+    assert strict["threshold"]["score"] == 0.99 and strict["prior"] == 0.01
+    assert strict["probability"] < usual["probability"]
+    assert strict["log_likelihood_ratio"] == usual["log_likelihood_ratio"]
+    unknown = requests.post(f"{url}/v1/verify", files=pair(), data={"target_fmr": "0.5"})
+    assert "only for 0.01, 0.001" in problem(unknown, 422, "rule")
+
+
+def test_one_photo_is_compared_with_many(url):
+    files = [("anchor", file(picture())), ("photos", file(picture(*OTHER))), ("photos", file(picture()[:60]))]
+    body = requests.post(f"{url}/v1/compare", files=[*files, ("photos", file(picture()))]).json()
+    assert [result["photo"] for result in body["results"]] == [2, 0]
+    assert [result["same"] for result in body["results"]] == [True, False]
+    assert [failure["photo"] for failure in body["failures"]] == [1]
+    assert "truncated" in body["failures"][0]["reason"]
+    none = requests.post(f"{url}/v1/compare", files=[files[0], files[2]])
+    assert "None of the 1 photos" in problem(none, 422, "photo")
+
+
+def test_a_decision_is_explained(url):
+    body = requests.post(f"{url}/v1/explain", files=pair()).json()
+    assert body["same"]
+    first, second = body["maps"]
+    assert len(first) == len(second) == 32 and len(first[0]) == 32
+    assert max(map(max, first)) > 0
+
+
+def test_the_model_tells_its_rules_and_scores(url):
+    body = requests.get(f"{url}/v1/model").json()
+    assert [rule["target_fmr"] for rule in body["rules"]] == [0.01, 0.001]
+    assert tuple(body["histogram"]["mated"]) == HISTOGRAM.mated
+    assert body["gallery"] and not body["finds_faces"]
+
+
+def test_people_are_enrolled_found_and_deleted(url):
+    name = "Anna Ünder/wegs".replace("/", " ")
+    photos = [("photos", file(picture())), ("photos", file(picture(180, 20, 20, 20)))]
+    enrolled = requests.post(f"{url}/v1/subjects/{name}", files=photos)
+    assert enrolled.status_code == 201
+    assert len(enrolled.json()["enrolled"]) == 2
+    requests.post(f"{url}/v1/subjects/Berta", files={"photos": file(picture(*OTHER))})
+    listed = requests.get(f"{url}/v1/subjects", params={"limit": 1}).json()
+    assert [one["name"] for one in listed["subjects"]] == [name] and listed["after"] == name
+    rest = requests.get(f"{url}/v1/subjects", params={"after": listed["after"]}).json()
+    assert [one["name"] for one in rest["subjects"]] == ["Berta"] and rest["after"] is None
+    found = requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"top": "1"}).json()
+    assert [hit["subject"] for hit in found["hits"]] == [name] and found["hits"][0]["same"]
+    assert found["references"] == 3 and found["false_positive_rate"] == pytest.approx(1 - 0.99**3)
+    assert requests.get(f"{url}/v1/subjects/{name}").json()["references"] == enrolled.json()["enrolled"]
+    assert requests.delete(f"{url}/v1/subjects/{name}").status_code == 204
+    for answer in (requests.get(f"{url}/v1/subjects/{name}"), requests.delete(f"{url}/v1/subjects/{name}")):
+        assert problem(answer, 404, "subject") == "Nobody of this name is enrolled."
+    assert requests.delete(f"{url}/v1/subjects/Berta").status_code == 204
+
+
+@pytest.mark.parametrize("name", [" ", "a\tb", "x" * 201, "a%00b"])
+def test_names_that_cannot_be_seen_are_refused(url, name):
+    answer = requests.get(f"{url}/v1/subjects/{name}")
+    assert "name" in problem(answer, 422, "parameters")
+
+
+def test_there_may_be_no_gallery():
+    with running(service_of()) as url:
+        assert "--gallery" in problem(requests.get(f"{url}/v1/subjects"), 404, "no-gallery")
+        assert not requests.get(f"{url}/v1/model").json()["gallery"]
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "status", "code", "says"),
+    [
+        ({"first": file(picture())}, {}, 400, "form", "lacks a photo in second"),
+        ({**pair(), "third": file(picture())}, {}, 400, "form", "and no others"),
+        ([("first", file(picture()))] * 2, {}, 400, "form", "first too often"),
+        (pair(), {"path": "/etc/passwd"}, 400, "form", "and no others"),
+        (pair(), {"aligned": "perhaps"}, 422, "parameters", "aligned"),
+        (pair(), {"prior": "1"}, 422, "parameters", "prior"),
+        (pair(), {"face": "x" * 500}, 413, "size", "face has more than 200 bytes"),
+        ({"first": file(picture(), kind="image/svg+xml"), "second": file(picture())}, {}, 415, "type", "image/jpeg"),
+        ({"first": file(picture(), kind="image/jpeg"), "second": file(picture())}, {}, 415, "type", "not of the type"),
+        (pair(picture()[:60]), {}, 422, "photo", "first: damaged or truncated"),
+    ],
+)
+def test_a_form_that_is_not_as_it_should_be_is_refused(url, files, data, status, code, says):
+    assert says in problem(requests.post(f"{url}/v1/verify", files=files, data=data), status, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "code"),
+    [
+        (b'{"first": "/etc/passwd"}', "application/json", 415, "type"),
+        (b"first=http%3A%2F%2Flocalhost", "application/x-www-form-urlencoded", 415, "type"),
+        (b"", "multipart/form-data", 415, "type"),
+        (b"nonsense", "multipart/form-data; boundary=x", 400, "form"),
+        (b'--x\r\nContent-Disposition: form-data; name="first"\r\n', "multipart/form-data; boundary=x", 400, "form"),
+        (b"--x--\r\n", "multipart/form-data; boundary=x", 400, "form"),
+    ],
+)
+def test_a_body_that_is_no_form_is_refused(url, body, kind, status, code):
+    problem(requests.post(f"{url}/v1/verify", data=body, headers={"Content-Type": kind}), status, code)
+
+
+def test_a_body_of_unknown_length_is_refused(url):
+    problem(requests.post(f"{url}/v1/verify", data=iter([b"a", b"b"])), 411, "length")
+
+
+def test_what_is_larger_than_the_limits_is_refused():
+    limits = ServiceLimits(rate=None, photo_bytes=1000, photo_pixels=5000, photos=2, request_bytes=20_000)
+    with running(service_of(limits=limits)) as url:
+        big = requests.post(f"{url}/v1/verify", files=pair(b"\x89PNG\r\n\x1a\n" + bytes(2000)))
+        assert "first has more than 1,000 bytes" in problem(big, 413, "size")
+        wide = requests.post(f"{url}/v1/verify", files=pair(picture(side=100)))
+        assert "100 x 100 pixels" in problem(wide, 422, "photo")
+        many = [("anchor", file(picture())), *[("photos", file(picture()))] * 2]
+        assert "At most 2 photos" in problem(requests.post(f"{url}/v1/compare", files=many), 413, "size")
+        assert "30,000 bytes" in problem(requests.post(f"{url}/v1/verify", data=bytes(30_000)), 413, "size")
+
+
+def test_every_answer_has_the_security_headers(url):
+    for path in ("/", "/healthz", "/v1/model", "/v1/nothing", "/nothing"):
+        headers = requests.get(url + path).headers
+        assert {name: headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+        assert len(headers["x-request-id"]) == 32
+        assert "server" not in headers
+        assert headers["cache-control"] == ("no-store" if path.startswith("/v1/") else "no-cache")
+    assert "unsafe" not in SECURITY_HEADERS["Content-Security-Policy"]
+
+
+def test_pages_of_other_sites_are_refused(url):
+    host = url.removeprefix("http://")
+    for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        problem(requests.delete(f"{url}/v1/subjects/Anna", headers=headers), 403, "origin")
+    for headers in ({"Origin": f"http://{host}"}, {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}):
+        problem(requests.delete(f"{url}/v1/subjects/Anna", headers=headers), 404, "subject")
+    assert requests.get(url, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # others may link to the page
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8000", "[", "", "127.0.0.1@evil.example"])
+def test_other_hosts_are_refused(url, host):
+    for path in ("/", "/healthz", "/v1/model"):
+        problem(requests.get(url + path, headers={"Host": host}), 421, "host")
+
+
+def test_logs_and_metrics_hold_no_names(url, caplog):
+    caplog.set_level(logging.DEBUG)
+    requests.post(f"{url}/v1/subjects/Cassandra", files={"photos": ("Dora.png", picture(), "image/png")})
+    requests.get(f"{url}/v1/subjects/Cassandra", params={"after": "Emma"})
+    requests.delete(f"{url}/v1/subjects/Cassandra")
+    requests.get(f"{url}/Cassandra")
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith(("visavis", "uvicorn"))]
+    assert any("POST /v1/subjects/{name} 201" in line for line in ours)
+    told = "\n".join(ours) + requests.get(f"{url}/metrics").text
+    assert not re.search("Cassandra|Dora|Emma", told)
+    assert 'visavis_requests_total{method="DELETE",route="/v1/subjects/{name}",status="204"}' in told
+    assert "visavis_batch_faces_count" in told
+
+
+class Faulty(Quarters):
+    """Works until it is told not to."""
+
+    broken = []
+
+    def embed(self, faces):
+        if self.broken:
+            raise RuntimeError(self.broken[0])
+        return super().embed(faces)
+
+
+def test_a_fault_is_told_without_what_is_inside(caplog):
+    with running(service_of(encoder=Faulty())) as url:
+        Faulty.broken.append("Anna's face broke it")
+        try:
+            detail = problem(requests.post(f"{url}/v1/verify", files=pair()), 500, "fault")
+        finally:
+            Faulty.broken.clear()
+        assert "Anna" not in detail + caplog.text
+        assert "RuntimeError" in caplog.text and "engine.py" in caplog.text
+        assert requests.post(f"{url}/v1/verify", files=pair()).status_code == 200
+
+
+def test_a_request_that_takes_too_long_is_given_up():
+    with running(service_of(limits=ServiceLimits(rate=None, seconds=0.000001))) as url:
+        answer = requests.post(f"{url}/v1/verify", files=pair())
+        problem(answer, 503, "time")
+        assert answer.headers["retry-after"] == "1"
+
+
+def test_one_client_that_asks_too_often_is_told_to_wait():
+    with running(service_of(limits=ServiceLimits(rate=60))) as url:
+        answers = [requests.get(f"{url}/v1/model") for _ in range(12)]
+        assert [answer.status_code for answer in answers[:10]] == [200] * 10
+        problem(answers[-1], 429, "rate")
+        assert answers[-1].headers["retry-after"] == "1"
+        assert requests.get(f"{url}/healthz").status_code == 200
+
+
+OPEN = {("/healthz", "get"), ("/readyz", "get")}
+SCOPES = {
+    ("/metrics", "get"): "admin",
+    ("/v1/subjects/{name}", "post"): "write",
+    ("/v1/subjects/{name}", "delete"): "write",
+}
+
+
+def test_no_route_answers_without_the_right_key(tmp_path):
+    store = KeyStore(tmp_path / "keys.db", create=True)
+    keys = {scope: store.create(scope, scope) for scope in ("read", "write", "admin")}
+    revoked = store.create("gone", "admin")
+    store.revoke(revoked.split("_")[1])
+    gallery = open_gallery(tmp_path / "test.gallery", Quarters())
+    with running(service_of(keys=store, gallery=gallery)) as url:
+        files = {"photos": file(picture())}
+        enrolled = requests.post(f"{url}/v1/subjects/Anna", files=files, headers={"Authorization": f"Bearer {keys['write']}"})
+        assert enrolled.status_code == 201
+        paths = requests.get(f"{url}/openapi.json").json()["paths"]
+        walked = 0
+        for path, methods in paths.items():
+            for method in methods:
+                if (path, method) in OPEN:
+                    continue
+                walked += 1
+                needed = SCOPES.get((path, method), "read")
+
+                def ask(token, path=path, method=method):
+                    headers = {"Authorization": token} if token else {}
+                    return requests.request(method, url + path.format(name="Anna"), headers=headers)
+
+                for token in (
+                    None,
+                    "Bearer",
+                    "Bearer x",
+                    f"Bearer {keys['admin'][:-1]}",
+                    f"Bearer {revoked}",
+                    f"Basic {keys['admin']}",
+                ):
+                    answer = ask(token)
+                    problem(answer, 401, "key")
+                    assert answer.headers["www-authenticate"].startswith("Bearer")
+                for scope in ("read", "write", "admin")[: ("read", "write", "admin").index(needed)]:
+                    assert needed in problem(ask(f"Bearer {keys[scope]}"), 403, "scope")
+                if method != "delete":
+                    assert ask(f"Bearer {keys[needed]}").status_code in (200, 411, 415)
+        assert walked >= 9
+        assert len(gallery) == 1
+
+
+def test_the_page_of_the_docs_has_every_problem():
+    told = set(re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", DOCS.read_text(), re.MULTILINE))
+    assert told == {(str(problem.status), problem.code) for problem in PROBLEMS.values()}
+
+
+def test_the_page_of_the_docs_has_every_route(url):
+    text = DOCS.read_text()
+    told = {(path, method.lower()) for method, path in re.findall(r"`(GET|POST|DELETE) (/[\w/{}]+)`", text)}
+    described = requests.get(f"{url}/openapi.json").json()["paths"]
+    assert told == {(path, method) for path, methods in described.items() for method in methods}
+    for path, method in told - OPEN:
+        assert re.search(rf"^\| `{method.upper()} {path}` \| {SCOPES.get((path, method), 'read')} \|", text, re.MULTILINE)
