@@ -68,6 +68,7 @@ def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> 
 @click.argument("model", metavar="RUN")
 @click.argument("data")
 @click.option("--pairs", type=click.Path(path_type=Path), help="Score these pairs: LFW's pairs.txt, or a CSV.")
+@click.option("--sample", type=click.IntRange(min=1), help="Draw so many pairs of each kind, in the place of all pairs.")
 @click.option("--people", type=click.Choice(["unseen", "all"]), default="unseen", show_default=True, help="Whom to score.")
 @click.option("--enrol", type=click.IntRange(min=1), help="Also search a gallery of half of the people, so many photos of each.")
 @click.option(
