@@ -59,7 +59,7 @@ async def list_subjects(
     return SubjectList(**service.origin(request), subjects=tuple(listed), after=found[-1].name if len(found) == limit else None)
 
 
-@router.post("/subjects/{name}", status_code=201, openapi_extra=PHOTOS.openapi())
+@router.post("/subjects/{name:path}", status_code=201, openapi_extra=PHOTOS.openapi())
 async def enrol(
     request: Request,
     name: Name,
@@ -76,14 +76,14 @@ async def enrol(
     return SubjectAnswer(**service.origin(request), **subject.to_json(), enrolled=enrolled, faces=tuple(map(FaceAnswer.of, faces)))
 
 
-@router.get("/subjects/{name}", dependencies=[Depends(requires("read"))])
+@router.get("/subjects/{name:path}", dependencies=[Depends(requires("read"))])
 async def look_up(request: Request, name: Name, service: SharedState) -> SubjectAnswer:
     """Tell what is known of a subject."""
     subject = await asyncio.to_thread(service.open_gallery().subject, name)
     return SubjectAnswer(**service.origin(request), **subject.to_json())
 
 
-@router.delete("/subjects/{name}", status_code=204, response_class=Response)
+@router.delete("/subjects/{name:path}", status_code=204, response_class=Response)
 async def delete(name: Name, caller: Writer, service: SharedState) -> None:
     """Delete a subject with everything that is kept of them; after the answer nothing of it is left."""
     await asyncio.to_thread(service.open_gallery().delete, name, actor=caller.name)
