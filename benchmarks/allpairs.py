@@ -87,9 +87,8 @@ def main() -> None:
         if photos <= options.largest:
             rows.append(measured(photos, options.rounds))
             print(rows[-1], flush=True)
-    write_result(
-        "allpairs", {"sizes": rows, "rounds": options.rounds}, command=f"python benchmarks/allpairs.py --rounds {options.rounds}"
-    )
+    command = f"python benchmarks/allpairs.py --rounds {options.rounds} --largest {options.largest}"
+    write_result("allpairs", {"sizes": rows, "rounds": options.rounds}, command=command)
 
 
 if __name__ == "__main__":

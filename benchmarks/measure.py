@@ -86,6 +86,7 @@ class Worker:
 
     def __exit__(self, *error: object) -> None:
         """End it."""
-        assert self._process.stdin
+        assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()

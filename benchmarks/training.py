@@ -131,10 +131,10 @@ def main() -> None:
         )
         print({**rows[-1], "looks": None}, flush=True)
     told = [row["seconds"] for row in rows]
-    reached = {
-        who: spread(row[PEER] / row[who] for row in told if row[who] and row[PEER]) if any(row[who] for row in told) else None
-        for who in told[0]
-    }
+    reached = {}
+    for who in told[0]:
+        times = [row[PEER] / row[who] for row in told if row[who] and row[PEER]]
+        reached[who] = spread(times) if times else None
     figures = {"throughput": speeds, "peak_megabytes": memory, "times_peer_to_same_eer": reached, "splits": rows}
     command = f"python benchmarks/training.py --rounds {options.rounds} --splits {options.splits} --seconds {options.seconds:g}"
     write_result("training", figures, command=command)
