@@ -42,7 +42,7 @@ class Cached:
         """Keep both."""
         self.card, self._embeddings, self._given = encoder.card, embeddings, 0
 
-    def embed(self, faces: npt.NDArray[Any]) -> Embeddings:
+    def raw(self, faces: npt.NDArray[Any]) -> Embeddings:
         """Hand out the next ones."""
         start, self._given = self._given, self._given + len(faces)
         return self._embeddings[start : self._given]

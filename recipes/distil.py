@@ -8,7 +8,8 @@ Learns from what `recipes/pictures.py` made: photos of LFW and composites, each 
 random as in any training, but the descriptor is that of the unchanged picture, so the student learns to see past light, blur and
 cut-outs. The descriptors are brought to unit length; the loss is their distance to the student's embedding, plus its
 square. Every so often the validation people's equal error rate is looked at; in the end the folds that were left out are scored.
-`--start RUN` goes on from the network of an earlier run, with a schedule of its own; `--resume` after an interruption.
+`--start RUN` goes on from the network of an earlier run, or from the encoder that comes with visavis (`pretrained`), with a
+schedule of its own; another `--seed` draws other batches than that run saw. `--resume` after an interruption.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from visavis.evaluation import evaluate_folds, pair_scores
 from visavis.faces import CANONICAL_SIDE
 from visavis.models import build_embedding, embed, embedding_of
 from visavis.recalibration import with_rules
-from visavis.runs import load_model, make_card, save_model
+from visavis.runs import load_model, load_pretrained, make_card, save_model
 from visavis.training import CHECKPOINT, Trainer
 
 Pixels = npt.NDArray[np.uint8]
@@ -78,6 +79,7 @@ class Lessons:
         side: int,
         batch: int,
         changes: Augmentation,
+        seed: int = 41,
     ) -> None:
         """Keep the pictures in memory, at the size that the student sees.
 
@@ -89,8 +91,9 @@ class Lessons:
             side: Of the student's pictures, pixels.
             batch: How many pictures a batch has: three eighths of them photos, the others composites.
             changes: How pictures are changed at random.
+            seed: Draws the batches.
         """
-        self.batch, self.changes = batch, changes
+        self.batch, self.changes, self.seed = batch, changes, seed
         scale = side / CANONICAL_SIDE
         left, top = int(LEFT * scale), int(TOP * scale)
         width = side + 2 * left
@@ -111,7 +114,7 @@ class Lessons:
 
     def __getitem__(self, step: int) -> tuple[Pixels, Floats]:
         """The batch of one step."""
-        rng = np.random.default_rng([step, 41])
+        rng = np.random.default_rng([step, self.seed])
         photos = self.batch * 3 // 8
         composites = rng.integers(self.first_composite, len(self.pictures), self.batch - photos)
         chosen = np.concatenate([rng.choice(self.photos, photos), composites])
@@ -129,7 +132,7 @@ def targets_of(descriptors: Floats, photos: Indices) -> Floats:
     return centred / np.linalg.norm(centred, axis=1, keepdims=True)
 
 
-def student(network: str, side: int, targets: Floats, start: Path | None) -> keras.Model:
+def student(network: str, side: int, targets: Floats, start: str | None) -> keras.Model:
     """Build a network whose embeddings have the mean and the spread of the teacher's from the start, and keep them.
 
     Left to itself it would first learn to answer with the mean alone, and then hardly anything else. From the run `start`, if
@@ -137,7 +140,8 @@ def student(network: str, side: int, targets: Floats, start: Path | None) -> ker
     """
     model = build_embedding(network, (side, side, 3), embedding_size=targets.shape[1])
     if start:
-        model.set_weights(embedding_of(load_model(start).siamese).get_weights())
+        earlier = load_pretrained() if start == "pretrained" else load_model(start)
+        model.set_weights(embedding_of(earlier.siamese).get_weights())
     last = model.layers[-2]
     last.beta.assign(targets.mean(axis=0))
     last.gamma.assign(targets.std(axis=0))
@@ -155,7 +159,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--start", type=Path)
+    parser.add_argument("--start", help="a run folder, or pretrained")
+    parser.add_argument("--seed", type=int, default=41, help="draws the batches")
     parser.add_argument("--changes", choices=list(CHANGES), default="mild")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
@@ -175,6 +180,7 @@ def main() -> None:
         side=options.side,
         batch=options.batch,
         changes=CHANGES[options.changes],
+        seed=options.seed,
     )
     config = TrainingConfig(
         network=options.network,

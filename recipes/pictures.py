@@ -1,6 +1,6 @@
 """Pictures for the student with the teacher's descriptors: aligned faces of LFW, and composites of people who do not exist.
 
-    python recipes/pictures.py --photos LFW.tar --faces runs/lfw-faces --pairs lfw-pairs.txt [--left-out 0,1] [--composites 150000]
+    python recipes/pictures.py --photos LFW.tar --faces runs/lfw-faces --pairs lfw-pairs.txt [--left-out 0,1] [--seed 20]
 
 `--faces` is what `visavis prepare LFW.tar --face centre` wrote. The people of the folds of View 2 that are left out, and a tenth of
 all others, who are for validation, give no part of a composite and no picture that is learned from. A canvas is 204 x 204 pixels
@@ -145,7 +145,7 @@ def _whole_canvases(out: Path, photos: Path, faces: Path, count: int) -> np.memm
     return np.load(finished, mmap_mode="r")
 
 
-def make_pictures(out: Path, whole: np.memmap, training: Indices, count: int) -> None:
+def make_pictures(out: Path, whole: np.memmap, training: Indices, *, count: int, seed: int) -> None:
     """Make the pictures, first the photos themselves and then composites, each with its descriptor."""
     total = len(whole) + count
     pictures = _opened(out / "pictures.npy", (total, KEPT, KEPT, 3), np.uint8)
@@ -153,7 +153,7 @@ def make_pictures(out: Path, whole: np.memmap, training: Indices, count: int) ->
     teacher = Teacher(threads=1)
 
     def make(start: int) -> int:
-        rng = np.random.default_rng([start, 20])
+        rng = np.random.default_rng([start, seed])
         stop = min(start + _PART, total)
         made = np.empty((stop - start, CANVAS, CANVAS, 3), dtype=np.uint8)
         for place, index in enumerate(range(start, stop)):
@@ -184,6 +184,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, required=True)
     parser.add_argument("--left-out", default="", help="folds of View 2 whose people give no picture, such as 0,1")
     parser.add_argument("--composites", type=int, default=150_000)
+    parser.add_argument("--seed", type=int, default=20, help="draws the composites")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -191,7 +192,7 @@ def main() -> None:
     parted = sides(dataset, options.pairs, [int(fold) for fold in options.left_out.split(",") if fold])
     whole = _whole_canvases(options.out, options.photos, options.faces, len(dataset))
     np.savez(options.out / "photos.npz", **vars(parted), labels=dataset.labels, sources=np.array(dataset.sources))
-    make_pictures(options.out, whole, parted.training, options.composites)
+    make_pictures(options.out, whole, parted.training, count=options.composites, seed=options.seed)
 
 
 if __name__ == "__main__":

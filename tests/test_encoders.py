@@ -69,6 +69,16 @@ def test_an_exported_model_gives_the_embeddings_of_keras_and_keeps_its_card(trai
     assert encoder.embed(faces[:0]).shape == (0, 16)
 
 
+def test_raw_embeddings_are_as_long_as_a_face_and_its_mirror_image_agree(trained, file):
+    faces = some_faces()
+    raw = visavis.load_encoder(file).raw(faces)
+    np.testing.assert_allclose(raw, trained.raw(faces), atol=1e-5)
+    lengths = np.linalg.norm(raw, axis=1)
+    assert lengths.max() < 1
+    symmetric = np.concatenate([faces[:, :, :16], faces[:, :, 15::-1]], axis=2)
+    np.testing.assert_allclose(np.linalg.norm(trained.raw(symmetric), axis=1), 1, atol=1e-5)
+
+
 def test_one_thread_gives_the_same(file):
     faces = some_faces(5)
     np.testing.assert_allclose(

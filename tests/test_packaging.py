@@ -1,57 +1,67 @@
-"""The container: no root, nothing to write but the volume, reachable from this machine alone, and a command that exists."""
+"""Wheel and source archive: built, installed into an empty environment, and at work there without a network."""
 
 import json
-import re
-import tomllib
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from visavis.cli import group
-from visavis.service.limits import ServiceLimits
+import visavis
 
 ROOT = Path(__file__).parents[1]
-DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
-LINES = [line.split(maxsplit=1) for line in DOCKERFILE.splitlines() if line and not line.startswith("#")]
+pytestmark = pytest.mark.slow
 
 
-def last(instruction):
-    return [rest for name, rest in LINES if name == instruction][-1]
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The wheel and the source archive of this tree."""
+    out = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "build", "--outdir", out, ROOT], check=True, capture_output=True)
+    (wheel,), (archive,) = out.glob("*.whl"), out.glob("*.tar.gz")
+    return wheel, archive
 
 
-def test_it_runs_as_a_user_without_rights_and_is_looked_after():
-    assert last("USER") not in ("0", "root")
-    assert "/readyz" in last("HEALTHCHECK")
-    assert last("VOLUME") == "/data"
-    assert not [name for name, _ in LINES if name == "ADD"]
-    for image in [rest.split()[0] for name, rest in LINES if name == "FROM"]:
-        assert re.fullmatch(r"python:3\.\d+-slim", image)
+def test_the_wheel_holds_the_encoder_the_pages_and_the_types(built):
+    with zipfile.ZipFile(built[0]) as wheel:
+        names = set(wheel.namelist())
+    for name in ("models/encoder.onnx", "models/encoder.npz", "templates/report.html", "py.typed"):
+        assert f"visavis/{name}" in names
+    assert not [name for name in names if name.split("/")[0] not in ("visavis", f"visavis-{visavis.__version__}.dist-info")]
 
 
-def test_what_it_copies_and_installs_is_there():
-    for name, rest in LINES:
-        if name == "COPY" and not rest.startswith("--from"):
-            assert all((ROOT / source).exists() for source in rest.split()[:-1])
-    extras = re.search(r"'\.\[([\w,]+)\]'", DOCKERFILE)[1].split(",")
-    assert set(extras) <= set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
-    ignored = (ROOT / ".dockerignore").read_text().splitlines()
-    assert ignored[0] == "*" and {"!src", "!pyproject.toml", "!constraints.txt"} <= set(ignored)
+def test_the_source_archive_holds_what_is_needed_to_test_it(built):
+    with tarfile.open(built[1]) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    assert {"pyproject.toml", "constraints.txt", "Makefile", "tests/conftest.py", "docs/design.md", "LICENSE"} <= names
+    assert not [name for name in names if name.startswith(("runs/", ".venv/"))]
 
 
-def test_it_serves_behind_keys_on_its_volume():
-    assert json.loads(last("ENTRYPOINT")) == ["visavis"]
-    command, *arguments = json.loads(last("CMD"))
-    settings = group.commands[command].make_context(command, arguments).params
-    assert settings["host"] == "0.0.0.0"
-    assert {settings["keys"].parent, settings["gallery"].parent} == {Path("/data")}
-
-
-def test_compose_takes_away_what_is_not_needed():
-    yaml = pytest.importorskip("yaml")
-    service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["visavis"]
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"] and service["security_opt"] == ["no-new-privileges:true"]
-    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
-    assert service["tmpfs"] == ["/tmp"] and service["volumes"] == ["data:/data"]
-    assert int(service["stop_grace_period"].rstrip("s")) > ServiceLimits().seconds
-    assert not {"privileged", "network_mode", "pid"} & set(service)
+def test_two_photos_are_verified_at_once_in_an_empty_environment(built, tmp_path):
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", ROOT / "constraints.txt"]
+    subprocess.run([*install, built[0]], check=True, capture_output=True)
+    faces = visavis.generate_faces(2, 2, size=112, seed=5).faces
+    photos = [tmp_path / f"{number}.png" for number in range(2)]
+    for photo, face in zip(photos, faces, strict=False):
+        Image.fromarray(face).save(photo)
+    offline = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+    }
+    command = [python.with_name("visavis"), "verify", *photos, "--aligned", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, env=offline, cwd=tmp_path)
+    assert result.returncode in (0, 1), result.stderr
+    told = json.loads(result.stdout)
+    assert told["same"] == (result.returncode == 0)
+    assert -1 <= told["score"] <= 1
+    whole = subprocess.run([*command[:-2], "--json"], capture_output=True, text=True, env=offline, cwd=tmp_path)
+    assert whole.returncode == 2
+    assert "pip install 'visavis[faces]'" in whole.stderr

@@ -39,7 +39,10 @@ def test_commands_of_the_pages_exist_with_their_options():
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "recipes" / "README.md"]
     commands = [words for page in pages for words in commands_in(page)]
     assert len(commands) > 20
-    for name, *arguments in commands:
-        group.commands[name].make_context(name, arguments)
+    for words in commands:
+        command, arguments = group, words
+        while isinstance(command, click.Group):
+            command, arguments = command.commands[arguments[0]], arguments[1:]
+        command.make_context(command.name, arguments)
     with pytest.raises(click.NoSuchOption):
         group.commands["verify"].make_context("verify", ["a.jpg", "b.jpg", "--hard"])

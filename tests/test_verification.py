@@ -125,7 +125,7 @@ def test_evaluation_leaves_out_whom_the_model_saw(run, folder, tmp_path):
 def test_a_report_holds_all_it_needs(run, folder, tmp_path):
     result = evaluate_model(run, str(folder), out=tmp_path)
     page = result.report.read_text()
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 6
     assert "http" not in page
     assert f"{result.evaluation.eer:.2%}" in page
     metrics = json.loads((tmp_path / "metrics.json").read_text())
@@ -147,6 +147,23 @@ def test_a_protocol_of_ones_own(run, folder, tmp_path):
     evaluation = evaluate_model(run, str(folder), pairs=path, out=tmp_path).evaluation
     assert (evaluation.curve.mated, evaluation.curve.nonmated) == (1, 2)
     assert evaluation.intervals["eer"][1] > 0.5
+    assert evaluation.folded is None
+
+
+def test_pairs_of_people_whom_the_model_has_seen_are_left_out(run, folder, tmp_path):
+    sides = visavis.Verifier(run).card.sides
+    one, two, three = sides["test"].people
+    path = tmp_path / "pairs.csv"
+    rows = [(f"{one}/0.png", f"{one}/1.png", 0), (f"{one}/0.png", f"{two}/1.png", 0), (f"{three}/0.png", f"{three}/1.png", 1)]
+    rows += [(f"{two}/0.png", f"{three}/0.png", 1), (f"{sides['train'].people[0]}/0.png", f"{one}/0.png", 1)]
+    path.write_text("\n".join(["first,second,fold", *(",".join(map(str, row)) for row in rows)]))
+    result = evaluate_model(run, str(folder), pairs=path, out=tmp_path)
+    assert result.evaluation.name == "pairs, 4 of 5 pairs"
+    assert [fold.accuracy.trials for fold in result.evaluation.folded.decisions] == [2, 2]
+    assert "each of 2 folds at the best threshold of the others" in result.report.read_text()
+    path.write_text(f"first,second\n{sides['train'].people[0]}/0.png,{one}/0.png\n")
+    with pytest.raises(DataError, match="none of its 1 pairs is of two photos that are to be scored"):
+        evaluate_model(run, str(folder), pairs=path, out=tmp_path)
 
 
 def test_models_that_cannot_be_used_are_named(run, tmp_path):

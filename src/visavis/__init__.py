@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         split_photos,
     )
     from visavis.demo import run_demo
+    from visavis.devices import Devices, use_devices
     from visavis.encoders import load_encoder
     from visavis.errors import (
         DamagedGalleryError,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from visavis.preparation import Preparation, prepare_photos
     from visavis.runs import load_model, make_card, save_model
     from visavis.sampling import BatchShape
+    from visavis.scale import Embedded, EmbeddingSettings, embed_photos
     from visavis.training import TrainingRun, train
     from visavis.verification import Verdict, Verifier
 
@@ -77,6 +79,7 @@ _NAMES_IN = {
     "datasets": "FaceDataset PairProtocol Split check_leaks fetch_lfw fetch_olivetti generate_faces kfold_people lfw_folds "
     "load_dataset read_archive read_arrays read_folder read_lfw read_lfw_pairs read_pairs split_people split_photos",
     "demo": "run_demo",
+    "devices": "Devices use_devices",
     "encoders": "load_encoder",
     "errors": "DamagedGalleryError DataError DownloadError FaceError GalleryError GalleryKeyError ImageError LeakError "
     "MissingDependencyError ModelError TrainingError UnknownSubjectError VisavisError WrongEncoderError",
@@ -95,6 +98,7 @@ _NAMES_IN = {
     "recalibration": "calibrate_model",
     "runs": "load_model make_card save_model",
     "sampling": "BatchShape",
+    "scale": "Embedded EmbeddingSettings embed_photos",
     "training": "TrainingRun train",
     "verification": "Verdict Verifier",
 }

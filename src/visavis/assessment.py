@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from visavis.cards import Card
 from visavis.checkpoints import replaced
 from visavis.datasets import FaceDataset, PairProtocol, as_numbers, read_attributes, read_pairs
-from visavis.encoders import Encoder, embed_faces, load_encoder, load_faces
+from visavis.encoders import Encoder, load_encoder, load_faces, raw_embeddings, unit_rows
 from visavis.errors import DataError
 from visavis.evaluation import (
     METRICS,
@@ -35,6 +35,8 @@ from visavis.preparation import QUALITIES, TABLE
 from visavis.report import Picture, write_report
 
 __all__ = ["Evaluated", "evaluate_model"]
+
+_LENGTH, _EVEN = "embedding norm", 1e-3
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def evaluate_model(
     Args:
         model: What `load_encoder` takes, or an encoder.
         data: What `load_dataset` takes, or faces of the model's input shape.
-        pairs: A protocol file; None: all pairs of the photos.
+        pairs: A protocol file; pairs with people whom the model has seen are left out. None: all pairs of the photos.
         people: `"unseen"` leaves out everybody whom the model was trained or validated on, by name; `"all"` keeps them, and the
             report says so.
         attributes: A CSV of what is known of people or photos, see `read_attributes`: a column of at most 20 different values tells
@@ -86,25 +88,30 @@ def evaluate_model(
         progress: Whether to show a bar on standard error.
 
     Raises:
-        DataError: If fewer than two people are left, if the pairs are of people who are left out, or if the faces are not aligned
+        DataError: If fewer than two people are left, if no pair is left, or if the faces are not aligned
             as those were that the model learned from.
         ModelError: If the model has no threshold for `target_fmr`.
     """
     encoder = load_encoder(model) if isinstance(model, str | Path) else model
     out = _folder_of(model) if out is None else Path(out)
     faces = load_faces(encoder.card, data)
-    chosen, left_out = _unseen(faces, encoder.card) if people == "unseen" else (faces, 0)
-    embeddings = embed_faces(encoder, chosen, progress=progress)
+    photos = _unseen(faces, encoder.card) if people == "unseen" else np.arange(len(faces))
+    protocol = None if pairs is None else read_pairs(pairs, faces).within(photos)
+    chosen = faces.select(photos)
+    raw = raw_embeddings(encoder, chosen, progress=progress)
+    embeddings = unit_rows(raw)
     name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
     rule = encoder.card.rule(target_fmr) if encoder.card.threshold or target_fmr else None
     claims: dict[str, Any] = {} if rule is None else {"threshold": rule.score, "threshold_from": rule.chosen_on}
     claims |= {"rules": encoder.card.rules, "calibration": encoder.card.calibration, "prior": prior}
-    protocol = None if pairs is None else read_pairs(pairs, chosen)
     if protocol is None:
         evaluation = evaluate_all_pairs(embeddings, chosen.labels, name=f"all pairs of {name}", **claims)
     else:
         evaluation = evaluate_protocol(embeddings, chosen.labels, protocol, **claims)
     groups, quality = _by_attribute(embeddings, chosen, _known(data, chosen, attributes), evaluation.threshold)
+    lengths = np.linalg.norm(raw, axis=1).astype(np.float64)
+    if np.ptp(lengths) > _EVEN:
+        quality += (evaluate_quality(embeddings, chosen.labels, lengths, threshold=evaluation.threshold, measure=_LENGTH),)
     search = None
     if enrol is not None:
         search = evaluate_search(embeddings, chosen.labels, threshold=evaluation.threshold, photos=enrol, template=template)
@@ -119,7 +126,7 @@ def evaluate_model(
     )
     figures = _figures(evaluation, chosen, embeddings, out / "history.csv")
     report = _write_evaluation(out, encoder.card, evaluation, figures=figures, command=command)
-    return Evaluated(evaluation, report, left_out)
+    return Evaluated(evaluation, report, len(faces.people) - len(chosen.people))
 
 
 def _known(data: str | FaceDataset, faces: FaceDataset, attributes: Path | str | None) -> dict[str, npt.NDArray[np.str_]]:
@@ -163,17 +170,17 @@ def _folder_of(model: Path | str | Encoder) -> Path:
     return Path(model) if Path(model).is_dir() else Path(model).parent
 
 
-def _unseen(faces: FaceDataset, card: Card) -> tuple[FaceDataset, int]:
-    """Leave out the people that a model was trained or validated on."""
+def _unseen(faces: FaceDataset, card: Card) -> npt.NDArray[np.int64]:
+    """The photos of people that a model was not trained, validated or calibrated on."""
     if card.split == "photo":
-        return faces, 0
-    unseen = [person for person in faces.people if not card.has_seen(person)]
-    if len(unseen) < 2:
+        return np.arange(len(faces))
+    unseen = np.array([not card.has_seen(person) for person in faces.people])
+    if unseen.sum() < 2:
         raise DataError(
-            f"{len(unseen)} of {len(faces.people)} people in the data are unseen: the model learned from the others. "
+            f"{unseen.sum()} of {len(faces.people)} people in the data are unseen: the model learned from the others. "
             "Give other people's photos, or ask for all people."
         )
-    return faces.select_people(unseen), len(faces.people) - len(unseen)
+    return np.flatnonzero(unseen[faces.labels])
 
 
 def _write_evaluation(

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visavis.datasets import FaceDataset, default_crop, is_aligned, load_dataset, split_people, split_photos
 from visavis.encoders import PRETRAINED_FILE, Encoder, load_faces
 from visavis.errors import MissingDependencyError
 from visavis.recalibration import with_rules
+
+if TYPE_CHECKING:
+    from visavis.devices import Devices
 
 __all__ = ["DataSource", "default_init", "train_model"]
 
@@ -50,6 +53,7 @@ def train_model(
     by: str = "person",
     target_fmrs: Sequence[float] = (),
     resume: bool = False,
+    devices: "Devices | None" = None,
     logging: dict[str, Any] | None = None,
 ) -> Encoder:
     """Load faces, split them, train, and write the model with its card.
@@ -63,6 +67,7 @@ def train_model(
         by: `"person"`, or `"photo"` to have the same people in training and test, which the card and every report then say.
         target_fmrs: False match rates to choose thresholds for on the validation people; the model decides by the first one's.
         resume: Go on from the checkpoint in `out`.
+        devices: What `use_devices` gave; None: one device.
         logging: `progress` (a bar on standard error), `tensorboard` (logs in `out`), `command` (for the card).
 
     Returns:
@@ -87,22 +92,26 @@ def train_model(
         faces = source.load()
     split = (split_people if by == "person" else split_photos)(faces, seed=source.seed)
     settings = config_for(split.train, trained=start is not None, **chosen)
+    writes = devices is None or devices.writes
     run = train(
         split,
         settings,
         start=start,
         out=out,
         resume=resume,
+        devices=devices,
         progress=logging.get("progress", True),
-        watch=tensorboard_writer(Path(out)) if logging.get("tensorboard") else None,
+        watch=tensorboard_writer(Path(out)) if writes and logging.get("tensorboard") else None,
     )
     card = make_card(run, split, data=source.data, crop=source.cut, command=logging.get("command", ""))
     trained_model = KerasEncoder(replace(card, training={**card.training, "init": init}), run.siamese)
-    save_model(out, run.siamese, trained_model.card)
+    if writes:
+        save_model(out, run.siamese, trained_model.card)
     if target_fmrs:
         embeddings = trained_model.embed(split.validation.faces)
         card = with_rules(trained_model.card, embeddings, split.validation.labels, target_fmrs, chosen_on="validation people")
-        save_model(out, run.siamese, card)
+        if writes:
+            save_model(out, run.siamese, card)
         trained_model = KerasEncoder(card, run.siamese)
     return trained_model
 

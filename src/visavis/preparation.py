@@ -2,13 +2,9 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +17,7 @@ from visavis.datasets.dataset import FACES
 from visavis.errors import DataError, ImageError
 from visavis.faces import CANONICAL_SIDE, AlignedFace, FaceFinder, FacePolicy, acquire_faces
 from visavis.images import read_image
+from visavis.workers import run_tasks
 
 __all__ = ["Preparation", "prepare_photos"]
 
@@ -28,8 +25,8 @@ TABLE, FAILURES = "faces.csv", "failures.csv"
 _PARTS, _PLAN = ".parts", "plan.json"
 _PART = 16
 _FINDER = FaceFinder()
-_POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
-_COLUMNS = ("source", "person", "left", "top", "width", "height", *(f"{point}_{axis}" for point in _POINTS for axis in "xy"))
+POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+_COLUMNS = ("source", "person", "left", "top", "width", "height", *(f"{point}_{axis}" for point in POINTS for axis in "xy"))
 QUALITIES = {
     "score": "detector score",
     "eye_distance": "distance of the eyes",
@@ -114,7 +111,8 @@ def prepare_photos(
         left = sum(len(names[number]) for number in missing)
         done = len(files.photos) - left
         with tqdm(total=len(files.photos), initial=done, desc="faces", unit="photo", disable=not progress) as bar:
-            for number, _ in zip(missing, _run(tasks, min(workers or os.cpu_count() or 1, max(1, len(missing)))), strict=True):
+            processes = min(workers or os.cpu_count() or 1, max(1, len(missing)))
+            for number, _ in zip(missing, run_tasks(_do, tasks, workers=processes), strict=True):
                 bar.update(len(names[number]))
     return _join(out, parts, len(names), [person for _, person in files.photos])
 
@@ -148,25 +146,6 @@ def _begin(out: Path, files: PhotoFiles, policy: str, fallback: str | None) -> P
 
 def _part(parts: Path, number: int) -> Path:
     return parts / f"{number:08d}.npz"
-
-
-def _run(tasks: Iterable[_Task], workers: int) -> Iterator[None]:
-    """Do all tasks, in this process or in several, never more of them in memory than twice the processes."""
-    if workers == 1:
-        yield from map(_do, tasks)
-        return
-    tasks = iter(tasks)
-    context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_take_one_core) as pool:
-        waiting: list[Future[None]] = [pool.submit(_do, task) for task in islice(tasks, 2 * workers)]
-        while waiting:
-            waiting.pop(0).result()
-            waiting += [pool.submit(_do, task) for task in islice(tasks, 1)]
-            yield
-
-
-def _take_one_core() -> None:
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def _do(task: _Task) -> None:

@@ -11,7 +11,7 @@ import jinja2
 from visavis.audit import KINDS, Audit
 from visavis.cards import Card
 from visavis.checkpoints import replaced
-from visavis.evaluation import Evaluation, GroupErrors, SearchEvaluation
+from visavis.evaluation import Evaluation, FoldedEvaluation, GroupErrors, SearchEvaluation
 from visavis.thresholds import Threshold
 
 __all__ = ["Picture", "write_audit", "write_report"]
@@ -189,6 +189,16 @@ def _chosen(rule: Threshold) -> str:
     return f"{_percent(rule.false_matches / rule.nonmated)}{bound} on {rule.people:,} {rule.chosen_on}"
 
 
+def _folded(folded: FoldedEvaluation) -> dict[str, str]:
+    right, pairs = (sum(getattr(fold.accuracy, name) for fold in folded.decisions) for name in ("count", "trials"))
+    return {
+        "name": f"Accuracy, each of {len(folded.folds)} folds at the best threshold of the others",
+        "value": _percent(folded.accuracy),
+        "interval": f"standard error {_percent(folded.standard_error)}",
+        "counts": f"{right:,} of {pairs:,}",
+    }
+
+
 def _warnings(evaluation: Evaluation, card: Card) -> list[str]:
     warnings = []
     if card.split == "photo":
@@ -218,6 +228,8 @@ def _rates(evaluation: Evaluation) -> list[dict[str, str]]:
         counts = f"{rate.count:,} of {rate.trials:,}"
         interval = _span(evaluation.intervals[name])
         rows.append({"name": _NAMES[name], "value": _percent(rate.value), "interval": interval, "counts": counts})
+    if evaluation.folded is not None:
+        rows.append(_folded(evaluation.folded))
     decisions = evaluation.decisions
     counts = f"TP {decisions.tp:,}, FP {decisions.fp:,}, FN {decisions.fn:,}"
     rows.append({"name": "F1", "value": f"{decisions.f1:.4f}", "interval": "", "counts": counts})

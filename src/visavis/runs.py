@@ -19,7 +19,7 @@ from visavis.calibration import Calibration
 from visavis.cards import Card, DataSide
 from visavis.checkpoints import replaced
 from visavis.datasets import Split
-from visavis.encoders import PRETRAINED_FILE, load_encoder
+from visavis.encoders import PRETRAINED_FILE, load_encoder, unit_rows
 from visavis.errors import ModelError
 from visavis.histograms import score_histogram
 from visavis.models import DistanceSigmoid, build_embedding, build_siamese, embed, embedding_of, head_of
@@ -54,7 +54,11 @@ class KerasEncoder:
 
     def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Turn faces `(n, h, w, c)` into `(n, d)` float32, rows of unit length."""
-        return embed(embedding_of(self.siamese), faces, flip=self.card.flip)
+        return unit_rows(self.raw(faces))
+
+    def raw(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Turn them into rows as long as both, of the photo and its mirror image, agree; see `Encoder.raw`."""
+        return embed(embedding_of(self.siamese), faces, flip=self.card.flip, unit=False)
 
 
 def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None = None, command: str = "") -> Card:

@@ -17,9 +17,10 @@ from visavis.calibration import fit_sigmoid, score_of
 from visavis.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, write_table
 from visavis.configuration import LOSSES, TrainingConfig, config_for
 from visavis.datasets import Split, check_leaks
+from visavis.devices import Devices
 from visavis.errors import TrainingError
 from visavis.metrics import ErrorCurve, all_pairs_curve, equal_error_rate
-from visavis.models import DistanceSigmoid, PairLogits, build_embedding, build_siamese, embed
+from visavis.models import DistanceSigmoid, PairLogits, build_embedding, build_siamese, embed, embedding_of, head_of
 from visavis.sampling import Batches
 
 __all__ = ["Trainer", "TrainingRun", "train"]
@@ -70,6 +71,7 @@ def train(
     start: keras.Model | None = None,
     out: Path | str | None = None,
     resume: bool = False,
+    devices: Devices | None = None,
     progress: bool = True,
     watch: Callable[[dict[str, float]], None] | None = None,
 ) -> TrainingRun:
@@ -82,6 +84,7 @@ def train(
             better than it on the validation people, it is what comes back. None: random weights.
         out: A folder for the checkpoint and `history.csv`; nothing is written if None.
         resume: Go on from the checkpoint in `out`; the result is that of a run which was never interrupted.
+        devices: What `use_devices` gave, where several devices or machines share each batch; the first process writes the files.
         progress: Whether to show a bar on standard error.
         watch: Called with each row of the history when it is made.
 
@@ -96,11 +99,14 @@ def train(
     """
     check_leaks(people=split.by == "person", train=split.train, validation=split.validation, test=split.test)
     config = config or config_for(split.train, trained=start is not None)
-    network = None if start is None else _copy(start)
-    trainer = Trainer(split, config, network=network, trained=start is not None, out=Path(out) if out else None)
+    devices = devices or Devices()
+    with devices.scope():
+        network = None if start is None else _copy(start)
+    out = Path(out) if out else None
+    trainer = Trainer(split, config, network=network, trained=start is not None, out=out, devices=devices)
     if resume:
         trainer.restore()
-    trainer.run(progress=progress, watch=watch)
+    trainer.run(progress=progress and devices.writes, watch=watch)
     return trainer.finish()
 
 
@@ -123,6 +129,7 @@ class Trainer:
         out: Path | None = None,
         batches: BatchSource | None = None,
         loss: keras.losses.Loss | None = None,
+        devices: Devices | None = None,
     ) -> None:
         """Begin at step 0.
 
@@ -135,6 +142,7 @@ class Trainer:
             batches: What to learn from in the place of the training people's labels: photos and what the loss wants to know of
                 them, for each step; None: batches of the training people.
             loss: What goes with `batches`; None: the config's.
+            devices: As in `train`; a `network` must have been made in their scope.
 
         Raises:
             DataError: If the training side has too few people or photos.
@@ -144,10 +152,13 @@ class Trainer:
         self.batches = batches or Batches(training, config.batch, config.augmentation, seed=config.seed)
         self.loss = loss or LOSSES[config.loss](**config.loss_options)
         self.identity = json.dumps([config.to_json(), training.digest(), validation.digest()], sort_keys=True)
-        self.trained = trained
-        self.embedding = network or _fresh(config, training.shape)
-        self.head = DistanceSigmoid(dtype="float32", name="head")
-        self.siamese = build_siamese(self.embedding, self.head)
+        self.trained, self.devices = trained, devices or Devices()
+        with self.devices.scope():
+            self.embedding = network or _fresh(config, training.shape)
+            self.head = DistanceSigmoid(dtype="float32", name="head")
+            self.siamese = build_siamese(self.embedding, self.head)
+        # What is looked at and handed over: where devices share the training, a copy that is on one device alone.
+        self.shown = build_siamese(_copy(self.embedding)) if self.devices.shared else self.siamese
         self.step = 0
         self.model = self._compiled()
         self.history: list[dict[str, float]] = []
@@ -165,18 +176,17 @@ class Trainer:
             for layer in self.embedding.layers:
                 statistics = isinstance(layer, keras.layers.BatchNormalization)
                 layer.trainable = not statistics and (not frozen or isinstance(layer, keras.layers.Dense))
-        # The embedding network itself is never compiled: a loss that it remembered would travel into every file of it.
-        model = keras.Model(self.embedding.input, self.embedding.output)
-        if self.config.loss == "binary-crossentropy":
-            logits = PairLogits(self.head, dtype="float32")(self.embedding.output)
-            model = keras.Model(self.embedding.input, logits)
-        warmup = max(1, round(config.warmup * steps))
-        schedule = keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup)
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.config.weight_decay)
-        # XLA makes a step a fifth shorter, but takes seconds to compile it: too long where there are few steps.
-        compiled = steps >= WORTH_COMPILING if keras.backend.backend() == "tensorflow" else "auto"
-        model.compile(optimizer, loss=self.loss, jit_compile=compiled)
-        optimizer.build(model.trainable_variables)
+        with self.devices.scope():
+            # The embedding network itself is never compiled: a loss that it remembered would travel into every file of it.
+            model = keras.Model(self.embedding.input, self.embedding.output)
+            if self.config.loss == "binary-crossentropy":
+                logits = PairLogits(self.head, dtype="float32")(self.embedding.output)
+                model = keras.Model(self.embedding.input, logits)
+            optimizer = keras.optimizers.AdamW(_schedule(rate, steps, config), weight_decay=config.weight_decay)
+            # XLA makes a step a fifth shorter, but takes seconds to compile it: too long where there are few steps.
+            compiled = steps >= WORTH_COMPILING if keras.backend.backend() == "tensorflow" else "auto"
+            model.compile(optimizer, loss=self.loss, jit_compile=compiled)
+            optimizer.build(model.trainable_variables)
         return model
 
     def run(self, *, progress: bool, watch: Callable[[dict[str, float]], None] | None) -> None:
@@ -190,8 +200,7 @@ class Trainer:
             for photos, labels in self._prefetched():
                 if self.step and self.step == config.frozen_steps:
                     self.model = self._compiled()
-                self.model.reset_metrics()  # Keras would report the mean of all batches so far
-                loss = float(self.model.train_on_batch(photos, labels))
+                loss = self._train_on(photos, labels)
                 self.step += 1
                 if not math.isfinite(loss):
                     raise TrainingError(self._explain_divergence(loss))
@@ -208,6 +217,13 @@ class Trainer:
                         break
                 elif self.step % 10 == 0:
                     bar.set_postfix_str(self._postfix(loss))
+
+    def _train_on(self, photos: npt.NDArray[np.uint8], labels: npt.NDArray[Any]) -> float:
+        """Take one step, and return the loss of the whole batch."""
+        own = [self.devices.part(part) for part in (photos, labels)]
+        with self.devices.scope():
+            self.model.reset_metrics()  # Keras would report the mean of all batches so far
+            return float(self.model.train_on_batch(*own))
 
     def _prefetched(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]]:
         """The batches from the present step on, the next ones made while one is trained on."""
@@ -231,10 +247,10 @@ class Trainer:
 
     def _embed_validation(self) -> npt.NDArray[np.float32]:
         """Embed the validation people by the mean weights, and put those of the step back."""
-        weights = self.siamese.get_weights()
-        self.siamese.set_weights(self.mean_weights)
-        embeddings = embed(self.embedding, self.validation.faces)
-        self.siamese.set_weights(weights)
+        weights = self.shown.get_weights()
+        self.shown.set_weights(self.mean_weights)
+        embeddings = embed(embedding_of(self.shown), self.validation.faces)
+        self.shown.set_weights(weights)
         return embeddings
 
     def _look(self, loss: float) -> None:
@@ -246,13 +262,13 @@ class Trainer:
                 f"training collapsed at step {self.step}: the embeddings of all photos are alike (mean cosine {alike:.3f}). "
                 f"Lower the learning rate ({self.config.learning_rate}) or take another loss ({self.config.loss})."
             )
-        eer, _ = equal_error_rate(all_pairs_curve(embeddings, self.validation.labels))
+        eer = self.devices.agreed(equal_error_rate(all_pairs_curve(embeddings, self.validation.labels))[0])
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self.history.append({"step": self.step, "loss": loss, "learning_rate": rate, "validation_eer": eer})
         if eer < self.best_eer:
             self.best_step, self.best_eer = self.step, eer
             self.best_weights = [np.array(value) for value in self.mean_weights]
-        if self.out is not None:
+        if self.out is not None and self.devices.writes:
             self._write(self.out)
 
     def _out_of_patience(self) -> bool:
@@ -272,15 +288,16 @@ class Trainer:
 
     def finish(self) -> TrainingRun:
         """Put the best weights back, fit the head on the validation people, and hand the model over."""
-        self.siamese.set_weights(self.best_weights)
-        self.embedding.trainable = True
-        embeddings = embed(self.embedding, self.validation.faces, flip=self.config.flip)
+        self.shown.set_weights(self.best_weights)
+        embedding, head = embedding_of(self.shown), head_of(self.shown)
+        embedding.trainable = True
+        embeddings = embed(embedding, self.validation.faces, flip=self.config.flip)
         curve = all_pairs_curve(embeddings, self.validation.labels)
         if self.config.loss != "binary-crossentropy":
-            self.head.calibrate(*fit_sigmoid(curve))
-        offset, slope = self.head.calibration()
+            head.calibrate(*fit_sigmoid(curve))
+        offset, slope = head.calibration()
         return TrainingRun(
-            siamese=self.siamese,
+            siamese=self.shown,
             config=self.config,
             history=self.history,
             best_step=self.best_step,
@@ -319,8 +336,9 @@ class Trainer:
         self.step, self.history = checkpoint.state["step"], checkpoint.state["history"]
         if self.config.frozen_steps and self.step > self.config.frozen_steps:
             self.model = self._compiled()
-        for variable, value in zip(self._variables(), checkpoint.weights, strict=True):
-            variable.assign(value)
+        with self.devices.scope():
+            for variable, value in zip(self._variables(), checkpoint.weights, strict=True):
+                variable.assign(value)
         self.best_step, self.best_eer = checkpoint.state["best_step"], checkpoint.state["best_eer"]
         self.mean_weights, self.best_weights = checkpoint.mean, checkpoint.best
 
@@ -336,6 +354,12 @@ def _fresh(config: TrainingConfig, shape: tuple[int, int, int]) -> keras.Model:
         seed=config.seed,
         dtype="mixed_bfloat16" if config.mixed_precision else "float32",
     )
+
+
+def _schedule(rate: float, steps: int, config: TrainingConfig) -> keras.optimizers.schedules.LearningRateSchedule:
+    """A linear rise to the rate, then half a cosine down to zero."""
+    warmup = max(1, round(config.warmup * steps))
+    return keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup)
 
 
 def _copy(network: keras.Model) -> keras.Model:

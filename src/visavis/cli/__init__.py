@@ -6,7 +6,7 @@ import sys
 import click
 
 from visavis import __version__
-from visavis.cli import data, models, photos, service
+from visavis.cli import data, gallery, models, photos, service
 from visavis.errors import VisavisError
 
 __all__ = ["group", "main"]
@@ -48,6 +48,7 @@ def group() -> None:
 
 for command in (
     data.prepare,
+    data.embed,
     data.inspect,
     models.train,
     models.evaluate,
@@ -58,6 +59,7 @@ for command in (
     photos.verify,
     photos.explain,
     photos.compare,
+    gallery.gallery,
     service.serve,
     service.keys,
     models.demo,

@@ -1,23 +1,30 @@
-"""Commands on data: prepare, inspect."""
+"""Commands on data: prepare, embed, inspect."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from visavis.cli.options import fallback_option, json_option, options, print_json, quiet_option, say
+from visavis.cli.options import (
+    fallback_option,
+    json_option,
+    model_option,
+    options,
+    print_json,
+    quiet_option,
+    say,
+    wanted_face_option,
+    workers_option,
+)
 
-__all__ = ["inspect", "prepare"]
+__all__ = ["embed", "inspect", "prepare"]
 
 
 @click.command(epilog="Example: visavis prepare photos/ --out faces/ && visavis train faces/ --out runs/mine")
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one, or one begun before.")
-@click.option("--face", type=click.Choice(["largest", "centre", "all", "error"]), default="largest", help="Which face of several.")
-@fallback_option
-@click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one for each core.")
-@options(quiet_option, json_option)
-def prepare(photos: Path, out: Path, *, face: Any, fallback: Any, workers: int | None, quiet: bool, as_json: bool) -> None:
+@options(wanted_face_option, fallback_option, workers_option, quiet_option, json_option)
+def prepare(photos: Path, out: Path, *, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Find and align the faces in PHOTOS, a folder with one sub-folder per person or a .tar or .zip of one.
 
     Writes a data set that train, evaluate and the others take, a table of the faces, and a list of the photos that gave none,
@@ -25,7 +32,30 @@ def prepare(photos: Path, out: Path, *, face: Any, fallback: Any, workers: int |
     """
     from visavis.preparation import prepare_photos
 
-    result = prepare_photos(photos, out, policy=face, fallback=fallback, workers=workers, progress=not quiet)
+    result = prepare_photos(photos, out, progress=not quiet, **settings)
+    print_json(result.to_json()) if as_json else click.echo(str(result))
+
+
+@click.command(epilog="Example: visavis embed photos/ --out embeddings.parquet --model runs/mine")
+@click.argument("photos")
+@click.option("--out", required=True, help="The folder or URI of the table; a new one, or one begun before.")
+@options(model_option)
+@click.option("--aligned", is_flag=True, help="The photos are cut to the face already: look for none.")
+@options(wanted_face_option, fallback_option)
+@click.option("--engine", type=click.Choice(["processes", "ray"]), default="processes", show_default=True, help="What runs it.")
+@options(workers_option)
+@click.option("--shard", "photos_per_shard", type=click.IntRange(min=1), default=1024, show_default=True, help="Photos a file.")
+@options(quiet_option, json_option)
+def embed(photos: str, out: str, *, engine: Any, workers: int | None, quiet: bool, as_json: bool, **settings: Any) -> None:
+    """Embed the faces in PHOTOS into a table: a folder of Parquet files, each written whole or not at all.
+
+    PHOTOS is a folder with one sub-folder per person, a .tar or .zip of one, a URI such as s3://bucket/photos, or what prepare
+    wrote. Photos that give no embedding are listed with the reasons. Run it again after an interruption: it goes on where it
+    stopped. The engine ray works on the cluster of RAY_ADDRESS, or on this machine if that is not set.
+    """
+    from visavis.scale import EmbeddingSettings, embed_photos
+
+    result = embed_photos(photos, out, EmbeddingSettings(**settings), engine=engine, workers=workers, progress=not quiet)
     print_json(result.to_json()) if as_json else click.echo(str(result))
 
 

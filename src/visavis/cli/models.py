@@ -10,6 +10,11 @@ from visavis.cli.options import command_line, json_option, options, print_json, 
 __all__ = ["calibrate", "card", "demo", "evaluate", "export", "report", "train"]
 
 
+def number_or_all(value: str) -> int | str:
+    """Read what `use_devices` takes."""
+    return value if value == "all" else int(value)
+
+
 @click.command(epilog="Example: visavis train olivetti --out runs/olivetti --loss contrastive")
 @click.argument("data")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder to write.")
@@ -23,6 +28,7 @@ __all__ = ["calibrate", "card", "demo", "evaluate", "export", "report", "train"]
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws split, weights and batches.")
 @click.option("--split", type=click.Choice(["person", "photo"]), default="person", show_default=True, help="What is split.")
 @options(targets_option)
+@click.option("--devices", type=number_or_all, default=1, show_default=True, help="How many share each batch, or all (needs JAX).")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the run folder.")
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs into the run folder.")
 @options(quiet_option, json_option)
@@ -32,8 +38,11 @@ def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> 
     DATA is `synthetic`, `olivetti` or `lfw`, a folder with one sub-folder per person (or a .tar or .zip of one), a .npz file with
     face_images and face_labels, or two files as images.npy,labels.npy.
     """
+    from visavis.devices import use_devices
     from visavis.experiments import DataSource, default_init, train_model
 
+    devices = use_devices(settings["devices"])
+    quiet = quiet or not devices.writes
     own_input = settings["network"] or settings["size"] or settings["crop"] or settings["gray"]
     chosen = {name: settings[name] for name in ("loss", "network", "steps", "seed") if settings[name] is not None}
     encoder = train_model(
@@ -45,9 +54,12 @@ def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> 
         config=chosen,
         logging={"tensorboard": settings["tensorboard"], "progress": not quiet, "command": command_line()},
         resume=settings["resume"],
+        devices=devices,
     )
     card = encoder.card
     say(f"\nmodel written to {out}\nnext: visavis evaluate {out} {data}", quiet=quiet)
+    if not devices.writes:
+        return
     summary = {"run": str(out), **card.training, "threshold": card.threshold and card.threshold.score}
     print_json(summary) if as_json else click.echo(f"validation EER {card.training['validation_eer']:.2%}")
 

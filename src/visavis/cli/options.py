@@ -20,6 +20,8 @@ __all__ = [
     "rule_options",
     "say",
     "targets_option",
+    "wanted_face_option",
+    "workers_option",
 ]
 
 
@@ -63,6 +65,10 @@ model_option = click.option(
 fallback_option = click.option(
     "--fallback", type=click.Choice(["centre"]), default=None, help="What to take where no face is found."
 )
+wanted_face_option = click.option(
+    "--face", "policy", type=click.Choice(["largest", "centre", "all", "error"]), default="largest", help="Which face of several."
+)
+workers_option = click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one for each core.")
 acquisition_options = options(
     click.option("--aligned", is_flag=True, help="The photos are cut to the face already: look for none."),
     click.option(

@@ -17,7 +17,7 @@ from visavis.datasets.dataset import FaceDataset
 from visavis.errors import DataError
 from visavis.images import IMAGE_SUFFIXES, Limits, crop_centre, read_image, resize_image, to_gray
 
-__all__ = ["Cut", "PhotoFiles", "open_photos", "read_archive", "read_folder"]
+__all__ = ["Cut", "PhotoFiles", "open_photos", "photos_among", "read_archive", "read_folder"]
 
 _MOST_MEMBERS = 5_000_000
 _AT_ONCE = 64
@@ -127,12 +127,12 @@ def open_photos(path: Path | str, *, limits: Limits | None = None) -> Iterator[P
     root = Path(path)
     if root.is_dir():
         files = {file.relative_to(root).as_posix(): file for file in root.glob("*/*") if file.is_file()}
-        yield PhotoFiles(str(root), _people_of(files), lambda name: files[name])
+        yield PhotoFiles(str(root), photos_among(files), lambda name: files[name])
         return
     largest = (limits or Limits()).max_bytes
     try:
         with _opened(root) as members:
-            photos = _people_of(members.sizes)
+            photos = photos_among(members.sizes)
             for name, _ in photos:
                 if members.sizes[name] > largest:
                     raise DataError(f"{path}: {name} has more than the limit of {largest:,} bytes")
@@ -141,7 +141,7 @@ def open_photos(path: Path | str, *, limits: Limits | None = None) -> Iterator[P
         raise DataError(f"{path}: not a readable .tar or .zip ({error})") from error
 
 
-def _people_of(names: Iterable[str]) -> list[tuple[str, str]]:
+def photos_among(names: Iterable[str]) -> list[tuple[str, str]]:
     """Choose the photos among file names: their names with the person of each, in natural order."""
     photos = []
     for name in names:

@@ -1,7 +1,7 @@
 """Protocol files: the pairs to score, and which of them are mated."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -32,6 +32,24 @@ class PairProtocol:
     def __len__(self) -> int:
         """Count the pairs."""
         return len(self.labels)
+
+    def within(self, photos: npt.NDArray[np.int64]) -> "PairProtocol":
+        """Return the pairs of some of the photos, numbered as `FaceDataset.select` numbers these.
+
+        Args:
+            photos: `(n,)`, which photos; pairs with any other one are left out.
+
+        Raises:
+            DataError: If no pair is left.
+        """
+        places = {int(photo): place for place, photo in enumerate(photos)}
+        kept = np.isin(self.pairs, photos).all(axis=1)
+        if not kept.any():
+            raise DataError(f"{self.name}: none of its {len(self):,} pairs is of two photos that are to be scored")
+        pairs = np.array([[places[first], places[second]] for first, second in self.pairs[kept].tolist()])
+        folds = None if self.folds is None else self.folds[kept]
+        name = self.name if kept.all() else f"{self.name}, {kept.sum():,} of {len(self):,} pairs"
+        return replace(self, pairs=pairs, labels=self.labels[kept], folds=folds, name=name)
 
 
 def read_pairs_csv(path: Path | str, dataset: FaceDataset) -> PairProtocol:

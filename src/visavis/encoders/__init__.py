@@ -1,6 +1,6 @@
 """Run an embedding model: faces in, embeddings of unit length out."""
 
-from visavis.encoders.loading import PRETRAINED_FILE, Encoder, embed_faces, load_encoder
+from visavis.encoders.loading import PRETRAINED_FILE, Encoder, embed_faces, load_encoder, raw_embeddings, unit_rows
 from visavis.encoders.onnx import OnnxEncoder
 from visavis.encoders.photos import PhotoSource, fit_face, load_faces, read_photo
 
@@ -13,5 +13,7 @@ __all__ = [
     "fit_face",
     "load_encoder",
     "load_faces",
+    "raw_embeddings",
     "read_photo",
+    "unit_rows",
 ]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from visavis.cards import Card
-from visavis.encoders.onnx import unit_rows
+from visavis.encoders.loading import unit_rows
 from visavis.errors import MissingDependencyError
 from visavis.faces import CANONICAL_SIDE
 from visavis.thresholds import Threshold
@@ -40,8 +40,12 @@ class DlibEncoder:
 
     def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Turn faces `(n, 112, 112, 3)`, 0 .. 255, into `(n, 128)` float32, rows of unit length."""
+        return unit_rows(self.raw(faces))
+
+    def raw(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Turn them into dlib's own descriptors."""
         rows = [self.network.compute_face_descriptor(_chip(np.asarray(face, dtype=np.uint8))) for face in faces]
-        return unit_rows(np.array(rows, dtype=np.float32).reshape(-1, 128))
+        return np.array(rows, dtype=np.float32).reshape(-1, 128)
 
 
 def _chip(face: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

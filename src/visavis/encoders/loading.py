@@ -12,7 +12,7 @@ from visavis.errors import ModelError
 if TYPE_CHECKING:  # two photos are verified without data sets, and sooner
     from visavis.datasets import FaceDataset
 
-__all__ = ["PRETRAINED_FILE", "Encoder", "embed_faces", "load_encoder"]
+__all__ = ["PRETRAINED_FILE", "Encoder", "embed_faces", "load_encoder", "raw_embeddings", "unit_rows"]
 
 PRETRAINED = "pretrained"
 _CHUNK = 512
@@ -32,6 +32,12 @@ class Encoder(Protocol):
 
     def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Turn faces `(n, h, w, c)`, of the card's input shape, into `(n, d)` float32, rows of unit length."""
+
+    def raw(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Do the same but for the unit length: how long a row is may tell how good the photo is.
+
+        Of a model that averages with the mirrored face it is how well the two agree, at most 1.
+        """
 
 
 def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None) -> Encoder:
@@ -65,7 +71,18 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None) 
     return load_model(path)
 
 
+def unit_rows(embeddings: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Bring rows `(n, d)` to unit length, float32."""
+    rows = np.asarray(embeddings, dtype=np.float32)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
+
+
 def embed_faces(encoder: Encoder, faces: "FaceDataset", *, progress: bool = False) -> npt.NDArray[np.float32]:
+    """Embed all faces of a data set; as `raw_embeddings` does, and brought to unit length."""
+    return unit_rows(raw_embeddings(encoder, faces, progress=progress))
+
+
+def raw_embeddings(encoder: Encoder, faces: "FaceDataset", *, progress: bool = False) -> npt.NDArray[np.float32]:
     """Embed all faces of a data set, never more than a few hundred of them in memory.
 
     Args:
@@ -74,7 +91,7 @@ def embed_faces(encoder: Encoder, faces: "FaceDataset", *, progress: bool = Fals
         progress: Whether to show a bar on standard error once it has taken a second.
 
     Returns:
-        `(n, d)` float32, rows of unit length.
+        `(n, d)` float32, rows as `Encoder.raw` gives them.
     """
     from tqdm import tqdm
 
@@ -82,6 +99,6 @@ def embed_faces(encoder: Encoder, faces: "FaceDataset", *, progress: bool = Fals
     with tqdm(total=len(faces), desc="embedding", unit="face", disable=not progress, delay=1) as bar:
         for start in range(0, len(faces), _CHUNK):
             chosen = np.arange(start, min(start + _CHUNK, len(faces)))
-            rows.append(encoder.embed(faces.gather(chosen)))
+            rows.append(encoder.raw(faces.gather(chosen)))
             bar.update(len(chosen))
     return np.concatenate(rows)

@@ -15,6 +15,7 @@ from visavis.calibration import score_of
 from visavis.cards import Card
 from visavis.checkpoints import replaced
 from visavis.encoders.digests import onnx_digest
+from visavis.encoders.loading import unit_rows
 from visavis.errors import MissingDependencyError, ModelError
 from visavis.thresholds import Threshold
 
@@ -98,18 +99,23 @@ class OnnxEncoder:
 
     def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Turn faces `(n, h, w, c)`, 0 .. 255, into `(n, d)` float32, rows of unit length."""
+        return unit_rows(self.raw(faces))
+
+    def raw(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Turn them into rows as long as the model makes them; see `Encoder.raw`."""
         rows = [self._run(faces[start : start + _BATCH]) for start in range(0, len(faces), _BATCH)]
         if not rows:
             size = self.session.get_outputs()[0].shape[-1]
             return np.zeros((0, size if isinstance(size, int) else 0), dtype=np.float32)
-        return unit_rows(np.concatenate(rows))
+        return np.concatenate(rows)
 
     def _run(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Embed one batch, mirrored as well if the card says so."""
-        embeddings = unit_rows(self._outputs(np.asarray(faces, dtype=np.float32)))
-        if self.card.flip:
-            embeddings = embeddings + unit_rows(self._outputs(np.asarray(faces[:, :, ::-1], dtype=np.float32)))
-        return embeddings
+        outputs = self._outputs(np.asarray(faces, dtype=np.float32))
+        if not self.card.flip:
+            return np.asarray(outputs, dtype=np.float32)
+        mirrored = self._outputs(np.asarray(faces[:, :, ::-1], dtype=np.float32))
+        return np.asarray((unit_rows(outputs) + unit_rows(mirrored)) / 2, dtype=np.float32)
 
     def _outputs(self, faces: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Run the network itself, in as many passes as its batch size asks for."""
@@ -120,12 +126,6 @@ class OnnxEncoder:
                 faces = np.ascontiguousarray(faces.transpose(0, 3, 1, 2))
         outputs = [self.session.run(None, {taken.name: part})[0] for part in _parts(faces, taken.shape[0])]
         return np.concatenate(outputs)[: len(faces)]
-
-
-def unit_rows(embeddings: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Bring rows `(n, d)` to unit length, float32."""
-    rows = np.asarray(embeddings, dtype=np.float32)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
 
 def load_onnx(path: Path, *, threads: int | None = None) -> OnnxEncoder:

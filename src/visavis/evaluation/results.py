@@ -39,6 +39,7 @@ class Evaluation:
         groups: The errors of subgroups, one for each attribute that tells them apart.
         quality: What refusing poor photos would bring, one for each measure of their quality.
         search: Searches of a gallery of some of the people; None: not tried.
+        folded: Accuracy with each fold's threshold from the other folds; None: the pairs have no folds.
         trained_people: Whether people that the model learned from may be among them.
         data_digest: SHA-256 of people, photos and pairs, hexadecimal; the same for any model that is measured on them.
     """
@@ -56,6 +57,7 @@ class Evaluation:
     groups: tuple[Subgroups, ...] = ()
     quality: tuple[RejectCurve, ...] = ()
     search: SearchEvaluation | None = None
+    folded: "FoldedEvaluation | None" = None
     trained_people: bool = False
     data_digest: str = ""
 
@@ -133,6 +135,7 @@ class Evaluation:
             "reliability": self.reliability and self.reliability.to_json(),
             "groups": [group.to_json() for group in self.groups],
             "search": self.search and self.search.to_json(),
+            "folded": self.folded and self.folded.to_json(),
             "quality": [curve.to_json() for curve in self.quality],
             "counts": {
                 "eer": {"mated": self.curve.mated, "nonmated": self.curve.nonmated},
@@ -161,6 +164,8 @@ class Evaluation:
         rows += [f"  {rule}" for rule in self.rules]
         if self.reliability is not None:
             rows.append(f"  probabilities: Brier score {self.reliability.brier:.4f}, calibration error {self.reliability.ece:.4f}")
+        if self.folded is not None:
+            rows.append(f"  each fold at the best threshold of the others: {self.folded}")
         if self.search is not None:
             rows.append(f"  {self.search}")
         rows += [f"  {finding}" for group in self.groups for finding in group.findings]

@@ -140,7 +140,10 @@ def evaluate_protocol(
     errors = [pair_errors(scores, people, limit) for limit in protocol.thresholds]
     curves = pairs_by_people(scores, people, telling_thresholds(protocol.curve, protocol.thresholds))
     used = np.unique(pairs.pairs)
-    return protocol.evaluation(errors, curves, name=pairs.name, people=len(np.unique(labels[used])), photos=len(used))
+    found = protocol.evaluation(errors, curves, name=pairs.name, people=len(np.unique(labels[used])), photos=len(used))
+    if pairs.folds is None or len(np.unique(pairs.folds)) < 2:
+        return found
+    return replace(found, folded=evaluate_folds(scores, pairs.labels, pairs.folds))
 
 
 def evaluate_folds(scores: npt.ArrayLike, labels: npt.ArrayLike, folds: npt.ArrayLike) -> FoldedEvaluation:

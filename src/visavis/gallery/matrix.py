@@ -1,6 +1,8 @@
 """All references in memory as float32 blocks, and the most alike ones among them: exact, one matrix product a block."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +14,8 @@ __all__ = ["Found", "Matrix"]
 
 BLOCK = 32_768
 _SPARE = 4
+_FEW = 8
+_CORES = os.cpu_count() or 1
 
 Numbers = npt.NDArray[np.int64]
 
@@ -61,6 +65,7 @@ class Matrix:
         self._size = size
         self._blocks: list[_Block] = []
         self._count = 0
+        self._pool = ThreadPoolExecutor(_CORES, thread_name_prefix="search")
 
     def __len__(self) -> int:
         """How many references there are."""
@@ -99,23 +104,14 @@ class Matrix:
         del self._blocks[-(-self._count // BLOCK) :]
 
     def search(self, probes: Embeddings, *, top: int, threshold: float | None = None) -> list[Found]:
-        """Find the most alike references of probes `(m, d)`, the best one of each subject, `top` of them at most.
-
-        Once `top` subjects are found, only references that are more alike than the last of them are looked at.
-        """
-        none = Found(np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
-        found = [none for _ in probes]
-        least = np.full(len(probes), -np.inf if threshold is None else threshold, dtype=np.float64)
-        for _, block, count in self._filled():
-            scores = _products(block.vectors[:count], probes)
-            for number, row in enumerate(scores):
-                rows = np.flatnonzero(row >= least[number])
-                if not len(rows):
-                    continue
-                found[number] = Found.best([found[number], Found(row[rows], block.references[rows], block.subjects[rows])], top)
-                if len(found[number].scores) == top:
-                    least[number] = found[number].scores[-1]
-        return found
+        """Find the most alike references of probes `(m, d)`, the best one of each subject, `top` of them at most."""
+        blocks = [(block, count) for _, block, count in self._filled()]
+        threads = min(_CORES, len(blocks))
+        if threads < 2:
+            return _search_blocks(blocks, probes, top, threshold)
+        tasks = [self._pool.submit(_search_blocks, blocks[first::threads], probes, top, threshold) for first in range(threads)]
+        parts = [task.result() for task in tasks]
+        return [Found.best(list(found), top) for found in zip(*parts, strict=True)]
 
     def _filled(self) -> Iterator[tuple[int, _Block, int]]:
         for number, block in enumerate(self._blocks):
@@ -127,9 +123,31 @@ class Matrix:
         return self._blocks[number], row
 
 
+def _search_blocks(blocks: list[tuple[_Block, int]], probes: Embeddings, top: int, threshold: float | None) -> list[Found]:
+    """Search some blocks; once `top` subjects are found, only references as much alike as the last of them are looked at."""
+    none = Found(np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    found = [none for _ in probes]
+    least = np.full(len(probes), -np.inf if threshold is None else threshold, dtype=np.float32)
+    for block, count in blocks:
+        for number, row in enumerate(_products(block.vectors[:count], probes)):
+            rows = np.flatnonzero(row >= least[number])
+            if not len(rows):
+                continue
+            found[number] = Found.best([found[number], Found(row[rows], block.references[rows], block.subjects[rows])], top)
+            if len(found[number].scores) == top:
+                least[number] = found[number].scores[-1]
+    return found
+
+
 def _products(vectors: Embeddings, probes: Embeddings) -> Embeddings:
-    """Scores `(m, n)` of probes `(m, d)` with vectors `(n, d)`; one probe is spared the copies that a product of matrices makes."""
-    return (vectors @ probes[0])[None] if len(probes) == 1 else probes @ vectors.T
+    """Scores `(m, n)` of probes `(m, d)` with vectors `(n, d)`.
+
+    A few probes are compared one after the other: a product of matrices copies its operands first, and BLAS would start threads
+    of its own in each of ours.
+    """
+    if len(probes) < _FEW:
+        return np.stack([np.einsum("nd,d->n", vectors, probe) for probe in probes]) if len(probes) else probes[:, :0]
+    return probes @ vectors.T
 
 
 def _best_rows(scores: Embeddings, subjects: Numbers, top: int) -> Numbers:

@@ -9,7 +9,7 @@ from visavis.encoders import Encoder
 from visavis.gallery.records import Binding, Gallery
 from visavis.gallery.sqlite import SqliteGallery
 
-__all__ = ["KEY_VARIABLE", "binding_of", "open_gallery"]
+__all__ = ["KEY_VARIABLE", "binding_of", "open_file", "open_gallery"]
 
 KEY_VARIABLE = "VISAVIS_GALLERY_KEY"
 
@@ -29,9 +29,21 @@ def open_gallery(location: Path | str, encoder: Encoder | None, *, key: str | No
         GalleryError: If it cannot be opened; as `WrongEncoderError` if it belongs to another encoder, as `GalleryKeyError` if the
             key is missing, not needed or another one, as `DamagedGalleryError` if the file is damaged or no gallery.
     """
-    key = key or os.environ.get(KEY_VARIABLE) or None
     binding = None if encoder is None else binding_of(encoder)
-    return SqliteGallery(location, binding, key=key, create=create and encoder is not None)
+    return SqliteGallery(location, binding, key=key or _key(), create=create)
+
+
+def open_file(location: Path | str) -> SqliteGallery:
+    """Open a gallery that is a file, to look after it, with the key in the environment.
+
+    Raises:
+        GalleryError: If it cannot be opened, see `open_gallery`.
+    """
+    return SqliteGallery(location, None, key=_key(), create=False)
+
+
+def _key() -> str | None:
+    return os.environ.get(KEY_VARIABLE) or None
 
 
 def binding_of(encoder: Encoder) -> Binding:

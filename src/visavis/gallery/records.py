@@ -1,6 +1,6 @@
 """What a gallery is and what it answers, whatever keeps it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -8,7 +8,18 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Binding", "Embeddings", "Gallery", "Hit", "Subject", "checked_embeddings", "checked_name"]
+__all__ = [
+    "Binding",
+    "Embeddings",
+    "Enrolment",
+    "Gallery",
+    "Hit",
+    "LogEntry",
+    "Subject",
+    "checked_embeddings",
+    "checked_enrolment",
+    "checked_name",
+]
 
 Embeddings = npt.NDArray[np.float32]
 
@@ -54,6 +65,54 @@ class Subject:
         return {**asdict(self), "references": list(self.references)}
 
 
+@dataclass(frozen=True, eq=False)
+class Enrolment:
+    """Somebody to be enrolled.
+
+    Attributes:
+        subject: Who.
+        embeddings: `(k, d)` float32, rows of unit length.
+        photos: The image file that each was made from, to be kept; None: not kept.
+    """
+
+    subject: str
+    embeddings: Embeddings
+    photos: Sequence[bytes | None]
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """Something that was done to a gallery.
+
+    Attributes:
+        sequence: Its number.
+        time: When, ISO 8601, UTC.
+        actor: Who did it.
+        action: What: `enrol`, `delete`, `backup`, `export`, `import`, `rotate` or `reembed`.
+        subject: The number of the subject that it was done to; None: it was not about one.
+        name: What they are called; None likewise, and once they are deleted.
+        count: How many references it was about; None: all.
+    """
+
+    sequence: int
+    time: str
+    actor: str
+    action: str
+    subject: int | None
+    name: str | None
+    count: int | None
+
+    def __str__(self) -> str:
+        """Tell it in one line."""
+        subject = "" if self.subject is None else f" subject {self.subject}" + ("" if self.name is None else f" ({self.name})")
+        count = "" if self.count is None else f", {self.count:,} references"
+        return f"{self.sequence} {self.time} {self.actor or 'somebody'}: {self.action}{subject}{count}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+
 @dataclass(frozen=True)
 class Binding:
     """The encoder that a gallery belongs to.
@@ -97,6 +156,17 @@ class Gallery(Protocol):
 
         Raises:
             ValueError: If the name or the embeddings cannot be used.
+        """
+
+    def enrol_all(self, people: Iterable[Enrolment], *, actor: str = "") -> int:
+        """Enrol many people at once, who must all be new to the gallery.
+
+        Returns:
+            How many references they have.
+
+        Raises:
+            GalleryError: If somebody is enrolled already.
+            ValueError: If a name or embeddings cannot be used.
         """
 
     def search(self, probes: Embeddings, *, top: int = 5, threshold: float | None = None) -> list[list[Hit]]:
@@ -164,6 +234,19 @@ def checked_embeddings(embeddings: Embeddings, size: int, name: str = "embedding
     if not np.all(np.abs(lengths - 1) < _UNIT):
         raise ValueError(f"{name} must have rows of unit length. Received: lengths {lengths.min():.3g} to {lengths.max():.3g}")
     return rows
+
+
+def checked_enrolment(subject: str, embeddings: Embeddings, photos: Sequence[bytes | None] | None, *, size: int) -> Enrolment:
+    """Return what is to be enrolled, or say what is wrong with it.
+
+    Raises:
+        ValueError: If the name or the embeddings cannot be used, or if photos are not as many.
+    """
+    rows = checked_embeddings(embeddings, size)
+    if not len(rows) or (photos is not None and len(photos) != len(rows)):
+        received = f"{len(rows)} embeddings" + ("" if photos is None else f", {len(photos)} photos")
+        raise ValueError(f"embeddings must be at least one, and photos as many. Received: {received}")
+    return Enrolment(checked_name(subject), rows, photos or [None] * len(rows))
 
 
 def checked_name(subject: str) -> str:

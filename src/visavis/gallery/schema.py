@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ __all__ = ["MIGRATIONS", "connect", "migrate", "sweep", "told", "transaction"]
 
 APPLICATION = 0x76697361  # in the header of the file, so that it is known for a gallery
 _PATIENCE = 30.0
+_PAUSE = 0.005
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -116,8 +118,12 @@ def sweep(connection: sqlite3.Connection) -> bool:
     Returns:
         Whether it could be done; others who read all the while keep it from being done.
     """
-    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return not busy
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy or time.monotonic() > deadline:
+            return not busy
+        time.sleep(_PAUSE)  # SQLite waits for readers and writers, but not for the checkpoint of another process
 
 
 @contextmanager

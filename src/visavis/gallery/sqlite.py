@@ -1,30 +1,26 @@
 """A gallery in one SQLite file, searched in memory; threads and processes share it."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from visavis.errors import DamagedGalleryError, GalleryError, GalleryKeyError, UnknownSubjectError, WrongEncoderError
-from visavis.gallery.encryption import fingerprint, make_cipher
+from visavis.gallery.file import GalleryFile, now, write_log
 from visavis.gallery.matrix import Found, Matrix
-from visavis.gallery.records import Binding, Embeddings, Hit, Subject, checked_embeddings, checked_name
-from visavis.gallery.schema import connect, create_file, migrate, sweep, told, transaction
+from visavis.gallery.records import Binding, Embeddings, Enrolment, Hit, LogEntry, Subject, checked_embeddings, checked_enrolment
 
 __all__ = ["SqliteGallery"]
-
-_CHUNK = 16_384
-_LARGEST_LOG = 16_000_000
 
 
 class SqliteGallery:
     """See `Gallery`. The file is the truth; the matrix in memory follows it before each search.
+
+    Attributes:
+        file: The file.
 
     Example:
         Enrol somebody, and find them again::
@@ -43,123 +39,81 @@ class SqliteGallery:
             key: What embeddings and photos are encrypted with; None: nothing.
             create: Whether to make the file if there is none; needs a binding.
         """
-        self.path = Path(path)
-        if not self.path.is_file():
-            if not create or binding is None:
-                raise GalleryError(f"{self.path}: no such gallery")
-            create_file(self.path)
-        self._binding, self._fingerprint, self._cipher = binding, fingerprint(key), make_cipher(key)
-        self._reading, self._writing = Lock(), Lock()
+        self.file = GalleryFile(path, binding, key=key, create=create)
+        self._takes_embeddings = binding is not None
+        self._matrix = Matrix(self.size)
         self._version, self._enrolled, self._logged = -1, 0, 0
-        with told(self.path):
-            self._writer = connect(self.path)
-            self._reader = connect(self.path)
-            try:
-                migrate(self._writer, self.path)
-                with transaction(self._writer):
-                    self._bind(create)
-                sweep(self._writer)  # what a process that died has left
-            except BaseException:
-                self.close()
-                raise
-
-    def _bind(self, create: bool) -> None:
-        row = self._writer.execute("SELECT encoder, size FROM gallery").fetchone()
-        if row is None:
-            if self._binding is None or not create:
-                raise DamagedGalleryError(f"{self.path}: nothing is in it")
-            row = (self._binding.digest, self._binding.size)
-            self._writer.execute("INSERT INTO gallery VALUES (1, ?, ?, ?, ?)", (*row, self._fingerprint, _now()))
-        self._bound = Binding(*row)
-        self._matrix = Matrix(self._bound.size)
-        self._check_binding(self._writer)
-
-    def _check_binding(self, connection: sqlite3.Connection) -> None:
-        """Refuse to go on where the gallery is not, or no longer, of this encoder and this key."""
-        encoder, key = connection.execute("SELECT encoder, key FROM gallery").fetchone()
-        if encoder != self._bound.digest or (self._binding is not None and encoder != self._binding.digest):
-            own = self._bound if self._binding is None else self._binding
-            raise WrongEncoderError(
-                f"{self.path}: belongs to the encoder {encoder[:16]}, not to {own.digest[:16]}. Use that one, "
-                "or make all embeddings again from kept photos: visavis gallery reembed"
-            )
-        if key != self._fingerprint:
-            if key is None:
-                raise GalleryKeyError(
-                    f"{self.path}: is not encrypted, but a key was given. Encrypt it with: visavis gallery rotate"
-                )
-            lacks = "encrypted, and no key was given" if self._fingerprint is None else "encrypted with another key"
-            raise GalleryKeyError(f"{self.path}: {lacks}. Put the right one into VISAVIS_GALLERY_KEY.")
 
     @property
     def digest(self) -> str:
         """The digest of the encoder that the gallery belongs to."""
-        return self._bound.digest
+        return self.file.binding.digest
 
     @property
     def size(self) -> int:
         """How long an embedding is."""
-        return self._bound.size
+        return self.file.binding.size
 
     def __len__(self) -> int:
         """How many references there are."""
-        with self._read() as connection:
+        with self.file.reading() as connection:
             return int(connection.execute("SELECT count(*) FROM enrolled").fetchone()[0])
 
     def enrol(
         self, subject: str, embeddings: Embeddings, *, photos: Sequence[bytes] | None = None, actor: str = ""
     ) -> tuple[str, ...]:
         """Put references of a subject into the gallery, see `Gallery`."""
-        rows = self._own(embeddings)
-        if not len(rows) or (photos is not None and len(photos) != len(rows)):
-            raise ValueError(
-                f"embeddings must be at least one, and photos as many. Received: {len(rows)} embeddings"
-                f"{'' if photos is None else f', {len(photos)} photos'}"
-            )
-        name = checked_name(subject)
-        with self._write() as connection:
-            number = self._number_of(connection, name)
-            if number is None:
-                added = connection.execute("INSERT INTO subjects (name, created) VALUES (?, ?)", (name, _now()))
-                number = int(added.lastrowid or 0)
-            numbers = [self._insert(connection, number, row) for row in rows]
-            if photos is not None:
-                kept = [(row, self._cipher.encrypt(photo, _owner(number))) for row, photo in zip(numbers, photos, strict=True)]
-                connection.executemany("INSERT INTO photos VALUES (?, ?)", kept)
-            _log(connection, actor, "enrol", number, len(numbers))
-        self._tidy()
-        return tuple(map(str, numbers))
+        self._refuse_strange()
+        person = checked_enrolment(subject, embeddings, photos, size=self.size)
+        with self.file.writing() as connection:
+            number = _number_of(connection, subject) or _add_subject(connection, subject)
+            references = self._add_references(connection, number, person)
+            write_log(connection, actor, "enrol", subject=number, count=len(references))
+        self.file.tidy()
+        return tuple(map(str, references))
 
-    def _insert(self, connection: sqlite3.Connection, subject: int, row: Embeddings) -> int:
-        kept = self._cipher.encrypt(row.astype("<f4").tobytes(), _owner(subject))
-        return int(connection.execute("INSERT INTO enrolled (subject, embedding) VALUES (?, ?)", (subject, kept)).lastrowid or 0)
+    def enrol_all(self, people: Iterable[Enrolment], *, actor: str = "") -> int:
+        """Enrol many people at once, see `Gallery`; all of them or none."""
+        self._refuse_strange()
+        count = 0
+        with self.file.writing() as connection:
+            for person in people:
+                checked = checked_enrolment(person.subject, person.embeddings, person.photos, size=self.size)
+                if _number_of(connection, person.subject) is not None:
+                    raise GalleryError(f"{self.file.path}: {person.subject!r} is enrolled already")
+                count += len(self._add_references(connection, _add_subject(connection, person.subject), checked))
+            write_log(connection, actor, "import", count=count)
+        self.file.tidy()
+        return count
+
+    def _add_references(self, connection: sqlite3.Connection, number: int, person: Enrolment) -> list[int]:
+        added = []
+        for row, photo in zip(person.embeddings, person.photos, strict=True):
+            values = (number, self.file.encrypt(row, number))
+            added.append(_insert(connection, "INSERT INTO enrolled (subject, embedding) VALUES (?, ?)", values))
+            if photo is not None:
+                kept = self.file.cipher.encrypt(photo, number)
+                connection.execute("INSERT INTO photos VALUES (?, ?)", (added[-1], kept))
+        return added
 
     def search(self, probes: Embeddings, *, top: int = 5, threshold: float | None = None) -> list[list[Hit]]:
         """Find the subjects who are most alike, see `Gallery`; exact, and of one state of the gallery."""
-        rows = self._own(probes, "probes")
+        self._refuse_strange()
+        rows = checked_embeddings(probes, self.size, "probes")
         if top < 1:
             raise ValueError(f"top must be at least 1. Received: top={top}")
-        with self._read() as connection:
+        with self.file.reading() as connection:
             self._follow(connection)
-            return [self._hits(connection, found) for found in self._matrix.search(rows, top=top, threshold=threshold)]
-
-    def _hits(self, connection: sqlite3.Connection, found: Found) -> list[Hit]:
-        names = [
-            connection.execute("SELECT name FROM subjects WHERE number = ?", (int(number),)).fetchone()[0]
-            for number in found.subjects
-        ]
-        return [
-            Hit(name, str(reference), float(score))
-            for name, reference, score in zip(names, found.references, found.scores, strict=True)
-        ]
+            return [_hits(connection, found) for found in self._matrix.search(rows, top=top, threshold=threshold)]
 
     def verify(self, subject: str, probe: Embeddings) -> Hit:
         """Compare a probe with all references of a subject, see `Gallery`."""
-        row = self._own(np.asarray(probe)[None], "probe")[0]
-        with self._read() as connection:
+        self._refuse_strange()
+        row = checked_embeddings(np.asarray(probe)[None], self.size, "probe")[0]
+        with self.file.reading() as connection:
             number = self._known(connection, subject)
             kept = connection.execute("SELECT number, embedding FROM enrolled WHERE subject = ?", (number,)).fetchall()
-        scores = self._vectors([(number, blob) for _, blob in kept]) @ row
+            scores = self.file.decrypt([value for _, value in kept], [number] * len(kept)) @ row
         best = int(np.argmax(scores))
         return Hit(subject, str(kept[best][0]), float(scores[best]))
 
@@ -169,22 +123,17 @@ class SqliteGallery:
         Raises:
             GalleryError: If they are deleted, but somebody who reads all the while keeps their pages from being overwritten.
         """
-        with self._write() as connection:
+        with self.file.writing() as connection:
             number = self._known(connection, subject)
             (count,) = connection.execute("SELECT count(*) FROM enrolled WHERE subject = ?", (number,)).fetchone()
             connection.execute("DELETE FROM subjects WHERE number = ?", (number,))
-            _log(connection, actor, "delete", number, count)
-        with self._writing, told(self.path):
-            if not sweep(self._writer):
-                raise GalleryError(
-                    f"{self.path}: {subject} is deleted, but another process kept reading, so traces may be left in "
-                    f"{self.path.name}-wal until the gallery is opened again"
-                )
+            write_log(connection, actor, "delete", subject=number, count=count)
+        self.file.sweep(f"{subject} is deleted")
         return int(count)
 
     def subject(self, name: str) -> Subject:
         """Look somebody up, see `Gallery`."""
-        with self._read() as connection:
+        with self.file.reading() as connection:
             number = self._known(connection, name)
             (created,) = connection.execute("SELECT created FROM subjects WHERE number = ?", (number,)).fetchone()
             return Subject(name, _references(connection, number), created)
@@ -192,13 +141,25 @@ class SqliteGallery:
     def subjects(self, *, after: str | None = None, limit: int = 1000) -> list[Subject]:
         """List subjects, see `Gallery`."""
         query = "SELECT number, name, created FROM subjects WHERE name > ? ORDER BY name LIMIT ?"
-        with self._read() as connection:
+        with self.file.reading() as connection:
             rows = connection.execute(query, (after or "", limit)).fetchall()
             return [Subject(name, _references(connection, number), created) for number, name, created in rows]
 
+    def log(self, *, after: int = 0, limit: int = 1000) -> list[LogEntry]:
+        """List who did what to the gallery, those after a sequence number, so many at most.
+
+        Subjects stand in the log by number; the name is looked up, and is there no more once they are deleted.
+        """
+        query = (
+            "SELECT sequence, time, actor, action, log.subject, name, count FROM log "
+            "LEFT JOIN subjects ON subjects.number = log.subject WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        )
+        with self.file.reading() as connection:
+            return [LogEntry(*row) for row in connection.execute(query, (after, limit))]
+
     def refresh(self) -> None:
         """Take in what was written since, see `Gallery`."""
-        with self._read() as connection:
+        with self.file.reading() as connection:
             self._follow(connection)
 
     def check(self) -> None:
@@ -207,24 +168,21 @@ class SqliteGallery:
         Raises:
             DamagedGalleryError: If something is wrong with it.
         """
-        with self._read() as connection:
+        path = self.file.path
+        with self.file.reading() as connection:
             answers = [row[0] for row in connection.execute("PRAGMA integrity_check").fetchall()]
             lost = connection.execute("PRAGMA foreign_key_check").fetchall()
             if answers != ["ok"] or lost:
-                raise DamagedGalleryError(
-                    f"{self.path}: {'; '.join(answers[:3])}, {len(lost)} rows without owner. Restore a backup."
-                )
+                raise DamagedGalleryError(f"{path}: {'; '.join(answers[:3])}, {len(lost)} rows without owner. Restore a backup.")
             try:
-                for _, subjects, vectors in self._rows(connection, after=0):
+                for _, subjects, vectors in self.file.rows(connection):
                     checked_embeddings(vectors, self.size, f"references of the subjects {subjects.min()} to {subjects.max()}")
             except (ValueError, GalleryKeyError) as error:
-                raise DamagedGalleryError(f"{self.path}: {error}. Restore a backup.") from error
+                raise DamagedGalleryError(f"{path}: {error}. Restore a backup.") from error
 
     def close(self) -> None:
-        """Let go of the file. The last one to do so empties the log beside it."""
-        with self._writing, self._reading:
-            self._reader.close()
-            self._writer.close()
+        """Let go of the file."""
+        self.file.close()
 
     def __enter__(self) -> Self:
         """Give the gallery itself."""
@@ -234,73 +192,44 @@ class SqliteGallery:
         """Close it."""
         self.close()
 
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._writing, told(self.path), transaction(self._writer):
-            self._check_binding(self._writer)
-            yield self._writer
-
-    @contextmanager
-    def _read(self) -> Iterator[sqlite3.Connection]:
-        with self._reading, told(self.path), transaction(self._reader, "DEFERRED"):
-            self._check_binding(self._reader)
-            yield self._reader
-
     def _follow(self, connection: sqlite3.Connection) -> None:
         """Bring the matrix to the state that the transaction sees. What was deleted is known from the log."""
         (version,) = connection.execute("PRAGMA data_version").fetchone()
         if version == self._version:
             return
-        gone = connection.execute(
-            "SELECT sequence, subject FROM log WHERE sequence > ? AND action = 'delete' ORDER BY sequence", (self._logged,)
-        ).fetchall()
+        query = "SELECT sequence, subject FROM log WHERE sequence > ? AND action = 'delete' ORDER BY sequence"
+        gone = connection.execute(query, (self._logged,)).fetchall()
         if gone:
             self._matrix.remove(np.array([subject for _, subject in gone], dtype=np.int64))
             self._logged = gone[-1][0]
-        for references, subjects, vectors in self._rows(connection, after=self._enrolled):
+        for references, subjects, vectors in self.file.rows(connection, after=self._enrolled):
             self._matrix.append(references, subjects, vectors)
             self._enrolled = int(references[-1])
         self._version = version
 
-    def _rows(self, connection: sqlite3.Connection, *, after: int) -> Iterator[tuple[np.ndarray, np.ndarray, Embeddings]]:
-        """References after a number, in chunks: their numbers, those of their subjects, and their embeddings."""
-        cursor = connection.execute("SELECT number, subject, embedding FROM enrolled WHERE number > ? ORDER BY number", (after,))
-        while rows := cursor.fetchmany(_CHUNK):
-            numbers, subjects, kept = zip(*rows, strict=True)
-            vectors = self._vectors(list(zip(subjects, kept, strict=True)))
-            yield np.array(numbers, dtype=np.int64), np.array(subjects, dtype=np.int64), vectors
-
-    def _vectors(self, kept: list[tuple[int, bytes]]) -> Embeddings:
-        opened = b"".join(self._cipher.decrypt(blob, _owner(subject)) for subject, blob in kept)
-        if len(opened) != 4 * self.size * len(kept):
-            raise DamagedGalleryError(
-                f"{self.path}: an embedding has another size than the gallery's {self.size}. Restore a backup."
-            )
-        return np.frombuffer(opened, dtype="<f4").reshape(len(kept), self.size)
-
-    def _own(self, embeddings: Embeddings, name: str = "embeddings") -> Embeddings:
-        """Check embeddings; those of no known encoder are refused."""
-        if self._binding is None:
-            raise WrongEncoderError(f"{self.path}: opened without an encoder, so it takes no embeddings")
-        return checked_embeddings(embeddings, self.size, name)
-
-    def _tidy(self) -> None:
-        """Empty the log beside the file once it is large."""
-        log = self.path.with_name(f"{self.path.name}-wal")
-        with self._writing, told(self.path):
-            if log.exists() and log.stat().st_size > _LARGEST_LOG:
-                sweep(self._writer)
-
-    @staticmethod
-    def _number_of(connection: sqlite3.Connection, name: str) -> int | None:
-        row = connection.execute("SELECT number FROM subjects WHERE name = ?", (name,)).fetchone()
-        return None if row is None else int(row[0])
+    def _refuse_strange(self) -> None:
+        """Refuse embeddings of no known encoder."""
+        if not self._takes_embeddings:
+            raise WrongEncoderError(f"{self.file.path}: opened without an encoder, so it takes no embeddings")
 
     def _known(self, connection: sqlite3.Connection, name: str) -> int:
-        number = self._number_of(connection, name)
+        number = _number_of(connection, name)
         if number is None:
-            raise UnknownSubjectError(f"{self.path}: nobody is enrolled as {name!r}")
+            raise UnknownSubjectError(f"{self.file.path}: nobody is enrolled as {name!r}")
         return number
+
+
+def _number_of(connection: sqlite3.Connection, name: str) -> int | None:
+    row = connection.execute("SELECT number FROM subjects WHERE name = ?", (name,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _add_subject(connection: sqlite3.Connection, name: str) -> int:
+    return _insert(connection, "INSERT INTO subjects (name, created) VALUES (?, ?)", (name, now()))
+
+
+def _insert(connection: sqlite3.Connection, query: str, values: tuple[Any, ...]) -> int:
+    return int(connection.execute(query, values).lastrowid or 0)
 
 
 def _references(connection: sqlite3.Connection, subject: int) -> tuple[str, ...]:
@@ -308,14 +237,10 @@ def _references(connection: sqlite3.Connection, subject: int) -> tuple[str, ...]
     return tuple(str(number) for (number,) in rows)
 
 
-def _log(connection: sqlite3.Connection, actor: str, action: str, subject: int | None, count: int | None) -> None:
-    values = (_now(), actor, action, subject, count)
-    connection.execute("INSERT INTO log (time, actor, action, subject, count) VALUES (?, ?, ?, ?, ?)", values)
-
-
-def _owner(subject: int) -> bytes:
-    return b"visavis subject %d" % subject
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _hits(connection: sqlite3.Connection, found: Found) -> list[Hit]:
+    query = "SELECT name FROM subjects WHERE number = ?"
+    names = [connection.execute(query, (int(number),)).fetchone()[0] for number in found.subjects]
+    return [
+        Hit(name, str(reference), float(score))
+        for name, reference, score in zip(names, found.references, found.scores, strict=True)
+    ]

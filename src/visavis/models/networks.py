@@ -88,17 +88,20 @@ def head_of(siamese: keras.Model) -> DistanceSigmoid:
     return siamese.get_layer("head")
 
 
-def embed(model: keras.Model, photos: npt.NDArray[Any], *, flip: bool = False, batch_size: int = 128) -> npt.NDArray[np.float32]:
+def embed(
+    model: keras.Model, photos: npt.NDArray[Any], *, flip: bool = False, unit: bool = True, batch_size: int = 128
+) -> npt.NDArray[np.float32]:
     """Embed photos with an embedding network.
 
     Args:
         model: The embedding network.
         photos: `(n, h, w, c)`, 0 .. 255 or 0 .. 1.
         flip: Whether to average each embedding with that of the mirrored photo: twice the work, somewhat fewer errors.
+        unit: Whether that average is brought to unit length again; if not, it is the shorter the less the two agree.
         batch_size: How many photos go through the network at once.
 
     Returns:
-        `(n, d)` float32, rows of unit length.
+        `(n, d)` float32, rows of unit length, or up to it.
     """
     rows = []
     for start in range(0, len(photos), batch_size):
@@ -107,12 +110,12 @@ def embed(model: keras.Model, photos: npt.NDArray[Any], *, flip: bool = False, b
         padded = np.concatenate([batch, np.repeat(batch[:1], short, axis=0)])
         row = model.predict_on_batch(padded)
         if flip:
-            row = row + model.predict_on_batch(padded[:, :, ::-1])
+            row = (row + model.predict_on_batch(padded[:, :, ::-1])) / 2
         rows.append(np.asarray(row, dtype=np.float32)[: len(batch)])
     if not rows:
         return np.zeros((0, model.output_shape[-1]), dtype=np.float32)
     embeddings = np.concatenate(rows)
-    return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+    return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12) if unit else embeddings
 
 
 class _Blocks:

@@ -1,0 +1,170 @@
+"""How fast galleries are searched: exactly, among 10,000 to 1,000,000 references, beside others and beside the memory.
+
+    pip install 'visavis[gallery,bench]' && python benchmarks/gallery.py [--counts 10000 100000 1000000]
+
+Each contestant searches the same references of 128 numbers for the same probe, the five most alike, in turns with the others: a
+gallery (`SqliteGallery.search`, which looks for news in its file first), faiss's flat index, and one loop over rows in Python, as
+deepface's `find` does it (at 10,000 references only). In the same turns the memory is read from end to end by as many threads (`max`
+and `sum`), which is what a search cannot beat. A gallery is opened in a process of its own for start time and memory. About five
+minutes.
+
+Figures: see results/gallery.json.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import faiss
+import numpy as np
+from record import write_result
+
+from visavis.gallery import Enrolment, SqliteGallery
+from visavis.gallery.records import Binding
+
+SIZE, PHOTOS, TOP = 128, 4, 5
+BINDING = Binding("b" * 64, SIZE)
+KEY = "5e" * 32
+CORES = os.cpu_count() or 1
+CHUNK = 20_000
+
+
+def rows_of(start: int, count: int) -> np.ndarray:
+    """Some of the references, the same ones each time."""
+    rows = np.random.default_rng(start).normal(size=(count, SIZE)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def people(count: int) -> Iterator[Enrolment]:
+    """People with four references each."""
+    for start in range(0, count, CHUNK):
+        rows = rows_of(start, min(CHUNK, count - start))
+        for first in range(0, len(rows), PHOTOS):
+            yield Enrolment(f"person-{start + first}", rows[first : first + PHOTOS], [None] * len(rows[first : first + PHOTOS]))
+
+
+def start_of(path: Path, key: str | None) -> dict[str, float]:
+    """Open a gallery in a new process: until its first answer, and the memory that it takes."""
+    command = [sys.executable, __file__, "--open", str(path), *(["--key", key] if key else [])]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def open_and_search(path: Path, key: str | None) -> None:
+    """Be that process."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    wall, processor = time.perf_counter(), time.process_time()
+    with SqliteGallery(path, BINDING, key=key) as gallery:
+        gallery.search(rows_of(1, 1), top=TOP)
+        seconds = {"seconds": time.perf_counter() - wall, "processor_seconds": time.process_time() - processor}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(json.dumps({**seconds, "peak_over_matrix": (peak - before) * 1024 / (4 * SIZE * len(gallery))}))
+
+
+def loop_over_rows(rows: list[np.ndarray], probe: np.ndarray) -> list[int]:
+    """Find the most alike as deepface does: one distance after the other, then sorted."""
+    distances = []
+    for row in rows:
+        distances.append(1 - np.dot(row, probe) / (np.sqrt(np.dot(row, row)) * np.sqrt(np.dot(probe, probe))))
+    return sorted(range(len(distances)), key=distances.__getitem__)[:TOP]
+
+
+def in_threads(pool: ThreadPoolExecutor, matrix: np.ndarray, read: Callable[[np.ndarray], object]) -> Callable[[], object]:
+    """Read a matrix from end to end, each thread a part of it."""
+    parts = np.array_split(matrix, CORES)
+    return lambda: list(pool.map(read, parts))
+
+
+def turns(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Time all of them in turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for contest in contestants.values():
+        contest()
+    for _ in range(repeats):
+        for name, contest in contestants.items():
+            start = time.perf_counter()
+            contest()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def measure(gallery: SqliteGallery, matrix: np.ndarray, repeats: int) -> dict[str, object]:
+    """Search in turns, and read the memory in the same turns."""
+    probe = rows_of(1, 1)
+    index = faiss.IndexFlatIP(SIZE)
+    index.add(matrix)
+    scores = [hit.score for hit in gallery.search(probe, top=1)[0]]
+    np.testing.assert_allclose(scores, index.search(probe, 1)[0][0], atol=1e-5)
+    with ThreadPoolExecutor(CORES) as pool:
+        seconds = turns(
+            {
+                "visavis": lambda: gallery.search(probe, top=TOP),
+                "faiss flat": lambda: index.search(probe, TOP),
+                "NumPy, matrix times vector": lambda: matrix @ probe[0],
+                "reading, max": in_threads(pool, matrix, np.max),
+                "reading, sum": in_threads(pool, matrix, np.sum),
+            },
+            repeats,
+        )
+    p50 = {name: statistics.median(values) for name, values in seconds.items()}
+    best = {name: min(values) for name, values in seconds.items()}
+    reading = min(p50["reading, max"], p50["reading, sum"])
+    return {
+        "p50_ms": {name: round(1000 * value, 3) for name, value in p50.items()},
+        "best_ms": {name: round(1000 * value, 3) for name, value in best.items()},
+        "reading_gb_per_second": round(matrix.nbytes / reading / 1e9, 2),
+        "part_of_reading_speed": round(reading / p50["visavis"], 3),
+        "part_of_reading_speed_best": round(min(best["reading, max"], best["reading, sum"]) / best["visavis"], 3),
+    }
+
+
+def run(count: int, folder: Path, repeats: int) -> dict[str, object]:
+    """Make a gallery of so many references, and measure it."""
+    path = folder / f"{count}.gallery"
+    with SqliteGallery(path, BINDING) as gallery:
+        start = time.perf_counter()
+        gallery.enrol_all(people(count))
+        figures: dict[str, object] = {"enrol_all_seconds": round(time.perf_counter() - start, 1)}
+    figures["start"] = start_of(path, None)
+    sealed = folder / f"{count}-encrypted.gallery"
+    with SqliteGallery(sealed, BINDING, key=KEY) as gallery:
+        gallery.enrol_all(people(count))
+    figures["start, encrypted"] = start_of(sealed, KEY)
+    matrix = np.concatenate([rows_of(first, min(CHUNK, count - first)) for first in range(0, count, CHUNK)])
+    with SqliteGallery(path, BINDING) as gallery:
+        figures |= measure(gallery, matrix, repeats)
+    figures["load"] = os.getloadavg()
+    print(count, json.dumps(figures, indent=1), flush=True)
+    return figures
+
+
+def main() -> None:
+    """Run it, or the process that opens a gallery."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--counts", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--open", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--key", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.open is not None:
+        open_and_search(arguments.open, arguments.key)
+        return
+    faiss.omp_set_num_threads(CORES)
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = {str(count): run(count, Path(folder), arguments.repeats) for count in arguments.counts}
+    rows, probe = list(rows_of(0, 10_000)), rows_of(1, 1)[0]
+    loop = min(turns({"loop": lambda: loop_over_rows(rows, probe)}, 5)["loop"])
+    figures = {"references": sizes, "loop_over_rows_ms_per_10000": round(1000 * loop, 1)}
+    print(write_result("gallery", figures, command="python benchmarks/gallery.py"))
+
+
+if __name__ == "__main__":
+    main()

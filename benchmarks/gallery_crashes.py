@@ -1,0 +1,213 @@
+"""Does a gallery lose or keep what it must not when processes are killed? `kill -9` at random moments while three of them work.
+
+Three processes enrol, delete and search in one gallery, and each writes down what it begins and what was acknowledged. One after
+the other is killed at a random moment; then everything is compared: acknowledged enrolments are there with their embeddings,
+acknowledged deletions are gone, from the bytes of the files too, what was under way is there as a whole or not at all, the file
+passes its check, and searches give what comparing with every reference gives. Then three new processes go on in the same gallery.
+
+    python benchmarks/gallery_crashes.py --kills 200
+
+Takes about ten minutes. Figures: see results/gallery_crashes.json.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from record import write_result
+
+from visavis.gallery import SqliteGallery
+from visavis.gallery.records import Binding
+
+BINDING = Binding("c" * 64, 128)
+WORKERS = 3
+PATIENCE = 60
+
+
+@dataclass
+class Tally:
+    """What was seen.
+
+    Attributes:
+        kills: Processes killed.
+        enrolled: Acknowledged enrolments.
+        deleted: Acknowledged deletions.
+        searches: Searches that the processes compared with what they knew.
+        under_way: Operations that a kill interrupted.
+        completed: Those of them that turned out to be done, as a whole.
+    """
+
+    kills: int = 0
+    enrolled: int = 0
+    deleted: int = 0
+    searches: int = 0
+    under_way: int = 0
+    completed: int = 0
+
+
+def embeddings_of(name: str, count: int) -> np.ndarray:
+    """The references of somebody of this name: always the same, and like nobody else's."""
+    rows = np.random.default_rng(zlib.crc32(name.encode())).normal(size=(count, BINDING.size)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def read_journal(journal: Path) -> tuple[dict[str, tuple[str, int]], int]:
+    """The last word on each name, `enrol?` (begun), `enrol!` (acknowledged), `delete?` or `delete!`; and how many searches."""
+    states, searches = {}, 0
+    for line in journal.read_text().splitlines() if journal.is_file() else []:
+        word, name, count = line.split()
+        if word == "wrong":
+            raise AssertionError(f"a search did not find what it must, or found what it must not: {name}")
+        if word == "search":
+            searches += 1
+        else:
+            states[name] = (word, int(count))
+    return states, searches
+
+
+def work(path: Path, journal: Path, seed: int) -> None:
+    """Enrol, delete and search until killed."""
+    chance = random.Random(seed)
+    states, _ = read_journal(journal)
+    alive = {name: count for name, (word, count) in states.items() if word == "enrol!"}
+    gone = [name for name, (word, _) in states.items() if word == "delete!"]
+    log = os.open(journal, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+
+    def note(word: str, name: str, count: int) -> None:
+        os.write(log, f"{word} {name} {count}\n".encode())
+
+    with SqliteGallery(path, BINDING) as gallery:
+        for number in range(sys.maxsize):
+            turn = chance.random()
+            if turn < 0.5 or not alive:
+                name, count = f"{journal.stem}-{seed}-{number}", chance.randint(1, 3)
+                note("enrol?", name, count)
+                gallery.enrol(name, embeddings_of(name, count))
+                note("enrol!", name, count)
+                alive[name] = count
+            elif turn < 0.75:
+                name = chance.choice(list(alive))
+                count = alive.pop(name)
+                note("delete?", name, count)
+                gallery.delete(name)
+                note("delete!", name, count)
+                gone.append(name)
+            else:
+                name = chance.choice(list(alive) + gone)
+                found = [hit.subject for hit in gallery.search(embeddings_of(name, 1), top=1, threshold=0.999)[0]]
+                note("search" if found == [name] * (name in alive) else "wrong", name, 0)
+
+
+def start_workers(path: Path, journals: list[Path], seed: int) -> list[subprocess.Popen]:
+    """Start the processes, and wait until each has done something."""
+    sizes = [journal.stat().st_size if journal.is_file() else 0 for journal in journals]
+    command = [sys.executable, __file__, "--work", str(path)]
+    workers = [subprocess.Popen([*command, "--journal", str(journal), "--seed", str(seed)]) for journal in journals]
+    deadline = time.monotonic() + PATIENCE
+    for worker, journal, size in zip(workers, journals, sizes, strict=True):
+        while not journal.is_file() or journal.stat().st_size == size:
+            if worker.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"a process did not begin (exit code {worker.poll()})")
+            time.sleep(0.01)
+    return workers
+
+
+def run_round(path: Path, journals: list[Path], seed: int) -> None:
+    """Let three processes work, and kill one after the other."""
+    chance = random.Random(seed)
+    workers = start_workers(path, journals, seed)
+    chance.shuffle(workers)
+    for worker in workers:
+        time.sleep(chance.uniform(0, 0.3))
+        if worker.poll() is not None:
+            raise AssertionError(f"a process ended by itself (exit code {worker.poll()})")
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+
+
+def compare(path: Path, journals: list[Path]) -> Tally:
+    """Compare the gallery with what was acknowledged."""
+    states, tally = {}, Tally()
+    for journal in journals:
+        own, searches = read_journal(journal)
+        states |= own
+        tally.searches += searches
+    data = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*") if not file.name.endswith("-shm"))
+    for name, (word, count) in states.items():
+        if word == "delete!" and any(row.tobytes() in data for row in embeddings_of(name, count)):
+            raise AssertionError(f"{name} was deleted, and bytes of theirs are left")
+    with SqliteGallery(path, None) as gallery:
+        gallery.check()
+        enrolled = {subject.name: len(subject.references) for subject in gallery.subjects(limit=10**9)}
+    for name, (word, count) in states.items():
+        present = enrolled.pop(name, 0)
+        allowed = {"enrol!": {count}, "delete!": {0}, "enrol?": {0, count}, "delete?": {0, count}}[word]
+        if present not in allowed:
+            raise AssertionError(f"{name} has {present} references after {word}, not {allowed}")
+        tally.enrolled += word == "enrol!"
+        tally.deleted += word == "delete!"
+        tally.under_way += word.endswith("?")
+        tally.completed += word == ("enrol?" if present else "delete?")
+    if enrolled:
+        raise AssertionError(f"nobody enrolled {sorted(enrolled)[:3]}")
+    compare_searches(path)
+    return tally
+
+
+def compare_searches(path: Path) -> None:
+    """Compare searches with comparing every reference, whose embeddings must be those that were enrolled."""
+    probes = embeddings_of("probes", 5)
+    with SqliteGallery(path, BINDING) as gallery:
+        subjects = gallery.subjects(limit=10**9)
+        references = {subject.name: embeddings_of(subject.name, len(subject.references)) for subject in subjects}
+        found = gallery.search(probes, top=10)
+        for probe, hits in zip(probes, found, strict=True):
+            scores = {name: float((rows @ probe).max()) for name, rows in references.items()}
+            best = sorted(scores, key=lambda name: -scores[name])[:10]
+            if [hit.subject for hit in hits] != best:
+                raise AssertionError("a search differs from comparing with every reference")
+            np.testing.assert_allclose([hit.score for hit in hits], [scores[name] for name in best], atol=1e-5)
+
+
+def run(folder: Path, kills: int, *, seed: int = 0) -> Tally:
+    """Kill so many processes, and compare after every third."""
+    path = folder / "crashes.gallery"
+    journals = [folder / f"worker{number}.journal" for number in range(WORKERS)]
+    tally = Tally()
+    for number in range(-(-kills // WORKERS)):
+        run_round(path, journals, seed + number)
+        tally = compare(path, journals)
+        tally.kills = (number + 1) * WORKERS
+    return tally
+
+
+def main() -> None:
+    """Run it, or one of the processes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--journal", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work is not None:
+        work(arguments.work, arguments.journal, arguments.seed)
+        return
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        tally = run(Path(folder), arguments.kills, seed=arguments.seed)
+    figures = {**asdict(tally), "workers": WORKERS, "seconds": round(time.monotonic() - started)}
+    print(write_result("gallery_crashes", figures, command=f"python benchmarks/gallery_crashes.py --kills {arguments.kills}"))
+    print(figures)
+
+
+if __name__ == "__main__":
+    main()

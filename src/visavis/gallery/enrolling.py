@@ -1,0 +1,116 @@
+"""Photos in files into a gallery: of one person, or a folder of many."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from visavis.datasets.folders import open_photos
+from visavis.errors import DataError, ImageError
+from visavis.gallery.records import Gallery
+from visavis.verification import AcquiredPhoto, Verifier
+
+__all__ = ["EnrolledPhotos", "enrol_folder", "enrol_photos"]
+
+
+@dataclass(frozen=True)
+class EnrolledPhotos:
+    """What became of photos that were to be enrolled.
+
+    Attributes:
+        references: The new references of each subject.
+        failures: Photos that gave no face, with the reason.
+    """
+
+    references: dict[str, tuple[str, ...]]
+    failures: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        count = sum(map(len, self.references.values()))
+        lines = [f"enrolled {count:,} references of {len(self.references):,} people"]
+        return "\n".join([*lines, *(f"not enrolled: {reason}" for _, reason in self.failures)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "references": {subject: list(references) for subject, references in self.references.items()},
+            "failures": [{"photo": photo, "reason": reason} for photo, reason in self.failures],
+        }
+
+
+def enrol_photos(
+    gallery: Gallery, verifier: Verifier, subject: str, photos: Sequence[Path], *, keep_photos: bool = False, actor: str = ""
+) -> EnrolledPhotos:
+    """Enrol the photos of one person; those without a face are left out and told.
+
+    Args:
+        gallery: Where to.
+        verifier: Finds faces and embeds them, by the gallery's encoder.
+        subject: Who it is.
+        photos: Files.
+        keep_photos: Whether the gallery keeps them, so that it can be given to another encoder later.
+        actor: Who asked for it, for the log.
+
+    Raises:
+        ImageError: If no photo can be enrolled.
+    """
+    result = _enrol(gallery, verifier, subject, photos, keep_photos=keep_photos, actor=actor)
+    if not result.references:
+        raise ImageError(f"none of {len(photos)} photos can be enrolled; {result.failures[0][1] if photos else 'none was given'}")
+    return result
+
+
+def enrol_folder(
+    gallery: Gallery, verifier: Verifier, folder: Path, *, keep_photos: bool = False, actor: str = "", progress: bool = False
+) -> EnrolledPhotos:
+    """Enrol everybody in a folder with one sub-folder per person, one person after the other.
+
+    Args:
+        gallery: Where to.
+        verifier: See `enrol_photos`, and so are the others.
+        folder: The folder.
+        keep_photos: See there.
+        actor: See there.
+        progress: Whether to show a bar on standard error.
+
+    Raises:
+        DataError: If there is no such folder, if no photos are in it, or if none can be enrolled.
+    """
+    people: dict[str, list[Path]] = {}
+    with open_photos(folder) as files:
+        for name, person in files.photos:
+            people.setdefault(person, []).append(folder / name)
+    references: dict[str, tuple[str, ...]] = {}
+    failures: list[tuple[str, str]] = []
+    for person, photos in tqdm(people.items(), desc="enrolling", unit="person", disable=not progress, delay=1):
+        result = _enrol(gallery, verifier, person, photos, keep_photos=keep_photos, actor=actor)
+        references |= result.references
+        failures += result.failures
+    if not references:
+        reason = (
+            failures[0][1] if failures else "no photos in it. Give a folder with one sub-folder per person, or a subject's name"
+        )
+        raise DataError(f"{folder}: nobody can be enrolled: {reason}")
+    return EnrolledPhotos(references, tuple(failures))
+
+
+def _enrol(
+    gallery: Gallery, verifier: Verifier, subject: str, photos: Sequence[Path], *, keep_photos: bool, actor: str
+) -> EnrolledPhotos:
+    acquired: list[AcquiredPhoto] = []
+    kept: list[bytes] = []
+    failures: list[tuple[str, str]] = []
+    for photo in photos:
+        try:
+            acquired.append(verifier.acquire(photo))
+            kept.append(photo.read_bytes())
+        except ImageError as error:
+            failures.append((str(photo), str(error)))
+    references = {}
+    if acquired:
+        embeddings = verifier.embed(acquired)
+        references[subject] = gallery.enrol(subject, embeddings, photos=kept if keep_photos else None, actor=actor)
+    return EnrolledPhotos(references, tuple(failures))

@@ -1,0 +1,103 @@
+"""A photo in a file and a gallery: who is it, is it this person; the photos of a gallery for another encoder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from visavis.gallery.maintenance import Reembedding, reembed
+from visavis.gallery.opening import binding_of, open_file, open_gallery
+from visavis.gallery.records import Embeddings, Hit
+from visavis.gallery.search_rules import SearchRule, rule_for_fpir
+from visavis.verification import Verdict, Verifier
+
+__all__ = ["FoundSubjects", "reembed_photos", "search_photo", "verify_photo"]
+
+
+@dataclass(frozen=True)
+class FoundSubjects:
+    """Who was found.
+
+    Attributes:
+        hits: Subjects, the most alike first.
+        threshold: The least score; None: any.
+        rule: How the threshold was chosen for this gallery; None: it was not.
+    """
+
+    hits: tuple[Hit, ...]
+    threshold: float | None
+    rule: SearchRule | None = None
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        lines = [f"{hit.subject}: score {hit.score:.3f}, reference {hit.reference}" for hit in self.hits]
+        if self.threshold is None:
+            lines.append("no threshold was given: these are the most alike, whoever it is")
+        elif not lines:
+            lines.append("nobody")
+        return "\n".join([*lines, *([] if self.rule is None else [str(self.rule)])])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        plain: dict[str, Any] = {"hits": [hit.to_json() for hit in self.hits], "threshold": self.threshold}
+        if self.rule is not None:
+            plain |= {"references": self.rule.references, "fpir": self.rule.fpir, "fpir_upper": self.rule.fpir_upper}
+        return plain
+
+
+def search_photo(
+    location: Path | str,
+    verifier: Verifier,
+    photo: Path,
+    *,
+    top: int = 5,
+    threshold: float | None = None,
+    target_fpir: float | None = None,
+) -> FoundSubjects:
+    """Search a gallery for the face in a photo.
+
+    Args:
+        location: The gallery's.
+        verifier: Finds the face and embeds it.
+        photo: A file.
+        top: How many subjects at most.
+        threshold: The least score; None: any.
+        target_fpir: Choose the threshold by this rate, see `rule_for_fpir`.
+
+    Raises:
+        GalleryError: If the gallery cannot be opened.
+        ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many.
+        ModelError: If the model has no rule for the rate.
+        ValueError: If both a threshold and a rate are given.
+    """
+    if threshold is not None and target_fpir is not None:
+        raise ValueError("give a threshold or a target_fpir, not both")
+    with open_gallery(location, verifier.encoder, create=False) as gallery:
+        rule = None
+        if target_fpir is not None:
+            rule = rule_for_fpir(verifier.card, target_fpir, max(1, len(gallery)))
+            threshold = rule.rule.score
+        hits = gallery.search(verifier.embed([photo]), top=top, threshold=threshold)[0]
+        return FoundSubjects(tuple(hits), threshold, rule)
+
+
+def verify_photo(location: Path | str, verifier: Verifier, subject: str, photo: Path) -> tuple[Hit, Verdict]:
+    """Compare the face in a photo with all references of a subject, and decide by the best.
+
+    Raises:
+        GalleryError: If the gallery cannot be opened; as `UnknownSubjectError` if nobody of this name is enrolled.
+        ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many.
+    """
+    with open_gallery(location, verifier.encoder, create=False) as gallery:
+        acquired = verifier.acquire(photo)
+        hit = gallery.verify(subject, verifier.embed([acquired])[0])
+        return hit, verifier.decide(hit.score, faces=(acquired.found,))
+
+
+def reembed_photos(location: Path | str, verifier: Verifier, *, drop: bool = False, actor: str = "") -> Reembedding:
+    """Give a gallery to another encoder, see `maintenance.reembed`."""
+
+    def embed(photo: bytes) -> Embeddings:
+        return verifier.embed([photo])[0]
+
+    with open_file(location) as gallery:
+        return reembed(gallery, binding_of(verifier.encoder), embed, drop=drop, actor=actor)

@@ -1,0 +1,68 @@
+"""Tasks done by the machines of a Ray cluster, or by a small one that is started on this machine."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from visavis.errors import MissingDependencyError
+from visavis.workers import take_one_core
+
+__all__ = ["run_tasks_on_ray"]
+
+Task = TypeVar("Task")
+
+_MOST_BLOCKS = 1000
+_STORE = 200_000_000  # bytes; what passes through it is names and counts
+
+
+def run_tasks_on_ray(do: Callable[[Task], int], tasks: Sequence[Task], *, workers: int) -> Iterator[int]:
+    """Do all tasks by Ray Data, and give their results as they are done, in any order.
+
+    Ray does tasks again whose process or machine was lost, so a task must leave the same behind when it is done twice.
+
+    Args:
+        do: Does one task.
+        tasks: All of them.
+        workers: How many processes of one core each, over all machines.
+
+    Raises:
+        MissingDependencyError: If Ray is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingDependencyError("the engine ray needs: pip install 'visavis[ray]'") from error
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    with _started(ray, workers):
+        items = ray.data.from_items([{"task": task} for task in tasks], override_num_blocks=min(len(tasks), _MOST_BLOCKS))
+        pool = ray.data.ActorPoolStrategy(size=workers)
+        for row in items.map(_Worker, fn_constructor_args=(do,), compute=pool, num_cpus=1).iter_rows():
+            yield int(row["done"])
+
+
+class _Worker:
+    """One process of the cluster."""
+
+    def __init__(self, do: Callable[[Any], int]) -> None:
+        take_one_core()
+        self.do = do
+
+    def __call__(self, item: dict[str, Any]) -> dict[str, int]:
+        return {"done": self.do(item["task"])}
+
+
+@contextmanager
+def _started(ray: Any, workers: int) -> Iterator[None]:
+    """Connect to the cluster of `RAY_ADDRESS`, or start one here for the time being; leave one alone that is connected already."""
+    if ray.is_initialized():
+        yield
+        return
+    alone = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "include_dashboard": False, "object_store_memory": _STORE}
+    ray.init(log_to_driver=False, logging_level="ERROR", **alone)
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,165 @@
+"""The table of embeddings as a folder of shards: each named by what goes into it, and written whole or not at all."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from visavis.checkpoints import replaced
+from visavis.encoders import PRETRAINED_FILE
+from visavis.scale.sources import Photo, filesystem_of
+
+__all__ = ["EmbeddingSettings", "Shard", "Table", "encoder_digest", "make_shards"]
+
+ENCODER_KEY, CARD_KEY, SETTINGS_KEY, FAILURES_KEY = (
+    f"visavis.{name}".encode() for name in ("encoder", "card", "settings", "failures")
+)
+FAILURES = "_failures.csv"  # readers of Parquet folders pass over names that begin with _ or .
+
+Failure = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class EmbeddingSettings:
+    """How photos become rows.
+
+    Attributes:
+        model: What `load_encoder` takes.
+        aligned: Whether the photos are cut to the face already, so that none is looked for.
+        policy: Which face of several; see `faces.acquire_faces`.
+        fallback: What to take where there is none; see there.
+        photos_per_shard: How many photos go into one file, and are done anew after an interruption.
+    """
+
+    model: str = "pretrained"
+    aligned: bool = False
+    policy: str = "largest"
+    fallback: str | None = None
+    photos_per_shard: int = 1024
+
+    def __post_init__(self) -> None:
+        """Check the size of a shard.
+
+        Raises:
+            ValueError: If it is not positive.
+        """
+        if self.photos_per_shard < 1:
+            raise ValueError(f"photos_per_shard must be positive. Received: photos_per_shard={self.photos_per_shard}")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of the table: what goes into it.
+
+    Attributes:
+        root: The folder, archive, URI or prepared data set.
+        out: The folder or URI of the table.
+        first: The number of the first photo.
+        photos: The photos.
+        settings: How they become rows.
+        encoder: SHA-256 of the encoder's file, hexadecimal.
+    """
+
+    root: str
+    out: str
+    first: int
+    photos: Sequence[Photo]
+    settings: EmbeddingSettings
+    encoder: str
+
+    @cached_property
+    def name(self) -> str:
+        """Its file name: the number of the first photo, and a digest of photos, settings and encoder."""
+        told = json.dumps([self.encoder, {**asdict(self.settings), "model": None}, self.photos])
+        return f"part-{self.first:010d}-{hashlib.sha256(told.encode()).hexdigest()[:16]}.parquet"
+
+
+def make_shards(photos: Sequence[Photo], root: str, out: str, settings: EmbeddingSettings) -> list[Shard]:
+    """Divide photos among shards, in their order."""
+    size, encoder = settings.photos_per_shard, encoder_digest(settings.model)
+    return [Shard(root, out, first, photos[first : first + size], settings, encoder) for first in range(0, len(photos), size)]
+
+
+def encoder_digest(model: str) -> str:
+    """Return the SHA-256 of an encoder's file, hexadecimal; of its name where it has none."""
+    path = PRETRAINED_FILE if model == "pretrained" else Path(model)
+    if path.is_dir():
+        path /= "model.keras"
+    return hashlib.sha256(path.read_bytes() if path.is_file() else model.encode()).hexdigest()
+
+
+class Table:
+    """The folder of the shards, on a disk or in an object store.
+
+    Example:
+        What it holds is read by whatever reads Parquet::
+
+            pyarrow.parquet.read_table("embeddings.parquet")
+    """
+
+    def __init__(self, out: str) -> None:
+        """Open it; nothing is written.
+
+        Raises:
+            MissingDependencyError: If pyarrow is not installed.
+        """
+        self.system, self.path = filesystem_of(out)
+        self.local = self.system.type_name == "local"
+
+    def names(self) -> set[str]:
+        """List the shards that are there."""
+        from pyarrow import fs
+
+        infos = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+        return {info.base_name for info in infos if info.base_name.startswith("part-")}
+
+    def has(self, shard: Shard) -> bool:
+        """Tell whether a shard is there."""
+        from pyarrow import fs
+
+        return self.system.get_file_info(f"{self.path}/{shard.name}").type == fs.FileType.File
+
+    def write(self, name: str, content: bytes | memoryview) -> None:
+        """Write a file whole or not at all: on a disk under another name first; object stores show nothing before its end."""
+        if self.local:
+            with replaced(Path(self.path) / name) as temporary:
+                temporary.write_bytes(content)
+            return
+        self.system.create_dir(self.path, recursive=True)
+        with self.system.open_output_stream(f"{self.path}/{name}") as stream:
+            stream.write(content)
+
+    def told(self, names: Sequence[str]) -> Iterator[tuple[int, list[Failure]]]:
+        """Give the number of rows, and the failures, of each of these shards; the rows themselves are not read."""
+        from pyarrow import parquet
+
+        for name in names:
+            with self.system.open_input_file(f"{self.path}/{name}") as file:
+                metadata = parquet.read_metadata(file)
+            yield metadata.num_rows, [tuple(failure) for failure in json.loads(metadata.metadata[FAILURES_KEY])]
+
+    def tidy(self) -> None:
+        """Remove what killed processes left half-written."""
+        for left in Path(self.path).glob(".part-*.tmp.parquet") if self.local else ():
+            left.unlink(missing_ok=True)
+
+
+def schema(size: int, metadata: dict[bytes, bytes]) -> Any:
+    """The columns of a table of embeddings of this size."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("source", pa.string(), nullable=False),
+            pa.field("person", pa.string(), nullable=False),
+            ("box", pa.list_(pa.float32(), 4)),
+            ("points", pa.list_(pa.float32(), 10)),
+            ("detector_score", pa.float32()),
+            pa.field("warnings", pa.list_(pa.string()), nullable=False),
+            pa.field("embedding", pa.list_(pa.float32(), size), nullable=False),
+        ],
+        metadata=metadata,
+    )

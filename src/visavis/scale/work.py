@@ -1,0 +1,170 @@
+"""One shard of the table of embeddings, from photos or faces to rows."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from visavis.encoders import Encoder, fit_face, load_encoder
+from visavis.errors import ImageError
+from visavis.faces import AlignedFace, FaceFinder, acquire_faces
+from visavis.images import read_image
+from visavis.preparation import POINTS, TABLE
+from visavis.scale.shards import CARD_KEY, ENCODER_KEY, FAILURES_KEY, SETTINGS_KEY, Shard, Table, schema
+from visavis.scale.sources import Source, open_source
+
+__all__ = ["embed_shard"]
+
+_AT_ONCE = 64
+_FINDER = FaceFinder()
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """All of a row but the embedding, and the face that it is made of."""
+
+    source: str
+    person: str
+    face: npt.NDArray[np.uint8]
+    box: list[float] | None = None
+    points: list[float] | None = None
+    detector_score: float | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def embed_shard(shard: Shard) -> int:
+    """Embed the photos of one shard and write it, unless it is there already; return how many photos it has.
+
+    Done twice, or by two processes at once, it leaves the same file.
+    """
+    table = Table(shard.out)
+    if not table.has(shard):
+        encoder = _encoder(shard.settings.model)
+        failures: list[tuple[str, str, str]] = []
+        rows, embeddings = [], []
+        for some in _in_groups(_rows_of(shard, encoder, failures)):
+            embeddings.append(encoder.embed(np.stack([row.face for row in some])))
+            rows += [_told(row) for row in some]
+        table.write(shard.name, _parquet(shard, encoder, rows, embeddings=embeddings, failures=failures))
+    return len(shard.photos)
+
+
+@lru_cache(maxsize=1)
+def _encoder(model: str) -> Encoder:
+    return load_encoder(model, threads=1)
+
+
+def _in_groups(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
+    """As many at a time as are embedded at once, so that a shard's faces are never all in memory."""
+    group: list[_Row] = []
+    for row in rows:
+        group.append(row)
+        if len(group) == _AT_ONCE:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]]) -> Iterator[_Row]:
+    source = open_source(shard.root)
+    if source.faces is not None:
+        yield from _prepared_rows(shard, encoder, source)
+        return
+    finds_faces = encoder.card.aligned and not shard.settings.aligned
+    assert source.fetch is not None
+    for name, person, _ in shard.photos:
+        try:
+            if finds_faces:
+                yield from _found_rows(shard, encoder, name, person, fetch=source.fetch)
+            else:
+                yield _Row(name, person, fit_face(read_image(source.fetch(name), name=name), encoder.card))
+        except (ImageError, OSError) as error:
+            failures.append((name, person, str(error).removeprefix(f"{name}: ")))
+
+
+def _found_rows(shard: Shard, encoder: Encoder, name: str, person: str, *, fetch: Callable[[str], Path | bytes]) -> Iterator[_Row]:
+    """The faces of one photo that are wanted."""
+    photo = read_image(fetch(name), name=name)
+    settings: Any = shard.settings
+    for number, found in enumerate(acquire_faces(photo, _FINDER, name=name, policy=settings.policy, fallback=settings.fallback)):
+        pixels = fit_face(found.pixels, encoder.card)
+        yield _Row(name if number == 0 else f"{name}#{number + 1}", person, pixels, *_where(found), list(found.warnings))
+
+
+def _where(aligned: AlignedFace) -> tuple[list[float] | None, list[float] | None, float | None]:
+    """Box, points and the detector's score; nothing where the centre of the photo was taken."""
+    face = aligned.face
+    return (None, None, None) if face is None else (face.box.tolist(), face.points.ravel().tolist(), face.score)
+
+
+def _prepared_rows(shard: Shard, encoder: Encoder, source: Source) -> Iterator[_Row]:
+    """Faces that were found before, with what was written down of them then."""
+    card = replace(encoder.card, crop=None)
+    known = _known(shard.root)
+    for number, (name, person, _) in enumerate(shard.photos, start=shard.first):
+        found = () if known is None else known(number)
+        yield _Row(name, person, fit_face(np.asarray(source.faces[number]), card), *found)
+
+
+@lru_cache(maxsize=1)
+def _known(root: str) -> Callable[[int], tuple[Any, ...]] | None:
+    """What the table that `visavis prepare` wrote tells of a face, by its number; None where there is no table."""
+    path = Path(root) / TABLE
+    if not path.is_file():
+        return None
+    from pyarrow import csv
+
+    table = csv.read_csv(path)
+    box = [table[name] for name in ("left", "top", "width", "height")]
+    points = [table[f"{point}_{axis}"] for point in POINTS for axis in "xy"]
+
+    def row(number: int) -> tuple[Any, ...]:
+        score = table["score"][number].as_py()
+        warnings = [text for text in (table["warnings"][number].as_py() or "").split("; ") if text]
+        if score is None:
+            return None, None, None, warnings
+        return *([float(column[number].as_py()) for column in columns] for columns in (box, points)), float(score), warnings
+
+    return row
+
+
+def _told(row: _Row) -> dict[str, Any]:
+    return {name: value for name, value in vars(row).items() if name != "face"}
+
+
+def _parquet(
+    shard: Shard,
+    encoder: Encoder,
+    rows: list[dict[str, Any]],
+    *,
+    embeddings: list[npt.NDArray[np.float32]],
+    failures: list[tuple[str, str, str]],
+) -> memoryview:
+    """The file's content."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    matrix = np.concatenate(embeddings) if embeddings else encoder.embed(np.zeros((1, *encoder.card.input_shape), np.uint8))[:0]
+    card = json.dumps(encoder.card.to_json(), sort_keys=True)
+    columns = schema(
+        matrix.shape[1],
+        {
+            ENCODER_KEY: shard.encoder.encode(),
+            CARD_KEY: hashlib.sha256(card.encode()).hexdigest().encode(),
+            SETTINGS_KEY: json.dumps(asdict(shard.settings)).encode(),
+            FAILURES_KEY: json.dumps(failures).encode(),
+        },
+    )
+    arrays = [pa.array([row[column.name] for row in rows], column.type) for column in columns if column.name != "embedding"]
+    arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1]))
+    buffer = io.BytesIO()
+    parquet.write_table(pa.Table.from_arrays(arrays, schema=columns), buffer)
+    return buffer.getbuffer()

@@ -1,0 +1,104 @@
+"""Two devices, and two processes, that share each batch give the losses of one device with the same batch."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from visavis.devices import Devices, use_devices
+
+pytest.importorskip("jax", reason="needs the extra jax")
+
+RUN = """
+import json, sys
+from visavis.devices import use_devices
+devices = use_devices(sys.argv[1] if sys.argv[1] == "all" else int(sys.argv[1]))
+from visavis.configuration import TrainingConfig
+from visavis.datasets import generate_faces, split_people
+from visavis.sampling import BatchShape
+from visavis.training import train
+split = split_people(generate_faces(14, 5, size=32, gray=True, seed=3), fractions=(0.6, 0.4, 0))
+little = dict(network="classic", embedding_size=16, batch=BatchShape(6, 2), steps=5, validate_every=1)
+told = {"shared": devices.shared, "processes": devices.processes, "writes": devices.writes}
+for loss in ("supervised-contrastive", "binary-crossentropy"):
+    run = train(split, TrainingConfig(**little, loss=loss), out=sys.argv[2] + loss, devices=devices, progress=False)
+    assert run.siamese.predict_on_batch([split.validation.faces[:3]] * 2).shape == (3, 1)
+    told[loss] = {"losses": [row["loss"] for row in run.history], "eer": [row["validation_eer"] for row in run.history]}
+    told[loss]["threshold"] = float(run.threshold)
+print(json.dumps(told))
+"""
+
+
+def start(devices, out, **environment):
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    command = [sys.executable, "-c", RUN, str(devices), str(out)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def result_of(process):
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    return json.loads(output.splitlines()[-1])
+
+
+def assert_same_training(told, expected):
+    for loss in ("supervised-contrastive", "binary-crossentropy"):
+        found, wanted = told[loss], expected[loss]
+        np.testing.assert_allclose(found["losses"], wanted["losses"], atol=1e-4)
+        np.testing.assert_allclose(found["eer"], wanted["eer"], atol=0.02)  # of few pairs: one that changes its place is seen
+        assert found["threshold"] == pytest.approx(wanted["threshold"], abs=1e-3)
+
+
+def test_several_devices_and_processes_train_as_one(tmp_path):
+    expected = result_of(start(1, tmp_path / "one"))
+    assert not expected["shared"] and len(set(expected["binary-crossentropy"]["losses"])) == 5
+
+    two = result_of(start("all", tmp_path / "devices", XLA_FLAGS="--xla_force_host_platform_device_count=2"))
+    assert two["shared"] and two["processes"] == 1
+    assert_same_training(two, expected)
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    job = {
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": address,
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+    }
+    processes = [start("all", tmp_path / f"of-{number}-", KERAS_DISTRIBUTION_PROCESS_ID=str(number), **job) for number in (0, 1)]
+    first, second = map(result_of, processes)
+    assert (first["processes"], first["writes"], second["writes"]) == (2, True, False)
+    assert_same_training(first, expected)
+    assert_same_training(second, first)
+    assert (tmp_path / "of-0-binary-crossentropy" / "checkpoint.npz").is_file()
+    assert not (tmp_path / "of-1-binary-crossentropy").exists()
+
+
+def test_one_device_changes_nothing():
+    devices = use_devices(1)
+    batch = np.arange(7)
+    assert devices == Devices() and devices.writes and not devices.shared
+    assert devices.part(batch) is batch
+    with devices.scope():
+        assert devices.agreed(0.25) == 0.25
+
+
+class FourReplicas:
+    num_model_replicas = 4
+
+
+def test_a_process_has_its_rows():
+    rows = [Devices(FourReplicas(), process, 2).part(np.arange(8)).tolist() for process in (0, 1)]
+    assert rows == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    with pytest.raises(ValueError, match="a batch must be a multiple of the 4 devices that share it. Received: 6 photos"):
+        Devices(FourReplicas(), 0, 2).part(np.arange(6))
+
+
+def test_more_devices_need_jax(monkeypatch):
+    monkeypatch.setattr("keras.backend.backend", lambda: "tensorflow")
+    with pytest.raises(ValueError, match="needs the JAX backend: .*KERAS_BACKEND=jax"):
+        use_devices("all")

@@ -1,0 +1,171 @@
+"""Galleries on the command line, with the encoder in the box and generated faces; thresholds of searches."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_gallery import KEY
+from test_verification import call
+
+import visavis
+from visavis.cards import Card
+from visavis.encoders import PRETRAINED_FILE
+from visavis.encoders.onnx import copy_with_card
+from visavis.errors import ModelError
+from visavis.gallery.search_rules import rule_for_fpir
+from visavis.thresholds import Threshold
+
+pytestmark = pytest.mark.skipif(not PRETRAINED_FILE.is_file(), reason="this installation comes without an encoder")
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch):
+    for name in ("VISAVIS_GALLERY_KEY", "VISAVIS_GALLERY_NEW_KEY", "VISAVIS_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """Four people with three photos each, in a folder of each, one of which is no photo."""
+    root = tmp_path_factory.mktemp("people")
+    faces = visavis.generate_faces(4, 3, size=112, seed=11)
+    for face, label, number in zip(faces.faces, faces.labels, np.arange(12) % 3, strict=True):
+        path = root / f"person-{label}" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(face).save(path)
+    (root / "person-3" / "2.png").write_bytes(b"not a photo")
+    return root
+
+
+@pytest.fixture
+def door(people, tmp_path, capsys):
+    """A gallery of them."""
+    code, out, _ = call(capsys, "gallery", "enrol", tmp_path / "door.gallery", people, "--aligned", "--quiet", "--keep-photos")
+    assert code == 0
+    assert out.startswith("enrolled 11 references of 4 people\nnot enrolled: ")
+    return tmp_path / "door.gallery"
+
+
+def answer(capsys, *arguments, code=0):
+    """The JSON that a gallery command prints."""
+    stopped, out, err = call(capsys, "gallery", *arguments, "--json")
+    assert stopped == code, err
+    return json.loads(out)
+
+
+def test_a_photo_is_found_in_a_gallery(door, people, capsys):
+    photo = people / "person-1" / "0.png"
+    found = answer(capsys, "search", door, photo, "--aligned", "--top", 2)
+    assert [hit["subject"] for hit in found["hits"]][:1] == ["person-1"]
+    assert found["hits"][0]["score"] == pytest.approx(1, abs=1e-4)
+    code, out, _ = call(capsys, "gallery", "search", door, photo, "--aligned")
+    assert (code, out.splitlines()[-1]) == (0, "no threshold was given: these are the most alike, whoever it is")
+    assert answer(capsys, "search", door, photo, "--aligned", "--threshold", 1.5, code=1)["hits"] == []
+    code, out, _ = call(capsys, "gallery", "search", door, photo, "--aligned", "--threshold", 1.5)
+    assert (code, out) == (1, "nobody\n")
+
+
+def test_a_search_takes_its_threshold_from_the_size_of_the_gallery(door, people, capsys):
+    photo = people / "person-1" / "0.png"
+    found = answer(capsys, "search", door, photo, "--aligned", "--target-fpir", 0.05)
+    assert found["threshold"] == visavis.load_encoder().card.rule(0.001).score
+    assert (found["references"], found["fpir"] <= 0.05) == (11, True)
+    code, _, err = call(capsys, "gallery", "search", door, photo, "--aligned", "--target-fpir", 0.001)
+    assert (code, "needs a false match rate of 9.1e-05" in err) == (2, True)
+    code, _, err = call(capsys, "gallery", "search", door, photo, "--target-fpir", 0.1, "--threshold", 0.5)
+    assert (code, "not both" in err) == (2, True)
+
+
+def test_a_subject_is_verified(door, people, capsys):
+    photo = people / "person-2" / "1.png"
+    told = answer(capsys, "verify", door, "person-2", photo, "--aligned")
+    assert (told["same"], told["score"]) == (True, pytest.approx(1, abs=1e-4))
+    code, _, err = call(capsys, "gallery", "verify", door, "person-9", photo, "--aligned")
+    assert (code, "nobody is enrolled as 'person-9'" in err) == (2, True)
+    far = Image.fromarray(np.zeros((112, 112, 3), dtype=np.uint8))
+    far.save(door.with_name("black.png"))
+    assert call(capsys, "gallery", "verify", door, "person-0", door.with_name("black.png"), "--aligned")[0] == 1
+
+
+def test_photos_of_one_person_are_enrolled(door, people, capsys):
+    photos = [people / "person-0" / f"{number}.png" for number in range(2)]
+    enrolled = answer(capsys, "enrol", door, *photos, "--subject", "zoe", "--aligned")
+    assert len(enrolled["references"]["zoe"]) == 2
+    assert call(capsys, "gallery", "enrol", door, *photos, "--aligned")[0] == 2
+    for wrong, message in (
+        (people / "person-3" / "2.png", "none of 1 photos can be enrolled"),
+        (people / "nobody.png", "No such file"),
+    ):
+        code, _, err = call(capsys, "gallery", "enrol", door, wrong, "--subject", "zoe", "--aligned")
+        assert (code, message in err) == (2, True)
+    code, _, err = call(capsys, "gallery", "enrol", door, door.parent / "nowhere", "--aligned")
+    assert code == 2
+
+
+def test_people_are_listed_and_deleted(door, capsys):
+    listed = answer(capsys, "list", door)
+    assert (listed["references"], [subject["name"] for subject in listed["subjects"]]) == (11, [f"person-{n}" for n in range(4)])
+    assert answer(capsys, "delete", door, "person-1", "person-2", "--actor", "officer") == {
+        "deleted": {"person-1": 3, "person-2": 3}
+    }
+    assert call(capsys, "gallery", "list", door, "--after", "person-0", "--limit", 1)[1].startswith(
+        "person-3: 2 references, enrolled "
+    )
+    code, _, err = call(capsys, "gallery", "delete", door, "person-1")
+    assert (code, "nobody is enrolled" in err) == (2, True)
+    log = answer(capsys, "log", door)["log"]
+    assert [(entry["actor"], entry["action"], entry["name"]) for entry in log[-2:]] == [("officer", "delete", None)] * 2
+    assert "officer: delete subject 2, 3 references" in call(capsys, "gallery", "log", door)[1]
+
+
+def test_a_gallery_is_looked_after(door, people, capsys, monkeypatch):
+    for package in ("cryptography", "onnx"):
+        pytest.importorskip(package)
+    assert call(capsys, "gallery", "check", door)[1] == "sound: 11 references\n"
+    code, _, err = call(capsys, "gallery", "rotate", door)
+    assert (code, "VISAVIS_GALLERY_NEW_KEY" in err) == (2, True)
+    monkeypatch.setenv("VISAVIS_GALLERY_NEW_KEY", KEY)
+    assert answer(capsys, "rotate", door) == {"references": 11}
+    code, _, err = call(capsys, "gallery", "check", door)
+    assert (code, "encrypted, and no key was given" in err) == (2, True)
+    monkeypatch.setenv("VISAVIS_GALLERY_KEY", KEY)
+    assert answer(capsys, "backup", door, door.with_name("copy.gallery"))["backup"].endswith("copy.gallery")
+    assert answer(capsys, "check", door.with_name("copy.gallery")) == {"references": 11, "sound": True}
+    assert answer(capsys, "export", door, door.with_name("door.zip"))["references"] == 11
+    assert answer(capsys, "import", door.with_name("new.gallery"), door.with_name("door.zip")) == {"references": 11}
+    other = door.with_name("other.onnx")
+    card = visavis.load_encoder().card
+    copy_with_card(PRETRAINED_FILE, replace(card, flip=not card.flip), other)
+    assert answer(capsys, "reembed", door, "--model", other, "--aligned", "--quiet")["references"] == 11
+    photo = people / "person-1" / "0.png"
+    assert call(capsys, "gallery", "search", door, photo, "--aligned")[0] == 2
+    assert answer(capsys, "search", door, photo, "--aligned", "--model", other)["hits"][0]["subject"] == "person-1"
+
+
+def card(*targets):
+    rules = tuple(Threshold(1 - target, "people", 1, 1000, 0, 10, 50, target, 2 * target) for target in targets)
+    return Card((8, 8, 3), threshold=rules[0], operating_points=rules[1:])
+
+
+def test_the_rule_of_a_search_is_the_most_lenient_one_that_will_do():
+    rules = card(0.1, 0.01, 0.001)
+    assert rule_for_fpir(rules, 0.1, 1).rule.target_fmr == 0.1
+    assert rule_for_fpir(rules, 0.1, 10).rule.target_fmr == 0.01
+    chosen = rule_for_fpir(rules, 0.1, 100)
+    assert chosen.rule.target_fmr == 0.001
+    assert chosen.fpir == pytest.approx(1 - 0.999**100)
+    assert chosen.fpir_upper == pytest.approx(1 - 0.998**100)
+    assert "among 100 references, at most 0.18" in str(chosen)
+
+
+def test_nothing_is_extrapolated():
+    with pytest.raises(ModelError, match=r"keep 0.001 at the least, which will do for 105 references"):
+        rule_for_fpir(card(0.1, 0.001), 0.1, 106)
+    assert rule_for_fpir(card(0.1, 0.001), 0.1, 105).references == 105
+    with pytest.raises(ModelError, match="the model's rules keep none"):
+        rule_for_fpir(Card((8, 8, 3), threshold=Threshold(0.5, "somewhere")), 0.1, 5)
+    for target, references in ((0, 5), (1, 5), (0.1, 0)):
+        with pytest.raises(ValueError, match="must be"):
+            rule_for_fpir(card(0.1), target, references)

@@ -1,0 +1,43 @@
+"""A gallery whose processes are killed at random moments, as benchmarks/gallery_crashes.py does it 200 times."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def crashes(monkeypatch):
+    """The benchmark as a module."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import gallery_crashes
+
+    yield gallery_crashes
+    for name in ("gallery_crashes", "record"):
+        sys.modules.pop(name, None)
+
+
+def test_killed_processes_lose_nothing_and_bring_nothing_back(crashes, tmp_path):
+    tally = crashes.run(tmp_path, 9, seed=1)
+    assert tally.kills == 9
+    assert min(tally.enrolled, tally.deleted, tally.searches) > 9
+
+
+def test_what_is_lost_or_left_would_be_seen(crashes, tmp_path):
+    path, journal = tmp_path / "crashes.gallery", tmp_path / "worker0.journal"
+    with crashes.SqliteGallery(path, crashes.BINDING) as gallery:
+        gallery.enrol("anna", crashes.embeddings_of("anna", 2))
+    journal.write_text("enrol? anna 2\nenrol! anna 2\n")
+    assert crashes.compare(path, [journal]).enrolled == 1
+    for words, message in (
+        ("enrol? anna 2\nenrol! anna 2\nenrol! berta 1", "berta has 0 references"),
+        ("enrol! anna 2\ndelete? anna 2\ndelete! anna 2", "anna was deleted, and bytes of theirs are left"),
+        ("enrol? anna 3", "anna has 2 references"),
+        ("enrol? clara 1", "nobody enrolled"),
+        ("wrong anna 0", "did not find what it must"),
+    ):
+        journal.write_text(f"{words}\n")
+        with pytest.raises(AssertionError, match=message):
+            crashes.compare(path, [journal])

@@ -1,0 +1,188 @@
+"""Backup, export and import, rotation of the key, another encoder, and the log."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from test_gallery import ENCODER, KEY, FakeEncoder, angle, traces
+
+from visavis.errors import DamagedGalleryError, FaceError, GalleryError, GalleryKeyError, UnknownSubjectError, WrongEncoderError
+from visavis.gallery import back_up, binding_of, export_gallery, import_gallery, open_gallery, reembed, rotate
+
+OTHER_KEY = KEY[::-1]
+OTHER = FakeEncoder(digest="b" * 64)
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch):
+    monkeypatch.delenv("VISAVIS_GALLERY_KEY", raising=False)
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    with open_gallery(tmp_path / "door.gallery", ENCODER) as gallery:
+        gallery.enrol("anna", np.array([angle(0), angle(20)]), photos=[b"anna, first", b"anna, second"], actor="clerk")
+        gallery.enrol("berta", angle(70)[None])
+        gallery.enrol("anna", angle(25)[None])
+        yield gallery
+
+
+def test_a_backup_is_a_gallery_and_one_file(gallery, tmp_path):
+    out = back_up(gallery, tmp_path / "copies" / "monday.gallery")
+    gallery.delete("anna")
+    assert [path.name for path in out.parent.iterdir()] == ["monday.gallery"]
+    with open_gallery(out, ENCODER, create=False) as copy:
+        assert copy.search(angle(0)[None])[0][0].subject == "anna"
+        assert copy.log()[-1].action == "backup"
+        copy.check()
+    with pytest.raises(GalleryError, match="is there already"):
+        back_up(gallery, out)
+
+
+def test_an_export_is_documented_and_comes_back(gallery, tmp_path):
+    out = tmp_path / "door.zip"
+    assert export_gallery(gallery, out) == 4
+    with zipfile.ZipFile(out) as archive:
+        about = json.loads(archive.read("gallery.json"))
+        lines = [json.loads(line) for line in archive.read("references.jsonl").splitlines()]
+        rows = np.frombuffer(archive.read("embeddings.f32"), "<f4").reshape(4, 8)
+        photo = archive.read(lines[1]["photo"])
+    assert about == {"format": 1, "encoder": ENCODER.digest, "size": 8, "references": 4}
+    assert [line["subject"] for line in lines] == ["anna", "anna", "berta", "anna"]
+    assert (lines[2]["photo"], photo) == (None, b"anna, second")
+    np.testing.assert_array_equal(rows[2], angle(70))
+    with open_gallery(tmp_path / "other.gallery", ENCODER) as other:
+        assert import_gallery(other, out) == 4
+        assert len(other.subject("anna").references) == 3
+        expected = [(hit.subject, hit.score) for hit in gallery.search(angle(21)[None])[0]]
+        assert [(hit.subject, hit.score) for hit in other.search(angle(21)[None])[0]] == expected
+        with pytest.raises(GalleryError, match="'anna' is enrolled already"):
+            import_gallery(other, out)
+        assert len(other) == 4
+        assert export_gallery(other, tmp_path / "again.zip") == 4
+
+
+def test_what_cannot_be_imported(gallery, tmp_path):
+    out = tmp_path / "door.zip"
+    export_gallery(gallery, out)
+    with (
+        open_gallery(tmp_path / "other.gallery", OTHER) as other,
+        pytest.raises(WrongEncoderError, match="belongs to the encoder aaaa"),
+    ):
+        import_gallery(other, out)
+    with open_gallery(tmp_path / "new.gallery", ENCODER) as new:
+        (tmp_path / "text.zip").write_text("not an export")
+        with pytest.raises(DamagedGalleryError, match="not an exported gallery"):
+            import_gallery(new, tmp_path / "text.zip")
+        with pytest.raises(GalleryError, match="No such file"):
+            import_gallery(new, tmp_path / "nothing.zip")
+        data = bytearray(out.read_bytes())
+        data[data.find(b"embeddings.f32") + 40] ^= 255
+        (tmp_path / "damaged.zip").write_bytes(data)
+        with pytest.raises(DamagedGalleryError):
+            import_gallery(new, tmp_path / "damaged.zip")
+        with zipfile.ZipFile(tmp_path / "newer.zip", "w") as archive:
+            archive.writestr("gallery.json", json.dumps({"format": 2}))
+        with pytest.raises(GalleryError, match="of a newer visavis"):
+            import_gallery(new, tmp_path / "newer.zip")
+        assert len(new) == 0
+
+
+def test_rotation_leaves_nothing_of_what_was_before(gallery, tmp_path):
+    pytest.importorskip("cryptography")
+    path = tmp_path / "door.gallery"
+    assert traces(tmp_path, angle(20).tobytes())
+    assert traces(tmp_path, b"anna, first")
+    rotate(gallery, KEY)
+    assert not traces(tmp_path, angle(20).tobytes())
+    assert not traces(tmp_path, b"anna, first")
+    assert gallery.search(angle(0)[None])[0][0].subject == "anna"  # the one that rotated goes on
+    gallery.enrol("clara", angle(170)[None], photos=[b"clara"])
+    with pytest.raises(GalleryKeyError, match="no key was given"):
+        open_gallery(path, ENCODER)
+    with open_gallery(path, ENCODER, key=KEY) as other:
+        assert other.search(angle(170)[None])[0][0].subject == "clara"
+        before = path.read_bytes()
+        rotate(other, OTHER_KEY)
+        assert before != path.read_bytes()
+        other.check()
+    for use in (
+        lambda: gallery.search(angle(0)[None]),
+        lambda: gallery.enrol("dora", angle(5)[None]),
+        lambda: gallery.verify("anna", angle(0)),
+    ):
+        with pytest.raises(GalleryKeyError, match="encrypted with another key"):
+            use()
+    with open_gallery(path, ENCODER, key=OTHER_KEY) as last:
+        assert len(last) == 5
+        export_gallery(last, tmp_path / "plain.zip")
+    with zipfile.ZipFile(tmp_path / "plain.zip") as archive:
+        assert sorted(archive.read(name) for name in archive.namelist() if name.startswith("photos/")) == [
+            b"anna, first",
+            b"anna, second",
+            b"clara",
+        ]
+
+
+def test_a_bad_key_changes_nothing(gallery):
+    pytest.importorskip("cryptography")
+    with pytest.raises(GalleryKeyError, match="64 hexadecimal digits"):
+        rotate(gallery, "secret")
+    assert gallery.search(angle(0)[None])[0][0].subject == "anna"
+
+
+def turned(photo):
+    """Embeddings of another encoder."""
+    if photo == b"anna, second":
+        raise FaceError("no face")
+    return angle(180)
+
+
+def test_reembedding_needs_photos_and_says_where_there_are_none(gallery, tmp_path):
+    path = tmp_path / "door.gallery"
+    message = "of 3 of 4 references no photo was kept, or no face is found"
+    with open_gallery(path, None) as old, pytest.raises(GalleryError, match=message):
+        reembed(old, binding_of(OTHER), turned)
+    assert gallery.search(angle(0)[None])[0][0].subject == "anna"
+    with open_gallery(path, None) as old:
+        result = reembed(old, binding_of(OTHER), turned, drop=True)
+    assert (result.references, result.dropped, result.subjects) == (1, 3, 1)
+    with pytest.raises(WrongEncoderError):
+        gallery.search(angle(0)[None])
+    assert not traces(tmp_path, angle(70).tobytes())
+    with open_gallery(path, OTHER) as new:
+        assert new.verify("anna", angle(180)).score == pytest.approx(1)
+        with pytest.raises(UnknownSubjectError):
+            new.subject("berta")
+
+
+def test_reembedding_takes_in_who_is_enrolled_meanwhile(tmp_path):
+    path = tmp_path / "door.gallery"
+    with open_gallery(path, ENCODER) as gallery:
+        gallery.enrol("anna", angle(0)[None], photos=[b"anna"])
+
+        def embed(photo):
+            if photo == b"anna" and len(gallery) == 1:
+                gallery.enrol("berta", angle(70)[None], photos=[b"berta"])
+            return angle(90) if photo == b"anna" else angle(45)
+
+        with open_gallery(path, None) as old:
+            assert reembed(old, binding_of(OTHER), embed).references == 2
+    with open_gallery(path, OTHER) as new:
+        assert new.verify("berta", angle(45)).score == pytest.approx(1)
+
+
+def test_the_log_tells_who_did_what_and_forgets_whom_the_gallery_forgets(gallery, tmp_path):
+    first = gallery.log()[0]
+    assert (first.sequence, first.actor, first.action, first.name, first.count) == (1, "clerk", "enrol", "anna", 2)
+    gallery.delete("anna", actor="officer")
+    entries = gallery.log(after=1)
+    assert [(entry.actor, entry.action, entry.name, entry.count) for entry in entries] == [
+        ("", "enrol", "berta", 1),
+        ("", "enrol", None, 1),
+        ("officer", "delete", None, 3),
+    ]
+    assert entries[-1].subject == first.subject
+    assert len(gallery.log(limit=2)) == 2
+    assert not traces(tmp_path, b"anna")
