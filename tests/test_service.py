@@ -105,6 +105,14 @@ def test_people_are_enrolled_found_and_deleted(url):
     found = requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"top": "1"}).json()
     assert [hit["subject"] for hit in found["hits"]] == [name] and found["hits"][0]["same"]
     assert found["references"] == 3 and found["false_positive_rate"] == pytest.approx(1 - 0.99**3)
+    assert found["false_positive_rate_upper"] == pytest.approx(1 - 0.98**3)
+    few = requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"target_fpir": "0.02"}).json()
+    assert few["threshold"]["target_fmr"] == 0.001
+    assert "0.001 at the least" in problem(
+        requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"target_fpir": "0.001"}), 422, "rule"
+    )
+    both = {"target_fpir": "0.1", "target_fmr": "0.01"}
+    assert "not both" in problem(requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data=both), 422, "parameters")
     assert requests.get(f"{url}/v1/subjects/{name}").json()["references"] == enrolled.json()["enrolled"]
     assert requests.delete(f"{url}/v1/subjects/{name}").status_code == 204
     for answer in (requests.get(f"{url}/v1/subjects/{name}"), requests.delete(f"{url}/v1/subjects/{name}")):
