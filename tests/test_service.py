@@ -1,17 +1,23 @@
 """The service over HTTP: what it answers, what it refuses and how, and whom it lets in."""
 
+import io
 import logging
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fastapi", reason="the service needs the extra serve")
 
+import numpy as np
 import requests
+from PIL import Image
 from serving import HISTOGRAM, Quarters, file, pair, picture, running, service_of
 
+from visavis.encoders import load_encoder
 from visavis.gallery import open_gallery
+from visavis.images import read_image
 from visavis.service.envelope import SECURITY_HEADERS
 from visavis.service.keys import KeyStore
 from visavis.service.limits import ServiceLimits
@@ -258,6 +264,28 @@ def test_one_client_that_asks_too_often_is_told_to_wait():
         problem(answers[-1], 429, "rate")
         assert answers[-1].headers["retry-after"] == "1"
         assert requests.get(f"{url}/healthz").status_code == 200
+
+
+@pytest.mark.real_faces
+def test_faces_are_found_in_whole_photos(lfw_archive):
+    with tarfile.open(lfw_archive) as tar:
+        photos = [tar.extractfile(f"lfw-deepfunneled/George_W_Bush/George_W_Bush_000{number}.jpg").read() for number in (1, 2)]
+    two = Image.fromarray(np.concatenate([read_image(photo) for photo in photos], axis=1))
+    both = io.BytesIO()
+    two.save(both, "JPEG", quality=95)
+    with running(service_of(encoder=load_encoder())) as url:
+        files = {name: file(photo, kind="image/jpeg") for name, photo in zip(("first", "second"), photos, strict=True)}
+        body = requests.post(f"{url}/v1/verify", files=files).json()
+        assert body["same"] and all(face["score"] > 0.8 for face in body["faces"])
+        left, top, width, height = body["faces"][0]["box"]
+        (first_x, first_y), _, (last_x, last_y), _ = body["faces"][0]["outline"]
+        assert first_x < left + width / 2 < last_x and first_y < top + height / 2 < last_y
+        files["first"] = file(both.getvalue(), kind="image/jpeg")
+        assert "1 other face in the photo" in requests.post(f"{url}/v1/verify", files=files).json()["warnings"][0]
+        refused = requests.post(f"{url}/v1/verify", files=files, data={"face": "error"})
+        assert problem(refused, 422, "face").startswith("first: 2 faces")
+        blank = requests.post(f"{url}/v1/verify", files=pair(picture(side=200), picture(side=200)))
+        assert problem(blank, 422, "face").startswith("first: no face")
 
 
 OPEN = {("/healthz", "get"), ("/readyz", "get")}
