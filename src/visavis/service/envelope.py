@@ -5,17 +5,18 @@ import logging
 import time
 import traceback
 import uuid
-from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from visavis.service.problems import problem_answer, problem_of
-
-if TYPE_CHECKING:
-    from visavis.service.state import ServiceState
+from visavis.service.state import ServiceState
 
 __all__ = ["SECURITY_HEADERS", "Envelope"]
+
+_GONE = 499
+"""What logs and metrics call a request whose client went away before it was all there."""
 
 _LOG = logging.getLogger("visavis.service")
 
@@ -34,7 +35,7 @@ SECURITY_HEADERS = {
 class Envelope:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, *, service: "ServiceState") -> None:
+    def __init__(self, app: ASGIApp, *, service: ServiceState) -> None:
         """Wrap an application."""
         self._app, self._service = app, service
 
@@ -56,6 +57,8 @@ class Envelope:
         self._service.metrics.waiting.inc()
         try:
             await self._answer(scope, receive, sending)
+        except ClientDisconnect:
+            status = _GONE
         except Exception as error:  # nothing may reach the server's own log, which would print what is inside of it
             _tell(error, request_id)
             if not status:
@@ -78,7 +81,7 @@ class Envelope:
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         """Count and log it by the route's pattern: the path itself may hold a name."""
-        route, method = getattr(scope.get("route"), "path", "other") or "page", _method(scope)
+        route, method = getattr(scope.get("route"), "path_format", "other") or "page", _method(scope)
         self._service.metrics.requests.labels(route, method, status).inc()
         self._service.metrics.seconds.labels(route).observe(seconds)
         state = scope["state"]

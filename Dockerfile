@@ -1,0 +1,18 @@
+# The service in a container: visavis with what finds faces and keeps galleries, run by a user without rights.
+FROM python:3.12-slim AS build
+WORKDIR /source
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY src src
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[serve,faces,gallery]'
+
+FROM python:3.12-slim
+COPY --from=build /venv /venv
+RUN useradd --system --uid 10001 --no-create-home visavis && install --directory --owner visavis --mode 700 /data
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp
+USER 10001
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/readyz', timeout=3)"]
+ENTRYPOINT ["visavis"]
+CMD ["serve", "--host", "0.0.0.0", "--keys", "/data/keys.db", "--gallery", "/data/faces.gallery"]
