@@ -110,3 +110,14 @@ def test_a_protocol_is_evaluated_by_its_people():
     protocol = evaluate_protocol(rows, labels, PairProtocol(pairs, same, None, "all"), threshold=0.5)
     assert protocol.effective == pytest.approx(evaluate_all_pairs(rows, labels, threshold=0.5).effective)
     assert protocol.to_json()["counts"]["fmr"]["effective"] == protocol.effective["fmr"]
+
+
+def test_two_people_tell_next_to_nothing_of_strangers():
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(40, 3)) + np.repeat([[1.0, 0, 0], [0, 1.0, 0]], 20, axis=0)
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    found = evaluate_all_pairs(rows, np.repeat([0, 1], 20))
+    assert found.rates()["fmr"].trials == 400
+    assert found.effective["fmr"] == 1
+    low, high = found.intervals["fmr"]
+    assert high - low > 0.5

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from visavis.export import export_model
     from visavis.faces import AlignedFace, Face, FaceFinder, acquire_faces
     from visavis.gallery import Gallery, Hit, Subject, open_gallery
+    from visavis.images import Limits, read_image
     from visavis.inspection import inspect_data
     from visavis.losses import contrastive_loss
     from visavis.models import build_embedding, build_siamese, embed, embedding_of
@@ -89,6 +90,7 @@ _NAMES_IN = {
     "export": "export_model",
     "faces": "AlignedFace Face FaceFinder acquire_faces",
     "gallery": "Gallery Hit Subject open_gallery",
+    "images": "Limits read_image",
     "inspection": "inspect_data",
     "losses": "contrastive_loss",
     "models": "build_embedding build_siamese embed embedding_of",

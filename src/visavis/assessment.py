@@ -28,6 +28,7 @@ from visavis.evaluation import (
     evaluate_protocol,
     evaluate_quality,
     evaluate_search,
+    sample_pairs,
     telling_pairs,
 )
 from visavis.plots import plot_det, plot_history, plot_pairs, plot_rejects, plot_reliability, plot_roc, plot_scores, save_figure
@@ -59,6 +60,7 @@ def evaluate_model(
     data: str | FaceDataset,
     *,
     pairs: Path | str | None = None,
+    sample: int | None = None,
     people: str = "unseen",
     attributes: Path | str | None = None,
     enrol: int | None = None,
@@ -75,6 +77,8 @@ def evaluate_model(
         model: What `load_encoder` takes, or an encoder.
         data: What `load_dataset` takes, or faces of the model's input shape.
         pairs: A protocol file; pairs with people whom the model has seen are left out. None: all pairs of the photos.
+        sample: Draw so many mated and so many non-mated pairs where there are more, in the place of all pairs; the result tells the
+            error that this adds. For more photos than some ten thousand.
         people: `"unseen"` leaves out everybody whom the model was trained or validated on, by name; `"all"` keeps them, and the
             report says so.
         attributes: A CSV of what is known of people or photos, see `read_attributes`: a column of at most 20 different values tells
@@ -91,16 +95,21 @@ def evaluate_model(
         DataError: If fewer than two people are left, if no pair is left, or if the faces are not aligned
             as those were that the model learned from.
         ModelError: If the model has no threshold for `target_fmr`.
+        ValueError: If both `pairs` and `sample` are given.
     """
+    if pairs is not None and sample is not None:
+        raise ValueError(f"pairs and sample exclude each other. Received: pairs={str(pairs)!r}, sample={sample}")
     encoder = load_encoder(model) if isinstance(model, str | Path) else model
     out = _folder_of(model) if out is None else Path(out)
     faces = load_faces(encoder.card, data)
     photos = _unseen(faces, encoder.card) if people == "unseen" else np.arange(len(faces))
     protocol = None if pairs is None else read_pairs(pairs, faces).within(photos)
     chosen = faces.select(photos)
+    name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
+    sampled = None if sample is None else sample_pairs(chosen.labels, count=sample)
+    protocol = protocol if sampled is None else replace(sampled.protocol, name=f"{sampled.protocol.name} of {name}")
     raw = raw_embeddings(encoder, chosen, progress=progress)
     embeddings = unit_rows(raw)
-    name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
     rule = encoder.card.rule(target_fmr) if encoder.card.threshold or target_fmr else None
     claims: dict[str, Any] = {} if rule is None else {"threshold": rule.score, "threshold_from": rule.chosen_on}
     claims |= {"rules": encoder.card.rules, "calibration": encoder.card.calibration, "prior": prior}
@@ -121,6 +130,7 @@ def evaluate_model(
         groups=groups,
         quality=quality,
         search=search,
+        sampled=sampled,
         trained_people=trained_people,
         data_digest=_digest(chosen, protocol),
     )

@@ -53,7 +53,8 @@ class TrainingConfig:
         thawed_rate: The part of the learning rate that is left for that.
         validate_every: Steps between two looks at the validation people; each one also writes a checkpoint.
         patience: Stop after this many looks without a better equal error rate; None: never.
-        flip: Whether embeddings are averaged with those of the mirrored photos once training is over.
+        flip: Whether a mirrored photo shows the same person (of a letter or a digit it would not show the same): then photos are
+            mirrored at random, and embeddings are averaged with those of the mirrored photos once training is over.
         mixed_precision: Whether to compute in 16 bits where the machine is faster so.
         seed: Draws weights and batches.
     """

@@ -31,6 +31,7 @@ Indices = npt.NDArray[np.int64]
 _BLOCK = 1024
 FEW = 5
 _NORMAL = 1.959964
+_NOTHING = 1e-18
 
 
 class Weights(NamedTuple):
@@ -99,7 +100,8 @@ class PeopleErrors:
             trials: Among which; each pair that counts is among them.
 
         Returns:
-            A number up to that of the trials; NaN where the rate is 0, 1 or undefined: nothing is known of how it varies.
+            A number up to that of the trials; NaN where the rate is 0, 1 or undefined, or where there are no two people or pairs of
+            people to compare: nothing is known of how it varies.
         """
         total, of = self._total(count), self._total(trials)
         if not 0 < total < of:
@@ -107,6 +109,8 @@ class PeopleErrors:
         rate = total / of
         residual = Weights(*(x - rate * y for x, y in zip(count, trials, strict=True)))
         variance, freedom = self._variance(residual)
+        if variance <= _NOTHING * of**2:  # all residuals cancel, as where there are only two people
+            return float("nan")
         return min(of, rate * (1 - rate) * of**2 / variance) * (_NORMAL / student_quantile(freedom)) ** 2
 
     @property

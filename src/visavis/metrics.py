@@ -163,7 +163,7 @@ class ErrorCurve:
 
 
 def error_curve(scores: npt.ArrayLike, labels: npt.ArrayLike) -> ErrorCurve:
-    """Count accepted pairs at every score that occurs, by one sort.
+    """Count accepted pairs at every score that occurs.
 
     Args:
         scores: `(m,)`, finite.
@@ -184,11 +184,12 @@ def error_curve(scores: npt.ArrayLike, labels: npt.ArrayLike) -> ErrorCurve:
         raise DataError(f"scores must be finite. Received: {scores[~np.isfinite(scores)][0]}")
     if not np.isin(labels, (0, 1)).all():
         raise DataError("labels must be 1 (mated) or 0 (non-mated)")
-    order = np.argsort(-scores, kind="stable")
-    ordered, mated = scores[order], labels[order].astype(np.int64)
+    # Sorted numbers, not their order, which takes NumPy ten times as long: those of the mated pairs, which are few, once more.
+    ordered = np.sort(scores)[::-1]
     last_of_each = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
-    accepted_mated = np.cumsum(mated)[last_of_each]
-    return ErrorCurve(ordered[last_of_each], accepted_mated, last_of_each + 1 - accepted_mated)
+    thresholds, mated = ordered[last_of_each], np.sort(scores[labels == 1])
+    accepted_mated = len(mated) - np.searchsorted(mated, thresholds)
+    return ErrorCurve(thresholds, accepted_mated, last_of_each + 1 - accepted_mated)
 
 
 def all_pairs_curve(embeddings: npt.NDArray[np.floating], labels: npt.ArrayLike, *, resolution: float | None = None) -> ErrorCurve:

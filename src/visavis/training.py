@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -149,7 +149,8 @@ class Trainer:
         """
         training, validation = split.train, split.validation
         self.config, self.validation, self.out = config, validation, out
-        self.batches = batches or Batches(training, config.batch, config.augmentation, seed=config.seed)
+        changes = config.augmentation if config.flip else replace(config.augmentation, flip=0.0)
+        self.batches = batches or Batches(training, config.batch, changes, seed=config.seed)
         self.loss = loss or LOSSES[config.loss](**config.loss_options)
         self.identity = json.dumps([config.to_json(), training.digest(), validation.digest()], sort_keys=True)
         self.trained, self.devices = trained, devices or Devices()

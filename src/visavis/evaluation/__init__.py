@@ -5,6 +5,7 @@ from visavis.evaluation.groups import MOST_GROUPS, GroupErrors, Subgroups, evalu
 from visavis.evaluation.normalisation import normalised_scores
 from visavis.evaluation.quality import RejectCurve, evaluate_quality
 from visavis.evaluation.results import Evaluation, FoldedEvaluation, RuleReached
+from visavis.evaluation.sampling import SampledPairs, sample_pairs
 from visavis.evaluation.scoring import evaluate_all_pairs, evaluate_folds, evaluate_protocol, pair_scores, telling_pairs
 from visavis.evaluation.search import TEMPLATES, SearchEvaluation, evaluate_search, template_scores
 
@@ -23,7 +24,9 @@ __all__ = [
     "RuleReached",
     "compare_reports",
     "TEMPLATES",
+    "SampledPairs",
     "SearchEvaluation",
+    "sample_pairs",
     "evaluate_search",
     "template_scores",
     "evaluate_all_pairs",

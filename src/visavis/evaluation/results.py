@@ -10,6 +10,7 @@ import numpy.typing as npt
 from visavis.calibration import Reliability
 from visavis.evaluation.groups import Subgroups
 from visavis.evaluation.quality import RejectCurve
+from visavis.evaluation.sampling import SampledPairs
 from visavis.evaluation.search import SearchEvaluation
 from visavis.intervals import FEW, RATES
 from visavis.metrics import Confusion, ErrorCurve, Rate, equal_error_rate, roc_auc, tar_at_fmr
@@ -40,6 +41,7 @@ class Evaluation:
         quality: What refusing poor photos would bring, one for each measure of their quality.
         search: Searches of a gallery of some of the people; None: not tried.
         folded: Accuracy with each fold's threshold from the other folds; None: the pairs have no folds.
+        sampled: What the pairs were drawn from; None: they are all that there are.
         trained_people: Whether people that the model learned from may be among them.
         data_digest: SHA-256 of people, photos and pairs, hexadecimal; the same for any model that is measured on them.
     """
@@ -58,6 +60,7 @@ class Evaluation:
     quality: tuple[RejectCurve, ...] = ()
     search: SearchEvaluation | None = None
     folded: "FoldedEvaluation | None" = None
+    sampled: SampledPairs | None = None
     trained_people: bool = False
     data_digest: str = ""
 
@@ -136,6 +139,7 @@ class Evaluation:
             "groups": [group.to_json() for group in self.groups],
             "search": self.search and self.search.to_json(),
             "folded": self.folded and self.folded.to_json(),
+            "sampled": self.sampled and self.sampled.to_json({name: rates[name] for name in ("fmr", "recall")}),
             "quality": [curve.to_json() for curve in self.quality],
             "counts": {
                 "eer": {"mated": self.curve.mated, "nonmated": self.curve.nonmated},
@@ -168,6 +172,9 @@ class Evaluation:
             rows.append(f"  each fold at the best threshold of the others: {self.folded}")
         if self.search is not None:
             rows.append(f"  {self.search}")
+        if self.sampled is not None:
+            fmr, fnmr = (self.sampled.standard_error(rate) for rate in (self.decisions.fmr, self.decisions.fnmr))
+            rows.append(f"  drawing pairs in the place of all adds a standard error of {fmr:.2g} to FMR and {fnmr:.2g} to FNMR")
         rows += [f"  {finding}" for group in self.groups for finding in group.findings]
         return "\n".join([*rows, *(f"  {curve.finding}" for curve in self.quality)])
 

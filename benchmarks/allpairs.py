@@ -1,0 +1,95 @@
+"""All pairs of as many photos as LFW has: ours against scikit-learn on the same scores, and how both grow.
+
+    python benchmarks/allpairs.py [--rounds 5] [--largest 13233]
+
+Embeddings in clusters, from 1,000 to 13,233. Ours counts scores in bins, block by block; scikit-learn's `roc_curve` is given the
+scores of all pairs, made by one matrix product. Times are taken in turns in processes that do nothing else, and so is the peak
+memory. The equal error rates of both must agree. Writes `results/allpairs.json`. About 10 minutes on 2 cores, and 8 GB.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from answering import answer
+from measure import Worker, ratio, spread
+from record import write_result
+from sklearn.metrics import roc_curve
+
+from visavis.metrics import all_pairs_curve, equal_error_rate
+
+SIZES = (1000, 2000, 4000, 8000, 13_233)
+
+
+def embeddings(photos: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of 2.3 photos a person, as in LFW."""
+    rng, people = np.random.default_rng(0), round(photos * 5749 / 13_233)
+    labels = np.concatenate([np.arange(people), rng.integers(0, people, photos - people)])
+    rows = rng.standard_normal((people, 128))[labels] + 2 * rng.standard_normal((photos, 128))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), labels
+
+
+def ours(photos: int) -> dict[str, float]:
+    """Seconds and equal error rate."""
+    rows, labels = embeddings(photos)
+    start = time.perf_counter()
+    eer, _ = equal_error_rate(all_pairs_curve(rows, labels))
+    return {"seconds": time.perf_counter() - start, "eer": eer}
+
+
+def theirs(photos: int) -> dict[str, float]:
+    """Likewise by scikit-learn."""
+    rows, labels = embeddings(photos)
+    start = time.perf_counter()
+    upper = np.tri(photos, k=-1, dtype=bool)
+    scores, mated = (rows @ rows.T)[upper], (labels[:, None] == labels)[upper]
+    fmr, tar, _ = roc_curve(mated, scores)
+    nearest = np.argmin(np.abs(fmr - (1 - tar)))
+    return {"seconds": time.perf_counter() - start, "eer": float(fmr[nearest] + 1 - tar[nearest]) / 2}
+
+
+def measured(photos: int, rounds: int) -> dict[str, Any]:
+    """Both in turns, each in a process of its own for this size."""
+    names = ("ours", "scikit-learn")
+    workers = {name: Worker(sys.executable, str(Path(__file__)), name) for name in names}
+    told: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name, worker in workers.items():
+            told[name].append(worker.ask(do="measure", photos=photos))
+    memory = {name: worker.ask(do="memory") for name, worker in workers.items()}
+    for worker in workers.values():
+        worker.__exit__()
+    seconds = {name: [row["seconds"] for row in told[name]] for name in names}
+    return {
+        "photos": photos,
+        "pairs": photos * (photos - 1) // 2,
+        "seconds": {name: spread(seconds[name]) for name in names},
+        "peak_megabytes": memory,
+        "eer": {name: told[name][0]["eer"] for name in names},
+        "times_faster": ratio(seconds["scikit-learn"], seconds["ours"]),
+    }
+
+
+def main() -> None:
+    """Measure every size."""
+    if sys.argv[1:] in (["ours"], ["scikit-learn"]):
+        answer({"measure": ours if sys.argv[1] == "ours" else theirs})
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--largest", type=int, default=SIZES[-1])
+    options = parser.parse_args()
+    rows = []
+    for photos in SIZES:
+        if photos <= options.largest:
+            rows.append(measured(photos, options.rounds))
+            print(rows[-1], flush=True)
+    command = f"python benchmarks/allpairs.py --rounds {options.rounds} --largest {options.largest}"
+    write_result("allpairs", {"sizes": rows, "rounds": options.rounds}, command=command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Bulk embedding: what a photo costs, from whole photos and from prepared faces, by processes and by Ray.
+
+    python benchmarks/bulk.py [--photos 400]
+
+Photos of LFW, as files in folders. `visavis embed` runs on a quarter of them and on all of them, in a fresh process each; the CPU
+seconds of the difference are what the photos cost, without the start. The same for prepared faces, which are those photos through
+`visavis prepare`. Then wall seconds of both engines in turns on whole photos, and the bytes of a row in the table. Writes
+`results/bulk.json`. About 5 minutes on 2 cores.
+
+Last figures: see `results/`.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import cost_of, ratio, spread
+from pyarrow import parquet
+from record import LFW, write_result
+
+from visavis.datasets import load_dataset, open_photos
+from visavis.preparation import prepare_photos
+
+VISAVIS = (sys.executable, "-m", "visavis")
+CORES = os.cpu_count() or 1
+
+
+def unpack(folder: Path, count: int) -> None:
+    """Write photos of LFW into folders of people."""
+    with open_photos(LFW) as files:
+        for index in np.sort(np.random.default_rng(0).choice(len(files.photos), count, replace=False)):
+            name, person = files.photos[index]
+            content = files.fetch(name)
+            assert isinstance(content, bytes)
+            (folder / person).mkdir(parents=True, exist_ok=True)
+            (folder / person / Path(name).name).write_bytes(content)
+
+
+def embedded(photos: Path, out: Path, *options: str) -> dict[str, float]:
+    """What it costs to embed these photos from nothing."""
+    shutil.rmtree(out, ignore_errors=True)
+    return cost_of(*VISAVIS, "embed", str(photos), "--out", str(out), "--shard", "32", "--quiet", *options, runs=1)
+
+
+def marginal(few: dict[str, float], all_of_them: dict[str, float], photos: int) -> dict[str, float]:
+    """CPU seconds a photo, without the start, and peak memory of a process."""
+    seconds = (all_of_them["cpu_seconds"] - few["cpu_seconds"]) / photos
+    return {
+        "cpu_seconds_a_photo": seconds,
+        "cpu_seconds_of_start": few["cpu_seconds"],
+        "peak_megabytes": all_of_them["peak_megabytes"],
+    }
+
+
+def engines(photos: Path, work: Path, rounds: int) -> dict[str, Any]:
+    """Wall seconds of both engines, in turns."""
+    times: dict[str, list[float]] = {"processes": [], "ray": []}
+    for _ in range(rounds):
+        for engine, own in times.items():
+            start = time.perf_counter()
+            embedded(photos, work / engine, "--engine", engine, "--workers", str(CORES))
+            own.append(time.perf_counter() - start)
+    return {**{name: spread(own) for name, own in times.items()}, "ray_times_longer": ratio(times["ray"], times["processes"])}
+
+
+def main() -> None:
+    """Measure both kinds of photos, and both engines."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    few = options.photos // 4
+    figures: dict[str, Any] = {"photos": options.photos}
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        unpack(work / "photos", options.photos)
+        unpack(work / "few", few)
+        out = work / "table"
+        first = embedded(work / "few", out, "--workers", "1")
+        figures["whole photos"] = marginal(first, embedded(work / "photos", out, "--workers", "1"), options.photos - few)
+        rows = parquet.read_table(out).num_rows
+        figures["bytes_a_row"] = sum(file.stat().st_size for file in out.glob("part-*")) / rows
+        print(figures, flush=True)
+        for kind in ("photos", "few"):
+            prepare_photos(work / kind, work / f"{kind}-faces", progress=False)
+        many(work / "photos-faces", work / "many")
+        many(work / "few-faces", work / "many-few")
+        first = embedded(work / "many-few", out, "--workers", "1")
+        count = len(load_dataset(work / "many")) - len(load_dataset(work / "many-few"))
+        figures["prepared faces"] = marginal(first, embedded(work / "many", out, "--workers", "1"), count)
+        print(figures["prepared faces"], flush=True)
+        figures["wall_seconds"] = engines(work / "photos", work, options.rounds)
+    print(figures)
+    write_result("bulk", figures, command=f"python benchmarks/bulk.py --photos {options.photos} --rounds {options.rounds}")
+
+
+def many(faces: Path, out: Path, times: int = 20) -> None:
+    """The same faces many times over: embedding them is too quick to be measured on a few."""
+    dataset: Callable[..., Any] = load_dataset(faces).select
+    dataset(np.tile(np.arange(len(load_dataset(faces))), times)).save(out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What a million photos cost, worked out from what was measured: the figures of docs/scale.md."""
+
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["scale_figures"]
+
+Figures = dict[str, Any]
+
+CORE_HOUR = 0.04  # US dollars; what a virtual core of a general-purpose machine is rented for, roughly: put in your own
+GIGABYTE_MONTH = 0.023  # likewise, of an object store
+DIMENSIONS = 128
+STAGES = {
+    "store": "store",
+    "train": "train, one epoch",
+    "embed": "embed",
+    "evaluate": "evaluate, pairs drawn",
+    "all-pairs": "all pairs",
+}
+
+
+def scale_figures(results: dict[str, Figures]) -> str:
+    """The tables, in Markdown; of those benchmarks that there are results of."""
+    lines: list[str] = []
+    if "bulk" in results:
+        lines += [*_costs(results["bulk"]), ""]
+    if "growth" in results:
+        lines += [*_growth(results["growth"]), ""]
+    return "\n".join(lines)
+
+
+def _costs(bulk: Figures) -> Iterator[str]:
+    """Of a million photos, and of a hundred million."""
+    yield f"Measured on {bulk['machine']['processor']}, {bulk['date']} (`{bulk['command']}`);"
+    yield f"a core-hour at {CORE_HOUR} US dollars, a gigabyte a month at {GIGABYTE_MONTH}."
+    yield ""
+    yield "| from | CPU time a photo | a million photos | cost | a hundred million | cost |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for kind in ("whole photos", "prepared faces"):
+        seconds = bulk[kind]["cpu_seconds_a_photo"]
+        hours = seconds * 1e6 / 3600
+        yield (
+            f"| {kind} | {1000 * seconds:,.1f} ms | {hours:,.1f} core-hours | {_dollars(hours * CORE_HOUR)} "
+            f"| {100 * hours:,.0f} core-hours | {_dollars(100 * hours * CORE_HOUR)} |"
+        )
+    yield ""
+    size = bulk["bytes_a_row"]
+    table, matrix = size * 1e8 / 1e9, DIMENSIONS * 4 * 1e8 / 1e9
+    yield f"A row of the table takes {size:,.0f} bytes: {size * 1e6 / 1e9:,.2f} GB for a million photos,"
+    yield f"{table:,.0f} GB for a hundred million ({_dollars(table * GIGABYTE_MONTH)} a month)."
+    yield f"Their embeddings alone are {matrix:,.0f} GB as float32."
+    whole, prepared = (bulk[kind]["peak_megabytes"] for kind in ("whole photos", "prepared faces"))
+    yield f"A process takes {whole:,.0f} MB on whole photos, as the detector brings TensorFlow, and {prepared:,.0f} MB on faces."
+    longer, cores = bulk["wall_seconds"]["ray_times_longer"]["median"], bulk["machine"]["cores"]
+    yield f"On the {cores} cores of this machine Ray took {longer:.1f} times as long as processes for {bulk['photos']:,} photos,"
+    yield "its start included."
+
+
+def _growth(growth: Figures) -> Iterator[str]:
+    """Seconds, and memory, of each stage against the number of faces."""
+    sizes = growth["sizes"]
+    yield f"How it grows (`{growth['command']}`, {growth['date']}): CPU seconds and peak memory of a process for each stage."
+    yield ""
+    yield "| stage | " + " | ".join(f"{row['faces']:,} faces" for row in sizes) + " | time grows as |"
+    yield "| --- |" + " --- |" * (len(sizes) + 1)
+    for stage, name in STAGES.items():
+        told = [row[stage] for row in sizes if stage in row]
+        cells = [f"{each['cpu_seconds']:,.0f} s, {each['peak_megabytes']:,.0f} MB" for each in told]
+        cells += ["not done"] * (len(sizes) - len(told))
+        yield f"| {name} | " + " | ".join(cells) + f" | {'the square' if stage == 'all-pairs' else 'the number, or less'} |"
+
+
+def _dollars(value: float) -> str:
+    return f"${value:,.2f}" if value < 100 else f"${value:,.0f}"

@@ -1,0 +1,53 @@
+"""Our plain network and its training step, on the backend that `KERAS_BACKEND` names; asked by `training.py`."""
+
+import sys
+
+import keras
+import numpy as np
+from answering import answer
+
+from visavis.configuration import LOSSES
+from visavis.models import build_embedding
+
+
+class Trainer:
+    """Takes steps on prepared batches."""
+
+    def __init__(self, folder: str) -> None:
+        """Open the batches."""
+        self.photos, self.labels = np.load(f"{folder}/photos.npy", mmap_mode="r"), np.load(f"{folder}/labels.npy")
+        self.validation = np.load(f"{folder}/validation.npy")
+        self.begin(0)
+
+    def begin(self, seed: int) -> bool:
+        """Start from random weights."""
+        fresh = build_embedding("classic", self.photos.shape[2:], seed=seed)
+        if not hasattr(self, "model"):
+            self.model = fresh
+            loss = LOSSES["supervised-contrastive"](temperature=0.1)
+            self.model.compile(keras.optimizers.AdamW(2e-3, weight_decay=0.004), loss, jit_compile=True)  # as `train` has it
+            self.model.optimizer.build(self.model.trainable_variables)
+        self.model.set_weights(fresh.get_weights())
+        for variable in self.model.optimizer.variables:
+            if variable.path.split("/")[-1] != "learning_rate":
+                variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
+        self.step = 0
+        return True
+
+    def train(self, steps: int) -> bool:
+        """Take some steps."""
+        for _ in range(steps):
+            batch = self.step % len(self.photos)
+            self.model.train_on_batch(np.asarray(self.photos[batch]), self.labels[batch])
+            self.step += 1
+        return True
+
+    def embed(self, path: str) -> bool:
+        """Write the embeddings of the validation people."""
+        np.save(path, self.model.predict_on_batch(self.validation))
+        return True
+
+
+if __name__ == "__main__":
+    trainer = Trainer(sys.argv[1])
+    answer({"begin": trainer.begin, "train": trainer.train, "embed": trainer.embed})

@@ -1,0 +1,92 @@
+"""Measure in turns, in this process and in workers of their own, so that what slows the machine slows everybody."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+import numpy as np
+
+# A process counts the memory of whoever started it as its own peak, so a small one stands between this one and the command.
+_MEASURED = """
+import resource, subprocess, sys, time
+start = time.perf_counter()
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
+"""
+
+
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Median, least and most."""
+    found = [float(value) for value in values]
+    return {"median": statistics.median(found), "least": min(found), "most": max(found)}
+
+
+def ratio(over: list[float], under: list[float]) -> dict[str, float]:
+    """Median, least and most of the ratios of rounds."""
+    return spread(first / second for first, second in zip(over, under, strict=True))
+
+
+def in_turns(steps: dict[str, Callable[[], Any]], *, rounds: int) -> dict[str, list[float]]:
+    """Wall seconds of each step in each round; every one is done once before."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for _ in range(rounds):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def cost_of(*command: str, runs: int = 5) -> dict[str, float]:
+    """Median wall seconds, CPU seconds and peak megabytes of a command in fresh processes."""
+    measured = [
+        subprocess.run([sys.executable, "-c", _MEASURED, *command], stdout=subprocess.PIPE, check=True) for _ in range(runs)
+    ]
+    columns = zip(*(map(float, result.stdout.split()) for result in measured), strict=True)
+    return dict(zip(("seconds", "cpu_seconds", "peak_megabytes"), map(statistics.median, columns), strict=True))
+
+
+def matrix_product_peak(size: int = 1024) -> tuple[Callable[[], Any], float]:
+    """A float32 matrix product, and its floating-point operations: what the machine can do at most."""
+    first, second = np.random.default_rng(0).standard_normal((2, size, size)).astype(np.float32)
+    return lambda: first @ second, 2.0 * size**3
+
+
+class Worker:
+    """A process that answers lines of JSON with lines of JSON; see `answer`."""
+
+    def __init__(self, *command: str, environment: dict[str, str] | None = None) -> None:
+        """Start it."""
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+    def ask(self, **request: Any) -> Any:
+        """Send a request and wait for the answer.
+
+        Raises:
+            RuntimeError: If the process has ended.
+        """
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._process.args}: ended when asked {request}")
+        return json.loads(line)
+
+    def __enter__(self) -> Self:
+        """Do nothing more."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End it."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()

@@ -1,0 +1,79 @@
+"""The page of benchmarks, its chart and the figures of docs/scale.md are what the results give; helpers of benchmarks are right."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def page(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import page
+
+    return page
+
+
+def test_pages_are_what_the_results_give(page):
+    for path, text in page.pages().items():
+        assert path.read_text() == text, f"{path.name} is out of date: python benchmarks/page.py"
+
+
+def test_a_new_figure_is_told(page):
+    results = page.read_results()
+    before = page.page(results)
+    size = results["allpairs"]["sizes"][0]
+    size["times_faster"] = {"median": 123.4, "least": 100.0, "most": 150.0}
+    assert "| 123 (100 .. 150) |" in page.page(results)
+    assert page.page(results) != before
+    assert page.page({}).count("\n| ") == page.page({}).count("\n| script |") + page.page({}).count("\n| ---") + 1
+
+
+def test_chart_has_a_bar_for_each_ratio(page):
+    rows = [page.Row("a", "", "b", "", page.alone(value), "s") for value in (4.0, 0.5)]
+    rows.append(page.Row("an accuracy", "", "b", "", {}, "s"))
+    drawn = page.chart(rows)
+    assert drawn.count("<rect x=") == 2
+    assert "an accuracy" not in drawn
+    assert drawn.count("#2a7f62") == drawn.count("#c8553d") == 1
+
+
+def test_costs_are_worked_out(page):
+    import costs
+
+    part = {"cpu_seconds_a_photo": 0.036, "peak_megabytes": 500.0}
+    bulk = {
+        "machine": {"processor": "a machine", "cores": 2},
+        "date": "2026-01-01",
+        "command": "python benchmarks/bulk.py",
+        "whole photos": part,
+        "prepared faces": {**part, "cpu_seconds_a_photo": 0.0036},
+        "bytes_a_row": 700.0,
+        "wall_seconds": {"ray_times_longer": {"median": 1.5}},
+        "photos": 400,
+    }
+    told = costs.scale_figures({"bulk": bulk})
+    assert "| whole photos | 36.0 ms | 10.0 core-hours | $0.40 | 1,000 core-hours | $40.00 |" in told
+    assert "| prepared faces | 3.6 ms | 1.0 core-hours | $0.04 | 100 core-hours | $4.00 |" in told
+    assert "0.70 GB for a million photos" in told
+
+
+def test_workers_answer_and_turns_alternate(page, tmp_path):
+    import measure
+
+    script = tmp_path / "doubling.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n"
+        "from answering import answer\n"
+        "answer({'double': lambda value: (print('noise'), 2 * value)[1]})\n"
+    )
+    with measure.Worker(sys.executable, str(script)) as worker:
+        assert worker.ask(do="double", value=21) == 42
+        assert worker.ask(do="memory") > 1
+    order = []
+    times = measure.in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=2)
+    assert order == ["a", "b"] * 3
+    assert len(times["a"]) == 2
+    assert measure.ratio([4.0, 9.0], [2.0, 3.0]) == {"median": 2.5, "least": 2.0, "most": 3.0}
