@@ -10,8 +10,8 @@ from visavis.cli import group
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 HEAD = """# Command line
 
-Made from `visavis COMMAND --help` by `python scripts/cli_page.py`. Progress goes to standard error, results to standard output; `--json` prints one
-object. Exit codes: 0 done (`verify`: the same person), 1 different people, 2 an error, 130 interrupted.
+Made from `visavis COMMAND --help` by `python scripts/cli_page.py`. Progress goes to standard error, results to standard output;
+`--json` prints one object. Exit codes: 0 done (`verify`: the same person), 1 different people, 2 an error, 130 interrupted.
 """
 
 

@@ -1,17 +1,23 @@
 """The service over HTTP: what it answers, what it refuses and how, and whom it lets in."""
 
+import io
 import logging
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fastapi", reason="the service needs the extra serve")
 
+import numpy as np
 import requests
+from PIL import Image
 from serving import HISTOGRAM, Quarters, file, pair, picture, running, service_of
 
+from visavis.encoders import load_encoder
 from visavis.gallery import open_gallery
+from visavis.images import read_image
 from visavis.service.envelope import SECURITY_HEADERS
 from visavis.service.keys import KeyStore
 from visavis.service.limits import ServiceLimits
@@ -105,6 +111,14 @@ def test_people_are_enrolled_found_and_deleted(url):
     found = requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"top": "1"}).json()
     assert [hit["subject"] for hit in found["hits"]] == [name] and found["hits"][0]["same"]
     assert found["references"] == 3 and found["false_positive_rate"] == pytest.approx(1 - 0.99**3)
+    assert found["false_positive_rate_upper"] == pytest.approx(1 - 0.98**3)
+    few = requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"target_fpir": "0.02"}).json()
+    assert few["threshold"]["target_fmr"] == 0.001
+    assert "0.001 at the least" in problem(
+        requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"target_fpir": "0.001"}), 422, "rule"
+    )
+    both = {"target_fpir": "0.1", "target_fmr": "0.01"}
+    assert "not both" in problem(requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data=both), 422, "parameters")
     assert requests.get(f"{url}/v1/subjects/{name}").json()["references"] == enrolled.json()["enrolled"]
     assert requests.delete(f"{url}/v1/subjects/{name}").status_code == 204
     for answer in (requests.get(f"{url}/v1/subjects/{name}"), requests.delete(f"{url}/v1/subjects/{name}")):
@@ -250,6 +264,28 @@ def test_one_client_that_asks_too_often_is_told_to_wait():
         problem(answers[-1], 429, "rate")
         assert answers[-1].headers["retry-after"] == "1"
         assert requests.get(f"{url}/healthz").status_code == 200
+
+
+@pytest.mark.real_faces
+def test_faces_are_found_in_whole_photos(lfw_archive):
+    with tarfile.open(lfw_archive) as tar:
+        photos = [tar.extractfile(f"lfw-deepfunneled/George_W_Bush/George_W_Bush_000{number}.jpg").read() for number in (1, 2)]
+    two = Image.fromarray(np.concatenate([read_image(photo) for photo in photos], axis=1))
+    both = io.BytesIO()
+    two.save(both, "JPEG", quality=95)
+    with running(service_of(encoder=load_encoder())) as url:
+        files = {name: file(photo, kind="image/jpeg") for name, photo in zip(("first", "second"), photos, strict=True)}
+        body = requests.post(f"{url}/v1/verify", files=files).json()
+        assert body["same"] and all(face["score"] > 0.8 for face in body["faces"])
+        left, top, width, height = body["faces"][0]["box"]
+        (first_x, first_y), _, (last_x, last_y), _ = body["faces"][0]["outline"]
+        assert first_x < left + width / 2 < last_x and first_y < top + height / 2 < last_y
+        files["first"] = file(both.getvalue(), kind="image/jpeg")
+        assert "1 other face in the photo" in requests.post(f"{url}/v1/verify", files=files).json()["warnings"][0]
+        refused = requests.post(f"{url}/v1/verify", files=files, data={"face": "error"})
+        assert problem(refused, 422, "face").startswith("first: 2 faces")
+        blank = requests.post(f"{url}/v1/verify", files=pair(picture(side=200), picture(side=200)))
+        assert problem(blank, 422, "face").startswith("first: no face")
 
 
 OPEN = {("/healthz", "get"), ("/readyz", "get")}

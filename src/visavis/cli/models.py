@@ -24,6 +24,7 @@ def number_or_all(value: str) -> int | str:
 @click.option("--size", type=int, default=None, help="Side of a face, pixels; 64 from scratch.")
 @click.option("--crop", type=float, default=None, help="Keep this part of the photo's shorter side, around the centre.")
 @click.option("--gray", is_flag=True, help="Take the colour out.")
+@click.option("--mirror/--no-mirror", default=True, help="Whether a mirrored picture shows the same; of writing it does not.")
 @click.option("--steps", type=int, default=None, help="Batches to train on.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws split, weights and batches.")
 @click.option("--split", type=click.Choice(["person", "photo"]), default="person", show_default=True, help="What is split.")
@@ -45,6 +46,8 @@ def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> 
     quiet = quiet or not devices.writes
     own_input = settings["network"] or settings["size"] or settings["crop"] or settings["gray"]
     chosen = {name: settings[name] for name in ("loss", "network", "steps", "seed") if settings[name] is not None}
+    if not settings["mirror"]:
+        chosen["flip"] = False
     encoder = train_model(
         DataSource(data, size=settings["size"] or 64, crop=settings["crop"], gray=settings["gray"], seed=settings["seed"]),
         out,

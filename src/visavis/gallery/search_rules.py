@@ -7,7 +7,7 @@ from visavis.cards import Card
 from visavis.errors import ModelError
 from visavis.thresholds import Threshold
 
-__all__ = ["SearchRule", "rule_for_fpir"]
+__all__ = ["SearchRule", "foretold_fpir", "rule_for_fpir"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class SearchRule:
     @property
     def fpir(self) -> float:
         """The part of strangers who will find somebody, foretold from what the rule did to its people."""
-        return _fpir(self.rule.false_matches / self.rule.nonmated, self.references)
+        return foretold_fpir(self.rule.false_matches / self.rule.nonmated, self.references)
 
     @property
     def fpir_upper(self) -> float | None:
         """The same from the end of the 95 % interval of the rule's false match rate; None: not known."""
-        return None if self.rule.fmr_upper is None else _fpir(self.rule.fmr_upper, self.references)
+        return None if self.rule.fmr_upper is None else foretold_fpir(self.rule.fmr_upper, self.references)
 
     def __str__(self) -> str:
         """Tell it in words."""
@@ -77,7 +77,8 @@ def rule_for_fpir(card: Card, target: float, references: int) -> SearchRule:
     return SearchRule(min(able, key=lambda rule: rule.score), references, target)
 
 
-def _fpir(fmr: float, references: int) -> float:
+def foretold_fpir(fmr: float, references: int) -> float:
+    """Return how many of strangers find somebody among references that a false match rate holds for, were these independent."""
     return -math.expm1(references * math.log1p(-fmr)) if fmr < 1 else 1.0
 
 

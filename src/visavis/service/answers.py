@@ -225,6 +225,7 @@ class Search(_Origin):
         hits=[{**_EVIDENCE, "subject": "Anna", "reference": "0c1d"}],
         references=120,
         false_positive_rate=0.7,
+        false_positive_rate_upper=0.83,
     )
 
     threshold: Rule
@@ -233,10 +234,10 @@ class Search(_Origin):
     hits: Annotated[tuple[SearchHit, ...], Field(description="The most alike first, whether they reach the threshold or not.")]
     references: Annotated[int, Field(description="How many the gallery has.")]
     false_positive_rate: Annotated[
-        float | None,
-        Field(
-            description="How often a stranger finds somebody in a gallery of this size by this threshold, about: 1 - (1 - FMR)^N."
-        ),
+        float | None, Field(description="How many of strangers will find somebody among so many references, about.")
+    ]
+    false_positive_rate_upper: Annotated[
+        float | None, Field(description="The same from the end of the 95 % interval of the threshold's false match rate.")
     ]
 
 

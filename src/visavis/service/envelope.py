@@ -5,16 +5,13 @@ import logging
 import time
 import traceback
 import uuid
-from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from visavis.service.problems import problem_answer, problem_of
-
-if TYPE_CHECKING:
-    from visavis.service.state import ServiceState
+from visavis.service.state import ServiceState
 
 __all__ = ["SECURITY_HEADERS", "Envelope"]
 
@@ -38,7 +35,7 @@ SECURITY_HEADERS = {
 class Envelope:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, *, service: "ServiceState") -> None:
+    def __init__(self, app: ASGIApp, *, service: ServiceState) -> None:
         """Wrap an application."""
         self._app, self._service = app, service
 

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from visavis.gallery import Gallery
 from visavis.service.access import Access, Caller
 from visavis.service.admission import Admission
 from visavis.service.engine import Engine
@@ -14,9 +15,6 @@ from visavis.service.keys import Scope
 from visavis.service.limits import ServiceLimits
 from visavis.service.metrics import Metrics
 from visavis.service.problems import MissingGalleryError, RequestError
-
-if TYPE_CHECKING:
-    from visavis.gallery import Gallery
 
 __all__ = ["ServiceState", "SharedState", "requires"]
 
@@ -42,7 +40,7 @@ class ServiceState:
     limits: ServiceLimits
     metrics: Metrics
     admission: Admission = field(init=False)
-    gallery: "Gallery | None" = None
+    gallery: Gallery | None = None
     ready: bool = False
 
     def __post_init__(self) -> None:
@@ -53,7 +51,7 @@ class ServiceState:
         """Return what stands in every answer."""
         return {"request_id": request.state.request_id, "model": self.engine.encoder.digest}
 
-    def open_gallery(self) -> "Gallery":
+    def open_gallery(self) -> Gallery:
         """Return the gallery.
 
         Raises:

@@ -1,12 +1,15 @@
 """The fields of the forms, and what each route may answer besides what it promises."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from visavis.cards import Card
 from visavis.encoders import Encoder
+from visavis.gallery.search_rules import rule_for_fpir
 from visavis.service.answers import ProblemAnswer
 from visavis.service.engine import Acquisition
+from visavis.thresholds import Threshold
 from visavis.verification import Verifier
 
 __all__ = ["PROBLEM_ANSWERS", "AcquisitionFields", "DecisionFields", "EnrolFields", "SearchFields", "problem_answers"]
@@ -57,7 +60,31 @@ class DecisionFields(AcquisitionFields):
 class SearchFields(DecisionFields):
     """The same for a search."""
 
+    target_fpir: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="Decide by the threshold that lets this part of strangers find somebody, in a gallery of this size.",
+        ),
+    ] = None
     top: Annotated[int, Field(ge=1, le=100, description="How many subjects at most.")] = 5
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if self.target_fmr is not None and self.target_fpir is not None:
+            raise ValueError("give target_fmr or target_fpir, not both")
+        return self
+
+    def rule(self, card: Card, references: int) -> Threshold:
+        """Return the threshold for a gallery of so many references.
+
+        Raises:
+            ModelError: If the model has no such threshold.
+        """
+        if self.target_fpir is None:
+            return card.rule(self.target_fmr)
+        return rule_for_fpir(card, self.target_fpir, max(1, references)).rule
 
 
 class EnrolFields(AcquisitionFields):

@@ -7,11 +7,13 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AfterValidator
 
 from visavis.gallery.records import checked_name
+from visavis.gallery.search_rules import foretold_fpir
 from visavis.service.access import Caller
 from visavis.service.answers import FaceAnswer, ListedSubject, Rule, Search, SearchHit, SubjectAnswer, SubjectList, evidence
 from visavis.service.forms import PhotoForm, ReadForm
 from visavis.service.routes.fields import PROBLEM_ANSWERS, EnrolFields, SearchFields
 from visavis.service.state import SharedState, requires
+from visavis.verification import Verifier
 
 __all__ = ["router"]
 
@@ -29,20 +31,23 @@ async def search(
     request: Request, form: Annotated[ReadForm[SearchFields], Depends(ONE_PHOTO.read)], service: SharedState
 ) -> Search:
     """Find the subjects who are most alike to the face in a photo."""
-    gallery, verifier = service.open_gallery(), form.fields.verifier(service.engine.encoder)
-    (face,) = await service.engine.prepare(form.photos, form.fields.acquisition)
-    probe = await service.engine.embed([face])
-    (hits,) = await asyncio.to_thread(gallery.search, probe, top=form.fields.top)
-    rule = Rule.of(service.engine.card.rule(form.fields.target_fmr))
+    gallery, engine, fields = service.open_gallery(), service.engine, form.fields
     references = await asyncio.to_thread(len, gallery)
+    rule = fields.rule(engine.card, references)
+    verifier = Verifier(engine.encoder, target_fmr=rule.target_fmr, prior=fields.prior)
+    (face,) = await engine.prepare(form.photos, fields.acquisition)
+    probe = await engine.embed([face])
+    (hits,) = await asyncio.to_thread(gallery.search, probe, top=fields.top)
+    told = Rule.of(rule)
     return Search(
         **service.origin(request),
-        threshold=rule,
-        prior=form.fields.prior,
+        threshold=told,
+        prior=fields.prior,
         face=FaceAnswer.of(face),
         hits=tuple(SearchHit(**evidence(verifier.decide(hit.score)), subject=hit.subject, reference=hit.reference) for hit in hits),
         references=references,
-        false_positive_rate=None if rule.fmr is None else 1 - (1 - rule.fmr) ** references,
+        false_positive_rate=None if told.fmr is None else foretold_fpir(told.fmr, references),
+        false_positive_rate_upper=None if told.fmr_upper is None else foretold_fpir(told.fmr_upper, references),
     )
 
 
