@@ -7,8 +7,7 @@ leaves its files for the next: store (faces written part by part into a data set
 each time with other light and other noise, ten photos a person), train (steps of 64 photos that make one epoch, one look at 200
 validation people), embed (`visavis embed` by the encoder in the box) and evaluate (on 100,000 pairs of each kind, drawn, with the
 error that this adds). All pairs, which grow with the square, are evaluated as well up to 10,000 faces. Memory is
-the process's own, without pages of mapped files. Writes
-`results/growth.json`. A million faces take about an hour on 2 cores that do nothing else, and 15 GB of disk.
+the process's own, without pages of mapped files. Writes `results/growth.json`. A million faces take about an hour on 2 cores that do nothing else, and 15 GB of disk.
 
 Last figures: see `results/`.
 """
