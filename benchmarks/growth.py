@@ -6,14 +6,16 @@ Data sets of 1,000 faces and ten times as many, and so on. Each stage runs in a 
 leaves its files for the next: store (faces written part by part into a data set on the disk: 2,000 generated ones over and over,
 each time with other light and other noise, ten photos a person), train (steps of 64 photos that make one epoch, one look at 200
 validation people), embed (`visavis embed` by the encoder in the box) and evaluate (on 100,000 pairs of each kind, drawn, with the
-error that this adds). All pairs, which grow with the square, are evaluated as well up to 10,000 faces. Memory is
-the process's own, without pages of mapped files. Writes `results/growth.json`. A million faces take about an hour on 2 cores that do nothing else, and 15 GB of disk.
+error that this adds). All pairs, which grow with the square, are evaluated as well up to 10,000 faces. Memory is the process's own,
+without pages of mapped files. Writes `results/growth.json`. A million faces take about an hour on 2 cores that do nothing else, and
+15 GB of disk.
 
 Last figures: see `results/`.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,8 @@ import numpy as np
 from record import write_result
 
 SIDE, PHOTOS_EACH, BLOCK, ALL_PAIRS, VALIDATION = 64, 10, 2000, 10_000, 200
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 STAGES = ("store", "train", "embed", "evaluate")
 
 
