@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from visavis import __version__
 from visavis.errors import VisavisError
-from visavis.service.envelope import Envelope
+from visavis.service.envelope import Envelope, tell_fault
 from visavis.service.problems import problem_answer
 from visavis.service.routes import comparing, health, subjects
 from visavis.service.state import ServiceState
@@ -60,4 +60,5 @@ def create_app(service: ServiceState) -> FastAPI:
 
 
 async def _problem(request: Request, error: Any) -> JSONResponse:
+    tell_fault(error, request.state.request_id)
     return problem_answer(error, request.state.request_id)
