@@ -138,12 +138,25 @@ def allpairs_rows(figures: Figures) -> Iterator[Row]:
         yield Row(what, shown[0], "scikit-learn's `roc_curve`", shown[1], size["times_faster"], "allpairs")
 
 
+def gallery_rows(figures: Figures) -> Iterator[Row]:
+    """A search of so many references, against faiss and against the speed of memory."""
+    for count, told in figures["references"].items():
+        ours, part = told["p50_ms"]["visavis"], told["part_of_reading_speed"]
+        for name, theirs in told["p50_ms"].items():
+            if name != "visavis" and not name.startswith("reading"):
+                what = f"exact search of {int(count):,} references"
+                yield Row(
+                    what, f"{ours:,.1f} ms, {part:.0%} of reading them", name, f"{theirs:,.1f} ms", alone(theirs / ours), "gallery"
+                )
+
+
 SECTIONS: dict[str, Callable[[Figures], Iterator[Row]]] = {
     "training": training_rows,
     "throughput": throughput_rows,
     "encoding": encoding_rows,
     "decision": decision_rows,
     "allpairs": allpairs_rows,
+    "gallery": gallery_rows,
 }
 
 
