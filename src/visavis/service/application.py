@@ -1,5 +1,6 @@
 """The application: routes, page and the layer around them, on the parts that are given."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,6 +42,8 @@ def create_app(service: ServiceState) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await service.engine.warm_up()
+        if service.gallery is not None:
+            await asyncio.to_thread(service.gallery.refresh)
         service.ready = True
         yield
         service.ready = False
