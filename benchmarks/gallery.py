@@ -14,7 +14,6 @@ Figures: see results/gallery.json.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import faiss
 import numpy as np
+from measure import in_turns, ratio, spread
 from record import write_result
 
 from visavis.gallery import Enrolment, SqliteGallery
@@ -60,13 +60,18 @@ def start_of(path: Path, key: str | None) -> dict[str, float]:
 
 def open_and_search(path: Path, key: str | None) -> None:
     """Be that process."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     wall, processor = time.perf_counter(), time.process_time()
     with SqliteGallery(path, BINDING, key=key) as gallery:
         gallery.search(rows_of(1, 1), top=TOP)
         seconds = {"seconds": time.perf_counter() - wall, "processor_seconds": time.process_time() - processor}
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(json.dumps({**seconds, "peak_over_matrix": (peak - before) * 1024 / (4 * SIZE * len(gallery))}))
+        print(json.dumps({**seconds, "peak_over_matrix": (peak_memory() - before) / (4 * SIZE * len(gallery))}))
+
+
+def peak_memory() -> int:
+    """The most memory that this process had, in bytes; Linux counts it from the start of its program."""
+    words = Path("/proc/self/status").read_text().split()
+    return 1024 * int(words[words.index("VmHWM:") + 1])
 
 
 def loop_over_rows(rows: list[np.ndarray], probe: np.ndarray) -> list[int]:
@@ -83,20 +88,7 @@ def in_threads(pool: ThreadPoolExecutor, matrix: np.ndarray, read: Callable[[np.
     return lambda: list(pool.map(read, parts))
 
 
-def turns(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Time all of them in turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for contest in contestants.values():
-        contest()
-    for _ in range(repeats):
-        for name, contest in contestants.items():
-            start = time.perf_counter()
-            contest()
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
-def measure(gallery: SqliteGallery, matrix: np.ndarray, repeats: int) -> dict[str, object]:
+def measure(gallery: SqliteGallery, matrix: np.ndarray, rounds: int) -> dict[str, object]:
     """Search in turns, and read the memory in the same turns."""
     probe = rows_of(1, 1)
     index = faiss.IndexFlatIP(SIZE)
@@ -104,7 +96,7 @@ def measure(gallery: SqliteGallery, matrix: np.ndarray, repeats: int) -> dict[st
     scores = [hit.score for hit in gallery.search(probe, top=1)[0]]
     np.testing.assert_allclose(scores, index.search(probe, 1)[0][0], atol=1e-5)
     with ThreadPoolExecutor(CORES) as pool:
-        seconds = turns(
+        seconds = in_turns(
             {
                 "visavis": lambda: gallery.search(probe, top=TOP),
                 "faiss flat": lambda: index.search(probe, TOP),
@@ -112,21 +104,18 @@ def measure(gallery: SqliteGallery, matrix: np.ndarray, repeats: int) -> dict[st
                 "reading, max": in_threads(pool, matrix, np.max),
                 "reading, sum": in_threads(pool, matrix, np.sum),
             },
-            repeats,
+            rounds=rounds,
         )
-    p50 = {name: statistics.median(values) for name, values in seconds.items()}
-    best = {name: min(values) for name, values in seconds.items()}
-    reading = min(p50["reading, max"], p50["reading, sum"])
+    reading = min(("reading, max", "reading, sum"), key=lambda name: statistics.median(seconds[name]))
     return {
-        "p50_ms": {name: round(1000 * value, 3) for name, value in p50.items()},
-        "best_ms": {name: round(1000 * value, 3) for name, value in best.items()},
-        "reading_gb_per_second": round(matrix.nbytes / reading / 1e9, 2),
-        "part_of_reading_speed": round(reading / p50["visavis"], 3),
-        "part_of_reading_speed_best": round(min(best["reading, max"], best["reading, sum"]) / best["visavis"], 3),
+        "milliseconds": {name: spread(1000 * value for value in values) for name, values in seconds.items()},
+        "times_faster_than_faiss": ratio(seconds["faiss flat"], seconds["visavis"]),
+        "reading_gb_per_second": matrix.nbytes / 1e9 / statistics.median(seconds[reading]),
+        "part_of_reading_speed": ratio(seconds[reading], seconds["visavis"]),
     }
 
 
-def run(count: int, folder: Path, repeats: int) -> dict[str, object]:
+def run(count: int, folder: Path, rounds: int) -> dict[str, object]:
     """Make a gallery of so many references, and measure it."""
     path = folder / f"{count}.gallery"
     with SqliteGallery(path, BINDING) as gallery:
@@ -140,7 +129,7 @@ def run(count: int, folder: Path, repeats: int) -> dict[str, object]:
     figures["start, encrypted"] = start_of(sealed, KEY)
     matrix = np.concatenate([rows_of(first, min(CHUNK, count - first)) for first in range(0, count, CHUNK)])
     with SqliteGallery(path, BINDING) as gallery:
-        figures |= measure(gallery, matrix, repeats)
+        figures |= measure(gallery, matrix, rounds)
     figures["load"] = os.getloadavg()
     print(count, json.dumps(figures, indent=1), flush=True)
     return figures
@@ -150,7 +139,7 @@ def main() -> None:
     """Run it, or the process that opens a gallery."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--open", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--key", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -159,10 +148,10 @@ def main() -> None:
         return
     faiss.omp_set_num_threads(CORES)
     with tempfile.TemporaryDirectory() as folder:
-        sizes = {str(count): run(count, Path(folder), arguments.repeats) for count in arguments.counts}
+        sizes = {str(count): run(count, Path(folder), arguments.rounds) for count in arguments.counts}
     rows, probe = list(rows_of(0, 10_000)), rows_of(1, 1)[0]
-    loop = min(turns({"loop": lambda: loop_over_rows(rows, probe)}, 5)["loop"])
-    figures = {"references": sizes, "loop_over_rows_ms_per_10000": round(1000 * loop, 1)}
+    loop = in_turns({"loop": lambda: loop_over_rows(rows, probe)}, rounds=5)["loop"]
+    figures = {"references": sizes, "loop_over_10000_rows_milliseconds": spread(1000 * value for value in loop)}
     print(write_result("gallery", figures, command="python benchmarks/gallery.py"))
 
 
