@@ -1,5 +1,6 @@
 """What a million photos cost, worked out from what was measured: the figures of docs/scale.md."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,10 +65,20 @@ def _growth(growth: Figures) -> Iterator[str]:
     yield "| stage | " + " | ".join(f"{row['faces']:,} faces" for row in sizes) + " | time grows as |"
     yield "| --- |" + " --- |" * (len(sizes) + 1)
     for stage, name in STAGES.items():
-        told = [row[stage] for row in sizes if stage in row]
-        cells = [f"{each['cpu_seconds']:,.0f} s, {each['peak_megabytes']:,.0f} MB" for each in told]
+        told = [(row["faces"], row[stage]) for row in sizes if stage in row]
+        cells = [f"{each['cpu_seconds']:,.1f} s, {each['peak_megabytes']:,.0f} MB" for _, each in told]
         cells += ["not done"] * (len(sizes) - len(told))
-        yield f"| {name} | " + " | ".join(cells) + f" | {'the square' if stage == 'all-pairs' else 'the number, or less'} |"
+        yield f"| {name} | " + " | ".join(cells) + f" | {_power(told)} |"
+    yield ""
+    yield "The power is that of the last two sizes, start included; that of all pairs comes to 2."
+
+
+def _power(told: list[tuple[int, Figures]]) -> str:
+    """The power of the number of faces that the time grew by in the end."""
+    if len(told) < 2:
+        return ""
+    (few, before), (many, after) = told[-2:]
+    return f"n^{math.log(after['cpu_seconds'] / before['cpu_seconds']) / math.log(many / few):.2f}"
 
 
 def _dollars(value: float) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import cost_of
 from PIL import Image
 from record import PHOTOS, RUNS, write_result
 
@@ -83,22 +84,6 @@ def milliseconds_a_face(count: int = 60) -> dict[str, float]:
             spent[name].append(time.perf_counter() - begun)
     medians = {name: 1000 * statistics.median(times) for name, times in spent.items()}
     return {**medians, "times_faster": medians["dlib"] / medians["visavis"]}
-
-
-# A process counts the memory of whoever started it as its own peak, so a small one stands between this one and the command.
-MEASURED = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
-"""
-
-
-def cost_of(*command: str, runs: int = 5) -> dict[str, float]:
-    """Median CPU seconds and peak memory of a command in fresh processes."""
-    measured = [subprocess.run([sys.executable, "-c", MEASURED, *command], capture_output=True, check=True) for _ in range(runs)]
-    spent, peaks = zip(*(map(float, result.stdout.split()) for result in measured), strict=True)
-    return {"cpu_seconds": statistics.median(spent), "peak_megabytes": statistics.median(peaks)}
 
 
 def start_up() -> dict[str, Any]:

@@ -6,23 +6,32 @@ Data sets of 1,000 faces and ten times as many, and so on. Each stage runs in a 
 leaves its files for the next: store (faces written part by part into a data set on the disk: 2,000 generated ones over and over,
 each time with other light and other noise, ten photos a person), train (steps of 64 photos that make one epoch, one look at 200
 validation people), embed (`visavis embed` by the encoder in the box) and evaluate (on 100,000 pairs of each kind, drawn, with the
-error that this adds). All pairs, which grow with the square, are evaluated as well up to 10,000 faces. Writes
-`results/growth.json`. A million faces take about an hour on 2 cores that do nothing else, and 15 GB of disk.
+error that this adds). All pairs, which grow with the square, are evaluated as well up to 10,000 faces. Memory is the process's own,
+without pages of mapped files. Writes `results/growth.json`. A million faces take about an hour on 2 cores that do nothing else, and
+15 GB of disk.
 
 Last figures: see `results/`.
 """
 
 import argparse
+import json
+import os
+import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import cost_of
 from record import write_result
 
 SIDE, PHOTOS_EACH, BLOCK, ALL_PAIRS, VALIDATION = 64, 10, 2000, 10_000, 200
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 STAGES = ("store", "train", "embed", "evaluate")
 
 
@@ -65,30 +74,68 @@ def embed(folder: Path, count: int) -> None:
     embed_photos(folder, folder.with_suffix(".parquet"), workers=1, progress=False)
 
 
-def evaluate(folder: Path, count: int, *, everything: bool = False) -> None:
-    """Error rates from the table of embeddings."""
+def read_embeddings(folder: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """From the table, and the people."""
     from pyarrow import parquet
 
-    from visavis.evaluation import evaluate_protocol, sample_pairs
-    from visavis.metrics import all_pairs_curve, equal_error_rate
-
     column = parquet.read_table(folder.with_suffix(".parquet"), columns=["embedding"])["embedding"].combine_chunks()
-    embeddings = column.flatten().to_numpy().reshape(len(column), -1)
-    labels = np.arange(count, dtype=np.int64) // PHOTOS_EACH
-    if everything:
-        print(equal_error_rate(all_pairs_curve(embeddings, labels)))
-        return
+    return column.flatten().to_numpy().reshape(count, -1), np.arange(count, dtype=np.int64) // PHOTOS_EACH
+
+
+def evaluate(folder: Path, count: int) -> None:
+    """Error rates of pairs drawn."""
+    from visavis.evaluation import evaluate_protocol, sample_pairs
+
+    embeddings, labels = read_embeddings(folder, count)
     sampled = sample_pairs(labels, count=100_000)
     result = evaluate_protocol(embeddings, labels, sampled.protocol)
     print(result.eer, sampled.standard_error(result.decisions.fmr))
 
 
+def evaluate_all(folder: Path, count: int) -> None:
+    """Error rates of all pairs."""
+    from visavis.metrics import all_pairs_curve, equal_error_rate
+
+    print(equal_error_rate(all_pairs_curve(*read_embeddings(folder, count))))
+
+
+@contextmanager
+def watched() -> Iterator[dict[str, float]]:
+    """Seconds, CPU seconds and the peak of the memory that is this process's own while something runs.
+
+    Pages of mapped files are left out: the system keeps them while it has room, and takes them back at any time.
+    """
+    told, ended = {"peak_megabytes": 0.0}, threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.02):
+            status = Path("/proc/self/status").read_text()
+            anonymous = int(status.partition("RssAnon:")[2].split()[0]) * 1024 / 1e6
+            told["peak_megabytes"] = max(told["peak_megabytes"], anonymous)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    start, cpu = time.perf_counter(), time.process_time()
+    try:
+        yield told
+    finally:
+        told |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
+        ended.set()
+        watcher.join()
+
+
+def be_stage(stage: str, folder: Path, count: int) -> None:
+    """Do one stage, and print what it cost."""
+    stages = {"store": store, "train": train, "embed": embed, "evaluate": evaluate, "all-pairs": evaluate_all}
+    with watched() as told:
+        stages[stage](folder, count)
+    print(json.dumps(told))
+
+
 def main() -> None:
-    """Measure every size; with a stage and a folder, be that stage."""
-    stages = {"store": store, "train": train, "embed": embed, "evaluate": evaluate}
-    if len(sys.argv) == 4 and sys.argv[1] in (*stages, "all-pairs"):
-        stage, folder, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-        evaluate(folder, count, everything=True) if stage == "all-pairs" else stages[stage](folder, count)
+    """Measure every size; with a stage, a folder and a size, be that stage."""
+    if len(sys.argv) == 4:
+        be_stage(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--largest", type=int, default=1_000_000)
@@ -98,7 +145,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             row: dict[str, Any] = {"faces": count}
             for stage in (*STAGES, *(("all-pairs",) if count <= ALL_PAIRS else ())):
-                row[stage] = cost_of(sys.executable, __file__, stage, f"{name}/faces", str(count), runs=1)
+                command = [sys.executable, __file__, stage, f"{name}/faces", str(count)]
+                told = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+                row[stage] = json.loads(told.splitlines()[-1])
         rows.append(row)
         print(row, flush=True)
         count *= 10

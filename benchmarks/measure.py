@@ -44,6 +44,14 @@ def in_turns(steps: dict[str, Callable[[], Any]], *, rounds: int) -> dict[str, l
     return times
 
 
+def time_to(goal: float, history: list[tuple[float, float]]) -> float | None:
+    """Seconds until the mean of three looks in a row is at most the goal; one look alone is too noisy."""
+    for at in range(2, len(history)):
+        if np.mean([eer for _, eer in history[at - 2 : at + 1]]) <= goal + 1e-9:
+            return history[at][0]
+    return None
+
+
 def cost_of(*command: str, runs: int = 5) -> dict[str, float]:
     """Median wall seconds, CPU seconds and peak megabytes of a command in fresh processes."""
     measured = [

@@ -18,6 +18,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from measure import time_to
 from record import PHOTOS, write_result
 
 from visavis.augmentation import Augmentation
@@ -128,14 +129,6 @@ def train_ours(split: Split) -> list[tuple[float, float]]:
         if spent > MINUTE / 2:
             return history
     return history
-
-
-def time_to(goal: float, history: list[tuple[float, float]]) -> float | None:
-    """Seconds until the mean of three looks in a row is at most the goal; one look alone is too noisy."""
-    for at in range(2, len(history)):
-        if np.mean([eer for _, eer in history[at - 2 : at + 1]]) <= goal:
-            return history[at][0]
-    return None
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Worker, in_turns, ratio, spread
+from measure import Worker, in_turns, ratio, spread, time_to
 from record import PHOTOS, RUNS, write_result
 
 from visavis.augmentation import Augmentation
@@ -92,14 +92,6 @@ def race(processes: dict[str, Worker], split: Split, *, folder: Path, seed: int,
             curve = all_pairs_curve(np.load(folder / "embeddings.npy"), split.validation.labels)
             looks[name].append((spent, equal_error_rate(curve)[0]))
     return looks
-
-
-def time_to(goal: float, looks: Looks) -> float | None:
-    """Seconds until the mean of three looks in a row is at most the goal; one look alone is too noisy."""
-    for at in range(2, len(looks)):
-        if np.mean([eer for _, eer in looks[at - 2 : at + 1]]) <= goal:
-            return looks[at][0]
-    return None
 
 
 def main() -> None:

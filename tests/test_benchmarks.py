@@ -77,3 +77,12 @@ def test_workers_answer_and_turns_alternate(page, tmp_path):
     assert order == ["a", "b"] * 3
     assert len(times["a"]) == 2
     assert measure.ratio([4.0, 9.0], [2.0, 3.0]) == {"median": 2.5, "least": 2.0, "most": 3.0}
+
+
+def test_time_to_a_level_is_that_of_three_looks(page):
+    import measure
+
+    looks = [(1.0, 0.5), (2.0, 0.1), (3.0, 0.1), (4.0, 0.1), (5.0, 0.2)]
+    assert measure.time_to(0.1, looks) == 4.0
+    assert measure.time_to(0.3, looks) == 3.0
+    assert measure.time_to(0.05, looks) is None

@@ -13,7 +13,7 @@ from visavis.encoders import load_encoder
 from visavis.errors import DataError
 from visavis.faces import CANONICAL_POINTS, Face
 from visavis.preparation import prepare_photos
-from visavis.scale import EmbeddingSettings, embed_photos, encoder_digest, work
+from visavis.scale import EmbeddingSettings, embed_photos, work
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -74,7 +74,7 @@ def test_rows_hold_what_the_encoder_gives(photos, tmp_path):
     photo = Image.open(photos / "anna" / "0.png").resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
     np.testing.assert_allclose(vectors_of(tmp_path / "e.parquet")[0], encoder.embed(np.asarray(photo)[None])[0], atol=1e-5)
     metadata = parquet.read_schema(next((tmp_path / "e.parquet").glob("part-*"))).metadata
-    assert metadata[b"visavis.encoder"].decode() == encoder_digest("pretrained")
+    assert metadata[b"visavis.encoder"].decode() == load_encoder().digest
     assert len(metadata[b"visavis.card"]) == 64
     assert (
         (tmp_path / "e.parquet" / "_failures.csv").read_text().splitlines()[1].startswith('ben/9.jpg,ben,"not an image of a known')

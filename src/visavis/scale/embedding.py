@@ -11,7 +11,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from visavis.datasets import read_saved
-from visavis.encoders import load_encoder
+from visavis.encoders import Encoder, load_encoder
 from visavis.errors import DataError
 from visavis.scale.shards import FAILURES, EmbeddingSettings, Failure, Shard, Table, make_shards
 from visavis.scale.sources import is_prepared, list_photos
@@ -88,9 +88,10 @@ def embed_photos(
     settings, root = settings or EmbeddingSettings(), str(photos)
     if engine not in ("processes", "ray"):
         raise ValueError(f"engine must be 'processes' or 'ray'. Received: engine={engine!r}")
-    _check_faces(root, settings)
+    encoder = load_encoder(settings.model)
+    _check_faces(root, encoder)
     table = Table(str(out))
-    shards = make_shards(list_photos(root), root, str(out), settings)
+    shards = make_shards(list_photos(root), root, str(out), settings, encoder=encoder.digest)
     missing = _missing(table, shards)
     count = sum(len(shard.photos) for shard in shards)
     left = sum(len(shard.photos) for shard in missing)
@@ -107,9 +108,9 @@ def embed_photos(
     return Embedded(str(out), count, rows, failures, len(shards), len(shards) - len(missing))
 
 
-def _check_faces(root: str, settings: EmbeddingSettings) -> None:
+def _check_faces(root: str, encoder: Encoder) -> None:
     """Refuse faces of a data set that are cut in another way than those the model learned from."""
-    if is_prepared(root) and load_encoder(settings.model).card.aligned and not read_saved(root).aligned:
+    if is_prepared(root) and encoder.card.aligned and not read_saved(root).aligned:
         raise DataError("the model takes aligned faces, and these are not. Align them first: visavis prepare PHOTOS --out FACES")
 
 

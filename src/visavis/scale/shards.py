@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from visavis.checkpoints import replaced
-from visavis.encoders import PRETRAINED_FILE
 from visavis.scale.sources import Photo, filesystem_of
 
-__all__ = ["EmbeddingSettings", "Shard", "Table", "encoder_digest", "make_shards"]
+__all__ = ["EmbeddingSettings", "Shard", "Table", "make_shards"]
 
 ENCODER_KEY, CARD_KEY, SETTINGS_KEY, FAILURES_KEY = (
     f"visavis.{name}".encode() for name in ("encoder", "card", "settings", "failures")
@@ -60,7 +59,7 @@ class Shard:
         first: The number of the first photo.
         photos: The photos.
         settings: How they become rows.
-        encoder: SHA-256 of the encoder's file, hexadecimal.
+        encoder: The encoder's digest.
     """
 
     root: str
@@ -77,18 +76,10 @@ class Shard:
         return f"part-{self.first:010d}-{hashlib.sha256(told.encode()).hexdigest()[:16]}.parquet"
 
 
-def make_shards(photos: Sequence[Photo], root: str, out: str, settings: EmbeddingSettings) -> list[Shard]:
-    """Divide photos among shards, in their order."""
-    size, encoder = settings.photos_per_shard, encoder_digest(settings.model)
+def make_shards(photos: Sequence[Photo], root: str, out: str, settings: EmbeddingSettings, *, encoder: str) -> list[Shard]:
+    """Divide photos among shards, in their order; `encoder` is the encoder's digest."""
+    size = settings.photos_per_shard
     return [Shard(root, out, first, photos[first : first + size], settings, encoder) for first in range(0, len(photos), size)]
-
-
-def encoder_digest(model: str) -> str:
-    """Return the SHA-256 of an encoder's file, hexadecimal; of its name where it has none."""
-    path = PRETRAINED_FILE if model == "pretrained" else Path(model)
-    if path.is_dir():
-        path /= "model.keras"
-    return hashlib.sha256(path.read_bytes() if path.is_file() else model.encode()).hexdigest()
 
 
 class Table:
