@@ -4,9 +4,9 @@
 
 Each contestant searches the same references of 128 numbers for the same probe, the five most alike, in turns with the others: a
 gallery (`SqliteGallery.search`, which looks for news in its file first), faiss's flat index, and one loop over rows in Python, as
-deepface's `find` does it (at 10,000 references only). In the same turns the memory is read from end to end by as many threads (`max`
-and `sum`), which is what a search cannot beat. A gallery is opened in a process of its own for start time and memory. About five
-minutes.
+deepface's `find` does it (at 10,000 references only). In the same turns the memory is read from end to end by as many threads
+(`max` and `sum`), which is what a search cannot beat. A gallery is opened in a process of its own for start time and memory.
+About five minutes.
 
 Figures: see results/gallery.json.
 """

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         VisavisError,
         WrongEncoderError,
     )
+    from visavis.estimator import SiameseVerifier
     from visavis.evaluation import Evaluation, FoldedEvaluation, evaluate_all_pairs, evaluate_folds, evaluate_protocol
     from visavis.experiments import DataSource, train_model
     from visavis.export import export_model
@@ -84,6 +85,7 @@ _NAMES_IN = {
     "encoders": "load_encoder",
     "errors": "DamagedGalleryError DataError DownloadError FaceError GalleryError GalleryKeyError ImageError LeakError "
     "MissingDependencyError ModelError TrainingError UnknownSubjectError VisavisError WrongEncoderError",
+    "estimator": "SiameseVerifier",
     "evaluation": "Evaluation FoldedEvaluation compare_reports evaluate_all_pairs evaluate_folds evaluate_protocol",
     "experiments": "DataSource train_model",
     "explanation": "Explanation explain_photos",

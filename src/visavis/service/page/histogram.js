@@ -20,7 +20,7 @@ export function histogram(counts, answer) {
     ...line("threshold", answer.threshold.score, place, 28, "dim"),
     ...line("score", answer.score, place, 12, "bold"),
   );
-  return element("figure", { class: "scores" }, chart, counts ? legend(counts) : null);
+  return element("figure", { class: "scores" }, chart, counts ? legend(counts) : unknown());
 }
 
 function range(counts, answer) {
@@ -60,6 +60,8 @@ function line(kind, score, place, y, style) {
     drawn("text", { x: end ? x - 6 : x + 6, y, "text-anchor": end ? "end" : "start", class: style }, `${kind} ${score.toFixed(3)}`),
   ];
 }
+
+const unknown = () => element("figcaption", { class: "hint" }, "The card of this model does not tell how other scores lie.");
 
 function legend(counts) {
   const total = (bins) => number(bins.reduce((sum, count) => sum + count, 0));

@@ -1,0 +1,306 @@
+"""A gallery in Milvus, for more references than one machine can hold: the same interface, over the network."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+
+from visavis.errors import GalleryError, GalleryKeyError, MissingDependencyError, UnknownSubjectError, WrongEncoderError
+from visavis.gallery.file import now
+from visavis.gallery.records import Binding, Embeddings, Enrolment, Hit, Subject, checked_embeddings, checked_enrolment
+
+__all__ = ["Address", "MilvusGallery"]
+
+TOKEN_VARIABLE = "VISAVIS_MILVUS_TOKEN"
+_SEARCH_SETTINGS = frozenset({"ef", "nprobe"})
+_VECTORS = "embedding_"
+_BATCH = 1000
+_SPARE = 8
+_LONGEST_NAME = 800  # bytes of 200 characters
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a gallery is, and how it is laid out if it is made.
+
+    Attributes:
+        uri: The server's.
+        collection: The gallery's name there.
+        index: The kind of index; `FLAT` compares every reference.
+        shards: How many parts writes are spread over.
+        build: Settings of the index, such as `M` and `efConstruction` of `HNSW`.
+        search: Settings of a search: `ef` of `HNSW`, `nprobe` of `IVF_FLAT`.
+    """
+
+    uri: str
+    collection: str
+    index: str = "FLAT"
+    shards: int = 1
+    build: dict[str, int] = field(default_factory=dict)
+    search: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_location(cls, location: str) -> "Address":
+        """Read an address such as `http://host:19530/faces?index=HNSW&M=32&efConstruction=400&ef=400&shards=4`.
+
+        Raises:
+            ValueError: If it lacks the collection, or if a setting is no number.
+        """
+        parts = urlsplit(location)
+        collection, settings = parts.path.strip("/"), dict(parse_qsl(parts.query))
+        if not parts.netloc or not collection.isidentifier():
+            raise ValueError(f"a gallery in Milvus is http://HOST:PORT/COLLECTION. Received: {location}")
+        index = settings.pop("index", "FLAT")
+        numbers = {name: int(value) for name, value in settings.items()}
+        shards = numbers.pop("shards", 1)
+        search = {name: numbers.pop(name) for name in sorted(_SEARCH_SETTINGS & numbers.keys())}
+        return cls(f"{parts.scheme}://{parts.netloc}", collection, index, shards, numbers, search)
+
+
+class MilvusGallery:
+    """See `Gallery`. Each reference is an entity; the vector field is named after the encoder, so none can take another's place.
+
+    It keeps no photos and no log, and Milvus must see embeddings to search them, so they are not encrypted here.
+    """
+
+    def __init__(self, location: str, binding: Binding | None, *, key: str | None = None, create: bool = True) -> None:
+        """Connect, see `open_gallery`.
+
+        Args:
+            location: See `Address.from_location`. A token of the server's is taken from the variable `VISAVIS_MILVUS_TOKEN`.
+            binding: The encoder of embeddings that are enrolled and searched for; None: neither will be done.
+            key: Must be None.
+            create: Whether to make the collection if there is none; needs a binding.
+        """
+        if key is not None:
+            raise GalleryKeyError(f"{location}: a gallery in Milvus takes no key. Let its disks be encrypted, or use a file.")
+        self._address = Address.from_location(location)
+        self._takes_embeddings = binding is not None
+        try:
+            from pymilvus import MilvusClient
+        except ImportError as error:
+            raise MissingDependencyError("galleries in Milvus need: pip install 'visavis[milvus]'") from error
+        with self._told():
+            self._client: Any = MilvusClient(uri=self._address.uri, token=os.environ.get(TOKEN_VARIABLE, ""))
+            if not self._client.has_collection(self._address.collection):
+                if binding is None or not create:
+                    raise GalleryError(f"{location}: no such gallery")
+                self._create(binding)
+            self._bound = self._binding()
+            self._client.load_collection(self._address.collection)
+        if binding is not None and binding != self._bound:
+            raise WrongEncoderError(
+                f"{location}: belongs to the encoder {self._bound.digest[:16]}, not to {binding.digest[:16]}. Use that one"
+            )
+
+    def _create(self, binding: Binding) -> None:
+        from pymilvus import DataType, MilvusClient
+
+        schema = MilvusClient.create_schema(auto_id=True, enable_dynamic_field=False)
+        schema.add_field("reference", DataType.INT64, is_primary=True)
+        schema.add_field("subject", DataType.VARCHAR, max_length=_LONGEST_NAME)
+        schema.add_field("created", DataType.VARCHAR, max_length=40)
+        vectors = f"{_VECTORS}{binding.digest}"
+        schema.add_field(vectors, DataType.FLOAT_VECTOR, dim=binding.size)
+        indexes = self._client.prepare_index_params()
+        indexes.add_index(vectors, index_type=self._address.index, metric_type="IP", params=self._address.build)
+        self._client.create_collection(
+            self._address.collection,
+            schema=schema,
+            index_params=indexes,
+            consistency_level="Strong",  # what one client was told is done, all others see
+            num_shards=self._address.shards,
+        )
+
+    def _binding(self) -> Binding:
+        for described in self._client.describe_collection(self._address.collection)["fields"]:
+            if described["name"].startswith(_VECTORS):
+                return Binding(described["name"].removeprefix(_VECTORS), int(described["params"]["dim"]))
+        raise GalleryError(f"{self._name}: a collection, but not a gallery of visavis")
+
+    @property
+    def digest(self) -> str:
+        """The digest of the encoder that the gallery belongs to."""
+        return self._bound.digest
+
+    @property
+    def size(self) -> int:
+        """How long an embedding is."""
+        return self._bound.size
+
+    def __len__(self) -> int:
+        """How many references there are."""
+        with self._told():
+            return int(self._client.query(self._address.collection, filter="", output_fields=["count(*)"])[0]["count(*)"])
+
+    def enrol(
+        self, subject: str, embeddings: Embeddings, *, photos: Sequence[bytes] | None = None, actor: str = ""
+    ) -> tuple[str, ...]:
+        """Put references of a subject into the gallery, see `Gallery`; they are as safe as the server keeps them.
+
+        Raises:
+            ValueError: If photos are to be kept, besides what `Gallery` says.
+        """
+        return self._insert([self._checked(Enrolment(subject, embeddings, photos or [None] * len(embeddings)))])
+
+    def enrol_all(self, people: Iterable[Enrolment], *, actor: str = "") -> int:
+        """Enrol many people, see `Gallery`; if it fails, those before are enrolled."""
+        count, remaining = 0, iter(people)
+        while batch := [self._checked(person) for person in islice(remaining, _BATCH)]:
+            names = json.dumps([person.subject for person in batch], ensure_ascii=False)
+            with self._told():
+                known = self._client.query(
+                    self._address.collection, filter=f"subject in {names}", output_fields=["subject"], limit=1
+                )
+            if known:
+                raise GalleryError(f"{self._name}: {known[0]['subject']!r} is enrolled already")
+            count += len(self._insert(batch))
+        return count
+
+    def _checked(self, person: Enrolment) -> Enrolment:
+        self._refuse_strange()
+        if any(photo is not None for photo in person.photos):
+            raise ValueError("a gallery in Milvus keeps no photos")
+        return checked_enrolment(person.subject, person.embeddings, person.photos, size=self.size)
+
+    def _insert(self, people: list[Enrolment]) -> tuple[str, ...]:
+        rows = [{"subject": person.subject, "created": now(), self._vectors: row} for person in people for row in person.embeddings]
+        with self._told():
+            return tuple(map(str, self._client.insert(self._address.collection, rows)["ids"])) if rows else ()
+
+    def search(self, probes: Embeddings, *, top: int = 5, threshold: float | None = None) -> list[list[Hit]]:
+        """Find the subjects who are most alike, see `Gallery`; exact where the index is `FLAT`."""
+        self._refuse_strange()
+        rows = checked_embeddings(probes, self.size, "probes")
+        if top < 1:
+            raise ValueError(f"top must be at least 1. Received: top={top}")
+        least = -np.inf if threshold is None else threshold
+        return [self._search(row, top, least) for row in rows]
+
+    def _search(self, probe: Embeddings, top: int, least: float) -> list[Hit]:
+        """Search until enough subjects are found; those who are found already are left out of the next round."""
+        best: dict[str, Hit] = {}
+        limit = _SPARE * top
+        while True:
+            found = self._nearest(probe, limit, list(best))
+            for hit in found:
+                best.setdefault(hit.subject, hit)
+            if len(best) >= top or len(found) < limit or found[-1].score < least:
+                return [hit for hit in best.values() if hit.score >= least][:top]
+
+    def _nearest(self, probe: Embeddings, limit: int, without: list[str]) -> list[Hit]:
+        with self._told():
+            answers = self._client.search(
+                self._address.collection,
+                data=[probe],
+                anns_field=self._vectors,
+                limit=limit,
+                filter=f"subject not in {json.dumps(without, ensure_ascii=False)}" if without else "",
+                output_fields=["subject"],
+                search_params={"metric_type": "IP", "params": self._address.search},
+            )
+        return [Hit(hit["entity"]["subject"], str(hit["reference"]), float(hit["distance"])) for hit in answers[0]]
+
+    def verify(self, subject: str, probe: Embeddings) -> Hit:
+        """Compare a probe with all references of a subject, see `Gallery`."""
+        self._refuse_strange()
+        row = checked_embeddings(np.asarray(probe)[None], self.size, "probe")[0]
+        found = self._known(subject, self._vectors)
+        scores = np.array([reference[self._vectors] for reference in found], dtype=np.float32) @ row
+        best = int(np.argmax(scores))
+        return Hit(subject, str(found[best]["reference"]), float(scores[best]))
+
+    def delete(self, subject: str, *, actor: str = "") -> int:
+        """Delete a subject, see `Gallery`: nobody finds them any more; the server clears its disks when it compacts."""
+        found = self._known(subject)
+        with self._told():
+            self._client.delete(self._address.collection, ids=[reference["reference"] for reference in found])
+        return len(found)
+
+    def subject(self, name: str) -> Subject:
+        """Look somebody up, see `Gallery`."""
+        return _subject(name, self._known(name, "created"))
+
+    def subjects(self, *, after: str | None = None, limit: int = 1000) -> list[Subject]:
+        """List subjects, see `Gallery`; Milvus keeps no order of names, so all of them are gone through."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for reference in self._walk(f"subject > {_quoted(after or '')}"):
+            found.setdefault(reference["subject"], []).append(reference)
+            if len(found) > 2 * limit:
+                found = {name: found[name] for name in sorted(found)[:limit]}
+        return [_subject(name, found[name]) for name in sorted(found)[:limit]]
+
+    def refresh(self) -> None:
+        """Do nothing: the server knows what was written."""
+
+    def close(self) -> None:
+        """Let go of the server."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        """Give the gallery itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close it."""
+        self.close()
+
+    @property
+    def _name(self) -> str:
+        return f"{self._address.uri}/{self._address.collection}"
+
+    @property
+    def _vectors(self) -> str:
+        return f"{_VECTORS}{self._bound.digest}"
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        from pymilvus import MilvusException
+
+        try:
+            yield
+        except MilvusException as error:
+            raise GalleryError(f"{self._name}: {error.message}") from error
+
+    def _walk(self, condition: str) -> Iterator[dict[str, Any]]:
+        with self._told():
+            walk = self._client.query_iterator(
+                self._address.collection, batch_size=_BATCH, filter=condition, output_fields=["reference", "subject", "created"]
+            )
+            while found := walk.next():
+                yield from found
+            walk.close()
+
+    def _references(self, subject: str, *fields: str) -> list[dict[str, Any]]:
+        with self._told():
+            found = self._client.query(
+                self._address.collection, filter=f"subject == {_quoted(subject)}", output_fields=["reference", *fields]
+            )
+        return sorted(found, key=lambda reference: int(reference["reference"]))
+
+    def _known(self, subject: str, *fields: str) -> list[dict[str, Any]]:
+        found = self._references(subject, *fields)
+        if not found:
+            raise UnknownSubjectError(f"{self._name}: nobody is enrolled as {subject!r}")
+        return found
+
+    def _refuse_strange(self) -> None:
+        if not self._takes_embeddings:
+            raise WrongEncoderError(f"{self._name}: opened without an encoder, so it takes no embeddings")
+
+
+def _quoted(text: str) -> str:
+    """Text as a literal of Milvus's filters; quotes and backslashes in it end nothing."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _subject(name: str, references: list[dict[str, Any]]) -> Subject:
+    ordered = sorted(references, key=lambda reference: int(reference["reference"]))
+    return Subject(name, tuple(str(reference["reference"]) for reference in ordered), ordered[0]["created"])
