@@ -8,8 +8,8 @@ deepface's `find` does it (at 10,000 references only). In the same turns the mem
 (`max` and `sum`), which is what a search cannot beat. A gallery is opened in a process of its own for start time and memory.
 About five minutes.
 
-Figures: see results/gallery.json. The machine did other work meanwhile (`load`), from which those suffer most whose threads wait for
-each other (faiss, BLAS): look at the least times too.
+Figures: see results/gallery.json. The machine did other work meanwhile (`load`), from which those suffer most whose threads wait
+for each other (faiss, BLAS): look at the least times too.
 """
 
 import argparse
