@@ -10,10 +10,11 @@ from PIL import Image
 from visavis import cli
 from visavis.datasets import FaceDataset
 from visavis.encoders import load_encoder
-from visavis.errors import DataError
+from visavis.errors import DataError, ModelError
 from visavis.faces import CANONICAL_POINTS, Face
 from visavis.preparation import prepare_photos
 from visavis.scale import EmbeddingSettings, embed_photos, work
+from visavis.scale.sources import list_photos
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -166,6 +167,19 @@ def test_an_object_store_takes_the_table(photos, tmp_path):
     system, path = fs.FileSystem.from_uri(out)
     names = {info.base_name for info in system.get_file_info(fs.FileSelector(path))}
     assert names == {file.name for file in (tmp_path / "e.parquet").iterdir()}
+
+
+def test_another_encoder_under_the_same_name_is_refused(photos, tmp_path):
+    from visavis.encoders import PRETRAINED_FILE
+    from visavis.scale.shards import Shard
+
+    model = tmp_path / "mine.onnx"
+    shutil.copy(PRETRAINED_FILE, model)
+    settings = EmbeddingSettings(str(model), aligned=True, photos_per_shard=8)
+    embedded(photos, tmp_path / "e.parquet", settings)
+    listed = list_photos(str(photos))
+    with pytest.raises(ModelError, match="another encoder than the one that the table was begun with"):
+        work.embed_shard(Shard(str(photos), str(tmp_path / "other.parquet"), 0, listed, settings, "0" * 64))
 
 
 def test_nothing_to_embed(tmp_path):

@@ -109,8 +109,14 @@ def _stamp(stat: Any) -> str:
 
 
 @lru_cache(maxsize=1)
-def open_source(root: str) -> Source:
-    """Open what was listed, once for each process; an archive stays open."""
+def open_source(root: str, stamp: str) -> Source:
+    """Open what was listed, once for each process; an archive stays open.
+
+    Args:
+        root: What `list_photos` took.
+        stamp: That of a photo in it: where it is another one, it is opened anew.
+    """
+    del stamp
     if is_prepared(root):
         return Source(faces=np.load(Path(root) / FACES, mmap_mode="r", allow_pickle=False))
     if Path(root).is_file():

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.encoders import Encoder, fit_face, load_encoder
-from visavis.errors import ImageError
+from visavis.errors import ImageError, ModelError
 from visavis.faces import AlignedFace, FaceFinder, acquire_faces
 from visavis.images import read_image
 from visavis.preparation import POINTS, TABLE
@@ -46,7 +46,7 @@ def embed_shard(shard: Shard) -> int:
     """
     table = Table(shard.out)
     if not table.has(shard):
-        encoder = _encoder(shard.settings.model)
+        encoder = _encoder(shard.settings.model, shard.encoder)
         failures: list[tuple[str, str, str]] = []
         rows, embeddings = [], []
         for some in _in_groups(_rows_of(shard, encoder, failures)):
@@ -57,8 +57,12 @@ def embed_shard(shard: Shard) -> int:
 
 
 @lru_cache(maxsize=1)
-def _encoder(model: str) -> Encoder:
-    return load_encoder(model, threads=1)
+def _encoder(model: str, digest: str) -> Encoder:
+    """Load the encoder once for each process, and make sure that it is the one that is meant: clusters have many disks."""
+    encoder = load_encoder(model, threads=1)
+    if encoder.digest != digest:
+        raise ModelError(f"{model}: another encoder than the one that the table was begun with. Do all machines see the same file?")
+    return encoder
 
 
 def _in_groups(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
@@ -74,7 +78,7 @@ def _in_groups(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
 
 
 def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]]) -> Iterator[_Row]:
-    source = open_source(shard.root)
+    source = open_source(shard.root, shard.photos[0].stamp)
     if source.faces is not None:
         yield from _prepared_rows(shard, encoder, source)
         return
@@ -108,15 +112,16 @@ def _where(aligned: AlignedFace) -> tuple[list[float] | None, list[float] | None
 def _prepared_rows(shard: Shard, encoder: Encoder, source: Source) -> Iterator[_Row]:
     """Faces that were found before, with what was written down of them then."""
     card = replace(encoder.card, crop=None)
-    known = _known(shard.root)
+    known = _known(shard.root, shard.photos[0].stamp)
     for number, (name, person, _) in enumerate(shard.photos, start=shard.first):
         found = () if known is None else known(number)
         yield _Row(name, person, fit_face(np.asarray(source.faces[number]), card), *found)
 
 
 @lru_cache(maxsize=1)
-def _known(root: str) -> Callable[[int], tuple[Any, ...]] | None:
+def _known(root: str, stamp: str) -> Callable[[int], tuple[Any, ...]] | None:
     """What the table that `visavis prepare` wrote tells of a face, by its number; None where there is no table."""
+    del stamp  # of the faces: where they are others, so is the table
     path = Path(root) / TABLE
     if not path.is_file():
         return None
