@@ -84,7 +84,7 @@ def running(service):
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        yield addresses.get(timeout=60).rstrip("/")
+        yield addresses.get(timeout=300).rstrip("/")
     finally:
         server.should_exit = True
         thread.join()

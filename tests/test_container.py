@@ -43,7 +43,7 @@ def test_it_serves_behind_keys_on_its_volume():
     command, *arguments = json.loads(last("CMD"))
     settings = group.commands[command].make_context(command, arguments).params
     assert settings["host"] == "0.0.0.0"
-    assert {settings["keys"].parent, settings["gallery"].parent} == {Path("/data")}
+    assert {settings["keys"].parent, Path(settings["gallery"]).parent} == {Path("/data")}
 
 
 def test_compose_takes_away_what_is_not_needed():

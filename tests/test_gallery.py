@@ -338,6 +338,17 @@ def test_threads_share_a_gallery(gallery):
     assert len(gallery) == 4 * 2 * (12 - 4)
 
 
+def test_a_gallery_opens_and_is_searched_while_somebody_writes_for_long(tmp_path):
+    path = tmp_path / "door.gallery"
+    with open_gallery(path, ENCODER) as gallery:
+        gallery.enrol("anna", unit(1))
+        writer = sqlite3.connect(path, isolation_level=None)
+        writer.execute("BEGIN IMMEDIATE")
+        with open_gallery(path, ENCODER) as other:
+            assert other.search(unit(1))[0][0].subject == "anna"
+        writer.close()
+
+
 def _enrol_some(path, number):
     with open_gallery(path, ENCODER) as gallery:
         for step in range(10):

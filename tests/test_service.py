@@ -16,6 +16,7 @@ from PIL import Image
 from serving import HISTOGRAM, Quarters, file, pair, picture, running, service_of
 
 from visavis.encoders import load_encoder
+from visavis.errors import DamagedGalleryError
 from visavis.gallery import open_gallery
 from visavis.images import read_image
 from visavis.service.envelope import SECURITY_HEADERS
@@ -248,6 +249,19 @@ def test_a_fault_is_told_without_what_is_inside(caplog):
         assert "Anna" not in detail + caplog.text
         assert "RuntimeError" in caplog.text and "engine.py" in caplog.text
         assert requests.post(f"{url}/v1/verify", files=pair()).status_code == 200
+
+
+def test_a_gallery_that_fails_is_told_without_its_file(tmp_path, caplog, monkeypatch):
+    gallery = open_gallery(tmp_path / "test.gallery", Quarters())
+
+    def broken(**options):
+        raise DamagedGalleryError(f"{tmp_path}: damaged")
+
+    monkeypatch.setattr(gallery, "subjects", broken)
+    with running(service_of(gallery=gallery)) as url:
+        answer = requests.get(f"{url}/v1/subjects")
+        assert str(tmp_path) not in problem(answer, 503, "gallery") + caplog.text
+        assert answer.headers["retry-after"] == "1" and "DamagedGalleryError" in caplog.text
 
 
 def test_a_request_that_takes_too_long_is_given_up():

@@ -14,7 +14,7 @@ keys_option = click.option("--keys", "file", type=click.Path(path_type=Path), re
 
 @click.command(epilog="Example: visavis serve --gallery door.gallery --keys keys.db --host 0.0.0.0 --allow-host faces.example.org")
 @options(model_option)
-@click.option("--gallery", type=click.Path(path_type=Path), help="Where people are enrolled; made if it is not there.")
+@click.option("--gallery", help="Where people are enrolled: a file, or a collection in Milvus; made if it is not there.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
 @click.option("--keys", type=click.Path(path_type=Path), help="The file of keys; needed unless only this machine can reach it.")

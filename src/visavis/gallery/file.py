@@ -13,7 +13,7 @@ import numpy.typing as npt
 from visavis.errors import DamagedGalleryError, GalleryError, GalleryKeyError, WrongEncoderError
 from visavis.gallery.encryption import Cipher, fingerprint, make_cipher
 from visavis.gallery.records import Binding, Embeddings
-from visavis.gallery.schema import connect, create_file, migrate, sweep, told, transaction
+from visavis.gallery.schema import connect, create_file, is_written, migrate, sweep, told, transaction
 
 __all__ = ["GalleryFile", "now", "write_log"]
 
@@ -54,22 +54,23 @@ class GalleryFile:
             self._reader = connect(self.path)
             try:
                 migrate(self._writer, self.path)
-                with transaction(self._writer):
-                    self.binding = self._bind(binding, create)
-                    self._check_binding(self._writer)
-                sweep(self._writer)  # what a process that died has left
+                self.binding = self._bind(binding, create)
+                self._check_binding(self._writer)
+                if not is_written(self._writer):
+                    sweep(self._writer)  # what a process that died has left
             except BaseException:
                 self.close()
                 raise
 
     def _bind(self, binding: Binding | None, create: bool) -> Binding:
-        row = self._writer.execute("SELECT encoder, size FROM gallery").fetchone()
-        if row is None:
+        query = "SELECT encoder, size FROM gallery"
+        if self._writer.execute(query).fetchone() is None:
             if binding is None or not create:
                 raise DamagedGalleryError(f"{self.path}: nothing is in it")
-            row = (binding.digest, binding.size)
-            self._writer.execute("INSERT INTO gallery VALUES (1, ?, ?, ?, ?)", (*row, self._fingerprint, now()))
-        return binding or Binding(*row)
+            values = (binding.digest, binding.size, self._fingerprint, now())
+            with transaction(self._writer):  # another process may have done it by now
+                self._writer.execute("INSERT OR IGNORE INTO gallery VALUES (1, ?, ?, ?, ?)", values)
+        return binding or Binding(*self._writer.execute(query).fetchone())
 
     def _check_binding(self, connection: sqlite3.Connection) -> None:
         """Refuse to go on where the gallery is not, or no longer, of this encoder and this key."""

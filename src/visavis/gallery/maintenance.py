@@ -16,7 +16,7 @@ from visavis.gallery.sqlite import SqliteGallery
 
 __all__ = ["Reembedding", "back_up", "reembed", "rotate"]
 
-_CHUNK = 1024
+_CHUNK = 64  # photos may be large
 _EMBEDDINGS = "SELECT number, subject, embedding FROM enrolled WHERE number > ? ORDER BY number LIMIT ?"
 _PHOTOS = (
     "SELECT reference, subject, photo FROM photos JOIN enrolled ON number = reference "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from visavis.errors import DamagedGalleryError, GalleryError
 
-__all__ = ["MIGRATIONS", "connect", "migrate", "sweep", "told", "transaction"]
+__all__ = ["MIGRATIONS", "connect", "create_file", "is_written", "migrate", "sweep", "told", "transaction"]
 
 APPLICATION = 0x76697361  # in the header of the file, so that it is known for a gallery
 _PATIENCE = 30.0
@@ -82,11 +82,10 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         DamagedGalleryError: If it is a database of something else.
         GalleryError: If it is of a newer visavis.
     """
+    if _state_of(connection)[:2] == (len(MIGRATIONS), APPLICATION):
+        return
     with transaction(connection):
-        version, application, tables = (
-            connection.execute(query).fetchone()[0]
-            for query in ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_master")
-        )
+        version, application, tables = _state_of(connection)  # another process may have changed it by now
         if application != APPLICATION and tables:
             raise DamagedGalleryError(f"{path}: a database, but not a gallery of visavis")
         if version > len(MIGRATIONS):
@@ -97,6 +96,24 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         if version < len(MIGRATIONS):
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _state_of(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    queries = ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_master")
+    version, application, tables = (connection.execute(query).fetchone()[0] for query in queries)
+    return version, application, tables
+
+
+def is_written(connection: sqlite3.Connection) -> bool:
+    """Tell, without waiting, whether somebody writes just now."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        with transaction(connection):
+            return False
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {1000 * _PATIENCE:.0f}")
 
 
 @contextmanager

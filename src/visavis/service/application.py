@@ -1,5 +1,6 @@
 """The application: routes, page and the layer around them, on the parts that are given."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from visavis import __version__
 from visavis.errors import VisavisError
-from visavis.service.envelope import Envelope
+from visavis.service.envelope import Envelope, tell_fault
 from visavis.service.problems import problem_answer
 from visavis.service.routes import comparing, health, subjects
 from visavis.service.state import ServiceState
@@ -41,6 +42,8 @@ def create_app(service: ServiceState) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await service.engine.warm_up()
+        if service.gallery is not None:
+            await asyncio.to_thread(service.gallery.refresh)
         service.ready = True
         yield
         service.ready = False
@@ -60,4 +63,5 @@ def create_app(service: ServiceState) -> FastAPI:
 
 
 async def _problem(request: Request, error: Any) -> JSONResponse:
+    tell_fault(error, request.state.request_id)
     return problem_answer(error, request.state.request_id)

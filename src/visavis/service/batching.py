@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Batcher"]
+__all__ = ["LARGEST_BATCH", "Batcher"]
+
+LARGEST_BATCH = 64
 
 Embeddings = npt.NDArray[np.float32]
 Faces = npt.NDArray[np.uint8]
@@ -19,7 +21,11 @@ class Batcher:
     """A queue of faces and the thread that embeds what waits in it."""
 
     def __init__(
-        self, embed: Callable[[Faces], Embeddings], *, largest: int = 64, observe: Callable[[int], Any] = lambda size: None
+        self,
+        embed: Callable[[Faces], Embeddings],
+        *,
+        largest: int = LARGEST_BATCH,
+        observe: Callable[[int], Any] = lambda size: None,
     ) -> None:
         """Start the thread.
 

@@ -16,7 +16,7 @@ from visavis.encoders import Encoder
 from visavis.errors import FaceError, ImageError
 from visavis.explanation import explain_faces
 from visavis.images import Limits, read_image
-from visavis.service.batching import Batcher
+from visavis.service.batching import LARGEST_BATCH, Batcher
 from visavis.service.limits import ServiceLimits
 from visavis.service.problems import FormError
 from visavis.verification import FoundFace, Verifier
@@ -98,9 +98,9 @@ class Engine:
         return self.card.aligned and not self.aligned_only
 
     async def warm_up(self) -> None:
-        """Load what finds faces, if it is needed, and run the network once."""
-        blank = np.zeros(self.card.input_shape, dtype=np.uint8)
-        await self.embed([PreparedFace(blank, (1, 1), FoundFace(), None)])
+        """Run the largest batch, so that memory is taken now and not under load, and load what finds faces, if it is needed."""
+        blank = PreparedFace(np.zeros(self.card.input_shape, dtype=np.uint8), (1, 1), FoundFace(), None)
+        await self.embed([blank] * LARGEST_BATCH)
         if self.finds_faces:
             with contextlib.suppress(FaceError):
                 photo = np.zeros((128, 128, 3), dtype=np.uint8)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from visavis.service.problems import problem_answer, problem_of
 from visavis.service.state import ServiceState
 
-__all__ = ["SECURITY_HEADERS", "Envelope"]
+__all__ = ["SECURITY_HEADERS", "Envelope", "tell_fault"]
 
 _GONE = 499
 """What logs and metrics call a request whose client went away before it was all there."""
@@ -60,7 +60,7 @@ class Envelope:
         except ClientDisconnect:
             status = _GONE
         except Exception as error:  # nothing may reach the server's own log, which would print what is inside of it
-            _tell(error, request_id)
+            tell_fault(error, request_id)
             if not status:
                 await problem_answer(error, request_id)(scope, receive, sending)
         finally:
@@ -97,7 +97,7 @@ def _method(scope: Scope) -> str:
     return scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "DELETE") else "other"
 
 
-def _tell(error: Exception, request_id: str) -> None:
-    """Log where a fault of our own came from; not its message, which may hold a name."""
-    if problem_of(error).status == 500:
+def tell_fault(error: Exception, request_id: str) -> None:
+    """Log where a fault of ours came from; not its message, which may hold a name."""
+    if problem_of(error).code in ("fault", "gallery"):
         _LOG.error("%s %s\n%s", request_id, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))

@@ -30,7 +30,7 @@ class ServiceSettings:
 
     Attributes:
         model: What `load_encoder` takes.
-        gallery: Where subjects are enrolled; None: nowhere.
+        gallery: Where subjects are enrolled, what `open_gallery` takes; None: nowhere.
         host: The address to listen at.
         port: Likewise; 0: any that is free.
         keys: The file of keys; None: none is needed, which only a service for this machine alone may say.
@@ -41,7 +41,7 @@ class ServiceSettings:
     """
 
     model: str = "pretrained"
-    gallery: Path | None = None
+    gallery: Path | str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     keys: Path | None = None

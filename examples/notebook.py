@@ -1,0 +1,56 @@
+# %% [markdown]
+# # From labelled faces to a measured verifier
+#
+# The faces are generated, so this runs anywhere. Put your own `face_images` and `face_labels` in their place.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+import visavis
+from visavis.plots import plot_det, plot_scores
+
+plt.ion()  # figures show themselves
+faces = visavis.generate_faces(people=60, photos=6, size=48, seed=1)
+print(faces.summary())
+
+# %% [markdown]
+# Pairs of one person, and of two:
+
+# %%
+images_dataset, labels_dataset = visavis.generate_image_pairs(faces.faces, faces.labels)
+visavis.visualize(images_dataset, labels_dataset, n=5)
+
+# %% [markdown]
+# People are parted, not photos: nobody is on two sides. The network sees every pair of a batch at once.
+
+# %%
+split = visavis.split_people(faces)
+run = visavis.train(split, visavis.config_for(split.train, steps=120, validate_every=40), progress=False)
+print(f"validation people: equal error rate {run.validation_eer:.1%}")
+
+# %% [markdown]
+# Test people took no part in anything. Each rate has its counts, and an interval over people: nine people are few, so it is wide.
+
+# %%
+embeddings = visavis.embed(visavis.embedding_of(run.siamese), split.test.faces, flip=True)
+evaluation = visavis.evaluate_all_pairs(embeddings, split.test.labels, threshold=run.threshold)
+print(evaluation)
+
+# %% [markdown]
+# How the scores of mated and non-mated pairs lie, and the threshold that validation people gave:
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+plot_scores(evaluation.curve, evaluation.threshold, ax=axes[0])
+plot_det(evaluation.curve, replicates=evaluation.replicates, ax=axes[1])
+
+# %% [markdown]
+# One anchor against five photos:
+
+# %%
+anchor, others = embeddings[0], embeddings[1:11:2]
+for score, label in zip(others @ anchor, split.test.labels[1:11:2], strict=True):
+    truth = "the same" if label == split.test.labels[0] else "another"
+    print(f"score {score:.3f}: {'same person' if score >= run.threshold else 'different people'}, in truth {truth}")
+visavis.test_visualize(split.test.faces[np.arange(1, 11, 2)], n=5)
