@@ -60,7 +60,8 @@ def _costs(bulk: Figures) -> Iterator[str]:
 def _growth(growth: Figures) -> Iterator[str]:
     """Seconds, and memory, of each stage against the number of faces."""
     sizes = growth["sizes"]
-    yield f"How it grows (`{growth['command']}`, {growth['date']}): CPU seconds and peak memory of a process for each stage."
+    yield f"How it grows (`{growth['command']}`, {growth['date']}):"
+    yield "CPU seconds and peak memory of each stage, without pages of mapped files."
     yield ""
     yield "| stage | " + " | ".join(f"{row['faces']:,} faces" for row in sizes) + " | time grows as |"
     yield "| --- |" + " --- |" * (len(sizes) + 1)
