@@ -6,7 +6,8 @@ export function percent(part) {
   const value = 100 * part;
   if (value > 0 && value < 0.01) return "less than 0.01\u00a0%";
   if (value > 99.99 && value < 100) return "more than 99.99\u00a0%";
-  return `${value >= 10 && value < 99.9 ? value.toFixed(0) : Number(value.toPrecision(2))}\u00a0%`;
+  if (value > 99 && value < 100) return `${Math.floor(value * 100) / 100}\u00a0%`; // what is not certain is not rounded to 100
+  return `${value >= 10 ? value.toFixed(0) : Number(value.toPrecision(2))}\u00a0%`;
 }
 
 export function oneIn(rate) {
