@@ -27,7 +27,8 @@ def page() -> str:
     """Return the page."""
     parts = [HEAD]
     for name, command in commands(group, "visavis"):
-        context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+        settings = {**group.context_settings, "max_content_width": 100, "terminal_width": 100}
+        context = click.Context(command, info_name=name, **settings)
         parts.append(f"## {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 
