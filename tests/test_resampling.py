@@ -7,7 +7,13 @@ import pytest
 from test_intervals import scored_pairs
 
 from visavis.metrics import all_pairs_curve, equal_error_rate, error_curve, roc_auc, tar_at_fmr
-from visavis.resampling import all_pairs_by_people, interval, pairs_by_people, telling_thresholds
+from visavis.resampling import (
+    all_pairs_by_people,
+    chance_of_fewer_errors,
+    interval,
+    pairs_by_people,
+    telling_thresholds,
+)
 
 
 def rows_of(people, photos, *, size=12, seed=0):
@@ -79,3 +85,19 @@ def test_intervals_hold_the_truth_about_95_times_in_100(people, photos, between)
         auc = interval(replicates.roc_auc(), roc_auc(curve), people)
         held += [eer[0] <= truth <= eer[1], auc[0] <= area <= auc[1]]
     assert (held >= 184).all() and (held <= 197).all()
+
+
+def test_the_chance_of_fewer_errors_tells_luck_from_improvement():
+    rng = np.random.default_rng(5)
+    people, labels = rng.normal(size=(12, 16)), np.repeat(np.arange(12), 4)
+
+    def photos(noise, seed):
+        rows = people[labels] + np.random.default_rng(seed).normal(0, noise, (48, 16))
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    before = photos(1.2, 1)
+    assert chance_of_fewer_errors(before, before, labels) == 0.5
+    assert chance_of_fewer_errors(before, photos(0.5, 1), labels) > 0.99
+    assert chance_of_fewer_errors(photos(0.5, 1), before, labels) < 0.01
+    alike = [chance_of_fewer_errors(before, photos(1.2, seed), labels) for seed in range(2, 22)]
+    assert 0.2 < np.mean(alike) < 0.8

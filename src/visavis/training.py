@@ -21,6 +21,7 @@ from visavis.devices import Devices
 from visavis.errors import TrainingError
 from visavis.metrics import ErrorCurve, all_pairs_curve, equal_error_rate
 from visavis.models import DistanceSigmoid, PairLogits, build_embedding, build_siamese, embed, embedding_of, head_of
+from visavis.resampling import chance_of_fewer_errors
 from visavis.sampling import Batches
 
 __all__ = ["Trainer", "TrainingRun", "train"]
@@ -36,6 +37,7 @@ class BatchSource(Protocol):
 CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.csv"
 WORTH_COMPILING = 400  # steps
+_ONE_STANDARD_ERROR = 0.84  # how often a normal variable is no higher than one above its mean
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def train(
         split: The people to learn from, and those who choose the weights and the threshold; the test people are not looked at.
         config: How to train; what `config_for` chooses if None.
         start: A trained embedding network to go on from; it is left as it is, and so are its batch statistics. Where no step is
-            better than it on the validation people, it is what comes back. None: random weights.
+            better than it on the validation people by a standard error, it is what comes back. None: random weights.
         out: A folder for the checkpoint and `history.csv`; nothing is written if None.
         resume: Go on from the checkpoint in `out`; the result is that of a run which was never interrupted.
         devices: What `use_devices` gave, where several devices or machines share each batch; the first process writes the files.
@@ -166,6 +168,7 @@ class Trainer:
         self.best_step, self.best_eer = 0, math.inf
         self.mean_weights: list[npt.NDArray[Any]] = []
         self.best_weights: list[npt.NDArray[Any]] = []
+        self.start_weights: list[npt.NDArray[Any]] = self.siamese.get_weights() if trained else []
 
     def _compiled(self) -> keras.Model:
         """The model that is trained at this step: photos in, and out what the loss looks at."""
@@ -293,6 +296,8 @@ class Trainer:
         embedding, head = embedding_of(self.shown), head_of(self.shown)
         embedding.trainable = True
         embeddings = embed(embedding, self.validation.faces, flip=self.config.flip)
+        if self.trained and self.best_step:
+            embeddings = self._better_of_start_and(embeddings)
         curve = all_pairs_curve(embeddings, self.validation.labels)
         if self.config.loss != "binary-crossentropy":
             head.calibrate(*fit_sigmoid(curve))
@@ -305,6 +310,19 @@ class Trainer:
             validation=curve,
             threshold=score_of(offset / slope),
         )
+
+    def _better_of_start_and(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Go back to the start unless the best look was better by a standard error; return the validation people's embeddings.
+
+        Of several looks at few people one is nearly always better by chance, and other people are then worse off.
+        """
+        self.shown.set_weights(self.start_weights)
+        at_start = embed(embedding_of(self.shown), self.validation.faces, flip=self.config.flip)
+        if chance_of_fewer_errors(at_start, embeddings, self.validation.labels) < _ONE_STANDARD_ERROR:
+            self.best_step = 0
+            return at_start
+        self.shown.set_weights(self.best_weights)
+        return embeddings
 
     def _write(self, out: Path) -> None:
         """Write history and checkpoint."""
