@@ -4,6 +4,7 @@ import multiprocessing
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,7 +164,7 @@ def test_what_was_not_swept_is_swept_by_the_next_one_who_opens(tmp_path):
     row = unit(1)
     with open_gallery(tmp_path / "door.gallery", ENCODER) as gallery:
         gallery.enrol("anna", row)
-        with sqlite3.connect(tmp_path / "door.gallery") as died:  # a process that died before it could sweep
+        with closing(sqlite3.connect(tmp_path / "door.gallery")) as died, died:  # a process that died before it could sweep
             died.execute("PRAGMA foreign_keys = ON")
             died.execute("PRAGMA secure_delete = ON")
             died.execute("DELETE FROM subjects")
@@ -227,7 +228,7 @@ def test_an_encrypted_embedding_cannot_be_put_under_another_name(tmp_path):
     with open_gallery(path, ENCODER, key=KEY) as gallery:
         gallery.enrol("anna", unit(1))
         gallery.enrol("berta", unit(1, seed=1))
-    with sqlite3.connect(path) as intruder:
+    with closing(sqlite3.connect(path)) as intruder, intruder:
         intruder.execute("UPDATE enrolled SET subject = 3 - subject")
     intruder.close()
     with open_gallery(path, ENCODER, key=KEY) as gallery:
@@ -277,7 +278,7 @@ def test_files_that_are_no_gallery(tmp_path):
     with pytest.raises(DamagedGalleryError, match="not a gallery"):
         open_gallery(text, ENCODER)
     other = tmp_path / "other.gallery"
-    with sqlite3.connect(other) as database:
+    with closing(sqlite3.connect(other)) as database, database:
         database.execute("CREATE TABLE notes (text)")
     database.close()
     with pytest.raises(DamagedGalleryError, match="a database, but not a gallery of visavis"):
@@ -287,7 +288,7 @@ def test_files_that_are_no_gallery(tmp_path):
 def test_a_file_of_a_newer_visavis_is_refused(tmp_path):
     path = tmp_path / "door.gallery"
     open_gallery(path, ENCODER).close()
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     database.close()
     with pytest.raises(GalleryError, match="of a newer visavis"):
@@ -309,7 +310,7 @@ def test_check_finds_changed_embeddings(tmp_path):
     path = tmp_path / "door.gallery"
     with open_gallery(path, ENCODER) as gallery:
         gallery.enrol("anna", unit(2))
-    with sqlite3.connect(path) as intruder:
+    with closing(sqlite3.connect(path)) as intruder, intruder:
         intruder.execute("UPDATE enrolled SET embedding = zeroblob(32) WHERE number = 2")
     intruder.close()
     with open_gallery(path, ENCODER) as gallery, pytest.raises(DamagedGalleryError, match="unit length"):
