@@ -90,7 +90,6 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             ValueError: If they cannot be used; it says why.
         """
         from visavis.configuration import config_for
-        from visavis.models import embed, embedding_of
         from visavis.training import Trainer
 
         photos, labels = validate_data(self, X, y, allow_nd=True, ensure_min_samples=2, ensure_min_features=2)
@@ -114,13 +113,13 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.threshold_ = _threshold_of(trainer)
         self.siamese_, self.validation_eer_ = trainer.siamese, trainer.best_eer
         self._n_features_out = self.embedding_size
-        self.references_ = embed(embedding_of(self.siamese_), faces.faces, flip=self.mirror)
+        self.references_ = self._embed(faces.faces)
         return self
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:  # noqa: N803
         """Turn photos or rows into embeddings `(n, embedding_size)`, rows of unit length."""
         check_is_fitted(self)
-        return self._embed(validate_data(self, X, allow_nd=True, reset=False))
+        return self._embed(self._pixels(validate_data(self, X, allow_nd=True, reset=False)))
 
     def decision_function(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:  # noqa: N803
         """Return how far the comparison score is above the threshold, `(n,)`.
@@ -166,10 +165,10 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         held = max(2, round(self.validation * len(faces.people))) / len(faces.people)
         return split_people(faces, fractions=(1 - held, held, 0), seed=seed)
 
-    def _embed(self, photos: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def _embed(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         from visavis.models import embed, embedding_of
 
-        return embed(embedding_of(self.siamese_), self._pixels(photos), flip=self.mirror)
+        return embed(embedding_of(self.siamese_), pixels, flip=self.mirror)
 
     def _pixels(self, photos: npt.NDArray[Any]) -> Pixels:
         """Bring photos or rows to `(n, h, w, c)` uint8, sides of 32 or more."""
