@@ -10,6 +10,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from visavis.checkpoints import replaced
 from visavis.errors import DamagedGalleryError, GalleryError, GalleryKeyError, WrongEncoderError
 from visavis.gallery.encryption import Cipher, fingerprint, make_cipher
 from visavis.gallery.records import Binding, Embeddings
@@ -112,6 +113,21 @@ class GalleryFile:
                 yield self._writer, cipher
                 self._writer.execute("UPDATE gallery SET key = ?", (fingerprint(key),))
             self.cipher, self._fingerprint = cipher, fingerprint(key)
+
+    @contextmanager
+    def copying(self, out: Path, kind: str, actor: str) -> Iterator[Path]:
+        """Give the place of a new file that only this account can read; it becomes `out`, whole or not at all. It is logged.
+
+        Raises:
+            GalleryError: If there is such a file already.
+        """
+        if out.exists():
+            raise GalleryError(f"{out}: is there already. Give the {kind} a new name.")
+        with self.writing() as connection:
+            write_log(connection, actor, kind)
+        with replaced(out) as temporary:
+            create_file(temporary)
+            yield temporary
 
     def sweep(self, done: str) -> None:
         """Overwrite in the file what was deleted or changed, and empty the log beside it, see `schema.sweep`.

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from visavis.checkpoints import replaced
 from visavis.errors import GalleryError, ImageError
 from visavis.gallery.file import GalleryFile, write_log
 from visavis.gallery.records import Binding, Embeddings
-from visavis.gallery.schema import create_file, told
+from visavis.gallery.schema import told
 from visavis.gallery.sqlite import SqliteGallery
 
 __all__ = ["Reembedding", "back_up", "reembed", "rotate"]
@@ -58,15 +57,15 @@ def back_up(gallery: SqliteGallery, out: Path, *, actor: str = "") -> Path:
     Raises:
         GalleryError: If there is such a file already.
     """
-    if out.exists():
-        raise GalleryError(f"{out}: is there already. A backup takes a new name.")
-    with gallery.file.writing() as connection:
-        write_log(connection, actor, "backup")
-    with replaced(out) as temporary:
-        create_file(temporary)
-        with gallery.file.reading() as connection, told(temporary), closing(sqlite3.connect(temporary)) as copy:
-            connection.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file and nothing beside it
+    file = gallery.file
+    with (
+        file.copying(out, "backup", actor) as temporary,
+        file.reading() as connection,
+        told(temporary),
+        closing(sqlite3.connect(temporary)) as copy,
+    ):
+        connection.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file and nothing beside it
     return out
 
 

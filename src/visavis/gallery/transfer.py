@@ -7,11 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from visavis.checkpoints import replaced
 from visavis.errors import DamagedGalleryError, GalleryError, WrongEncoderError
-from visavis.gallery.file import write_log
 from visavis.gallery.records import Embeddings, Enrolment, Gallery
-from visavis.gallery.schema import create_file
 from visavis.gallery.sqlite import SqliteGallery
 
 __all__ = ["export_gallery", "import_gallery"]
@@ -29,14 +26,8 @@ def export_gallery(gallery: SqliteGallery, out: Path, *, actor: str = "") -> int
     Raises:
         GalleryError: If there is such a file already.
     """
-    if out.exists():
-        raise GalleryError(f"{out}: is there already. An export takes a new name.")
-    with gallery.file.writing() as connection:
-        write_log(connection, actor, "export")
-    with replaced(out) as temporary:
-        create_file(temporary)
-        with zipfile.ZipFile(temporary, "w") as archive:
-            return _write(gallery, archive)
+    with gallery.file.copying(out, "export", actor) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        return _write(gallery, archive)
 
 
 def _write(gallery: SqliteGallery, archive: zipfile.ZipFile) -> int:
