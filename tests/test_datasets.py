@@ -198,6 +198,11 @@ def test_one_person_only(tmp_path, photo_folder):
         read_folder(photo_folder)
 
 
+def test_photos_side_by_side_are_told_of(tmp_path, photo_folder):
+    with pytest.raises(DataError, match=r"s2: 2 photos, but all of them lie side by side. Give .* one sub-folder per person"):
+        read_folder(photo_folder / "s2")
+
+
 @pytest.mark.parametrize(("data", "message"), [("nowhere", "no such file or folder"), ("junk.bin", "not a folder")])
 def test_what_is_no_data_is_named(tmp_path, data, message):
     (tmp_path / "junk.bin").write_bytes(b"junk")

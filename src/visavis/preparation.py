@@ -99,8 +99,6 @@ def prepare_photos(
     """
     out = Path(out)
     with open_photos(photos) as files:
-        if not files.photos:
-            raise DataError(f"{photos}: no photos in it. Give a folder with one sub-folder per person")
         parts = _begin(out, files, policy, fallback)
         names = [files.photos[start : start + _PART] for start in range(0, len(files.photos), _PART)]
         missing = [number for number in range(len(names)) if not _part(parts, number).is_file()]

@@ -126,13 +126,13 @@ def open_photos(path: Path | str, *, limits: Limits | None = None) -> Iterator[P
     """
     root = Path(path)
     if root.is_dir():
-        files = {file.relative_to(root).as_posix(): file for file in root.glob("*/*") if file.is_file()}
-        yield PhotoFiles(str(root), photos_among(files), lambda name: files[name])
+        files = {file.relative_to(root).as_posix(): file for depth in ("*", "*/*") for file in root.glob(depth) if file.is_file()}
+        yield PhotoFiles(str(root), photos_among(files, str(root)), lambda name: files[name])
         return
     largest = (limits or Limits()).max_bytes
     try:
         with _opened(root) as members:
-            photos = photos_among(members.sizes)
+            photos = photos_among(members.sizes, str(root))
             for name, _ in photos:
                 if members.sizes[name] > largest:
                     raise DataError(f"{path}: {name} has more than the limit of {largest:,} bytes")
@@ -141,14 +141,24 @@ def open_photos(path: Path | str, *, limits: Limits | None = None) -> Iterator[P
         raise DataError(f"{path}: not a readable .tar or .zip ({error})") from error
 
 
-def photos_among(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Choose the photos among file names: their names with the person of each, in natural order."""
-    photos = []
+def photos_among(names: Iterable[str], root: str) -> list[tuple[str, str]]:
+    """Choose the photos among the names of files below `root`: their names with the person of each, in natural order.
+
+    Raises:
+        DataError: If there is none in a sub-folder.
+    """
+    photos, loose = [], 0
     for name in names:
         path = PurePosixPath(name)
         hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-        if not hidden and len(path.parts) > 1 and path.suffix.lower() in IMAGE_SUFFIXES:
-            photos.append((name, path.parent.name))
+        if not hidden and path.suffix.lower() in IMAGE_SUFFIXES:
+            if len(path.parts) > 1:
+                photos.append((name, path.parent.name))
+            else:
+                loose += 1
+    if not photos:
+        found = f"{loose:,} photos, but all of them lie side by side" if loose else "no photos in it"
+        raise DataError(f"{root}: {found}. Give a folder with one sub-folder per person, called by the person's name")
     return sorted(photos, key=lambda photo: (_natural(photo[1]), _natural(photo[0])))
 
 

@@ -90,10 +90,7 @@ def enrol_folder(
         references |= result.references
         failures += result.failures
     if not references:
-        reason = (
-            failures[0][1] if failures else "no photos in it. Give a folder with one sub-folder per person, or a subject's name"
-        )
-        raise DataError(f"{folder}: nobody can be enrolled: {reason}")
+        raise DataError(f"{folder}: nobody can be enrolled: {failures[0][1]}")
     return EnrolledPhotos(references, tuple(failures))
 
 

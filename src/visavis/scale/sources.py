@@ -79,16 +79,12 @@ def list_photos(root: str) -> list[Photo]:
     """
     if is_prepared(root):
         dataset, stamp = read_saved(root), _stamp((Path(root) / FACES).stat())
-        photos = [Photo(name, dataset.people[label], stamp) for name, label in zip(dataset.sources, dataset.labels, strict=True)]
-    elif Path(root).is_file():
+        return [Photo(name, dataset.people[label], stamp) for name, label in zip(dataset.sources, dataset.labels, strict=True)]
+    if Path(root).is_file():
         stamp = _stamp(Path(root).stat())
         with open_photos(root) as archive:
-            photos = [Photo(name, person, stamp) for name, person in archive.photos]
-    else:
-        photos = _list_files(root)
-    if not photos:
-        raise DataError(f"{root}: no photos in it. Give a folder with one sub-folder per person")
-    return photos
+            return [Photo(name, person, stamp) for name, person in archive.photos]
+    return _list_files(root)
 
 
 def _list_files(root: str) -> list[Photo]:
@@ -101,7 +97,7 @@ def _list_files(root: str) -> list[Photo]:
     stamps = {
         PurePosixPath(info.path).relative_to(path).as_posix(): f"{info.size} {info.mtime_ns}" for info in infos if info.is_file
     }
-    return [Photo(name, person, stamps[name]) for name, person in photos_among(stamps)]
+    return [Photo(name, person, stamps[name]) for name, person in photos_among(stamps, root)]
 
 
 def _stamp(stat: Any) -> str:
