@@ -1,6 +1,7 @@
 """What several test modules share."""
 
 import os
+import resource
 import tarfile
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def lfw_pairs():
 def faces():
     """A small data set of generated people."""
     return generate_faces(12, 5, size=32, gray=True, seed=7)
+
+
+@pytest.fixture
+def no_room():
+    """Files of this process may have 16 KiB and no more: what a full disk is to whoever writes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _shared(name):

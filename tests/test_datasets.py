@@ -11,6 +11,7 @@ from PIL import Image
 from visavis.datasets import (
     FaceDataset,
     fetch_olivetti,
+    generate_faces,
     load_dataset,
     read_archive,
     read_arrays,
@@ -238,3 +239,11 @@ def test_att(att_archive):
     assert (len(dataset), len(dataset.people), dataset.shape) == (400, 40, (112, 92, 1))
     assert dataset.people[:3] == ("s1", "s2", "s3")
     assert dataset.sources[9] == "att_faces/s1/10.pgm"
+
+
+def test_faces_without_room_on_the_disk_are_refused(tmp_path, faces, no_room):
+    with pytest.raises(OSError, match="faces.npy"):
+        faces.save(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OSError, match="many.npy"):
+        generate_faces(2, 20, size=32, out=tmp_path / "many.npy")

@@ -43,7 +43,10 @@ class Checkpoint:
 def replaced(path: Path) -> Iterator[Path]:
     """Give a temporary file beside `path` to write to, which takes its place once all of it is on the disk.
 
-    A run that is killed at any moment leaves the old file or the new one, never a part.
+    A run that is killed at any moment, or finds the disk full, leaves the old file or the new one, never a part.
+
+    Raises:
+        OSError: If it cannot be written; names `path` where the system names none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
@@ -52,6 +55,10 @@ def replaced(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from visavis.checkpoints import replaced, write_table
 from visavis.datasets import FaceDataset, PhotoFiles, open_photos
-from visavis.datasets.dataset import FACES
+from visavis.datasets.dataset import FACES, map_new
 from visavis.errors import DataError, ImageError
 from visavis.faces import CANONICAL_SIDE, AlignedFace, FaceFinder, FacePolicy, acquire_faces
 from visavis.images import read_image
@@ -184,7 +184,7 @@ def _join(out: Path, parts: Path, count: int, people_of_photos: list[str]) -> Pr
         raise DataError(f"none of {len(people_of_photos):,} photos gave a face; the reasons: {out / FAILURES}")
     write_table(out / TABLE, _COLUMNS, rows)
     joined = parts / FACES
-    pixels: Any = np.lib.format.open_memmap(joined, "w+", np.uint8, (len(rows), CANONICAL_SIDE, CANONICAL_SIDE, 3))
+    pixels = map_new(joined, (len(rows), CANONICAL_SIDE, CANONICAL_SIDE, 3))
     place = 0
     for number in range(count):
         with np.load(_part(parts, number), allow_pickle=False) as part:

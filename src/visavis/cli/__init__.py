@@ -27,8 +27,12 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = INTERRUPTED
-    except (VisavisError, ValueError, OSError) as error:
+    except (VisavisError, ValueError) as error:
         click.echo(f"error: {error}", err=True)
+        code = ERROR
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {place}{error.strerror or error}", err=True)
         code = ERROR
     sys.exit(code)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from visavis.errors import DataError
 
-__all__ = ["DatasetSummary", "FaceDataset", "read_saved"]
+__all__ = ["DatasetSummary", "FaceDataset", "map_new", "read_saved"]
 
 FACES, _LABELS, _NAMES = "faces.npy", "labels.npy", "names.json"
 _CHUNK = 4096
@@ -180,7 +181,7 @@ class FaceDataset:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        out: Any = np.lib.format.open_memmap(folder / FACES, "w+", np.uint8, (len(self), *self.shape))
+        out = map_new(folder / FACES, (len(self), *self.shape))
         for start in range(0, len(self), _CHUNK):
             stop = min(start + _CHUNK, len(self))
             out[start:stop] = self.gather(np.arange(start, stop))
@@ -193,6 +194,24 @@ class FaceDataset:
         names = {"people": self.people, "sources": list(self.sources), "aligned": self.aligned}
         (folder / _NAMES).write_text(json.dumps(names), encoding="utf-8")
         return folder
+
+
+def map_new(path: Path | str, shape: tuple[int, ...]) -> Any:
+    """Map a new `.npy` file of uint8 into memory, with its room on the disk taken: where there is none, a later write would kill.
+
+    Raises:
+        OSError: If there is no room for it; the file is gone then.
+    """
+    path = Path(path)
+    try:
+        array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+        if hasattr(os, "posix_fallocate"):
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    return array
 
 
 def read_saved(folder: Path | str) -> FaceDataset:

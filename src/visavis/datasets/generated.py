@@ -17,7 +17,7 @@ from visavis.datasets._face_parameters import (
     draw_identities,
 )
 from visavis.datasets._face_rendering import render
-from visavis.datasets.dataset import FaceDataset
+from visavis.datasets.dataset import FaceDataset, map_new
 from visavis.images import to_gray
 
 __all__ = ["generate_faces"]
@@ -74,6 +74,7 @@ def generate_faces(
 
     Raises:
         ValueError: If a number is out of range.
+        OSError: If there is no room for the file.
 
     Example:
         >>> generate_faces(3, 2, size=32).summary().photos
@@ -87,7 +88,7 @@ def generate_faces(
         raise ValueError(f"size must be in {_SIDES[0]} .. {_SIDES[1]}. Received: size={size}")
     shape = (people * photos, size, size, 1 if gray else 3)
     pixels: npt.NDArray[np.uint8]
-    pixels = np.empty(shape, np.uint8) if out is None else np.lib.format.open_memmap(out, "w+", np.uint8, shape)
+    pixels = np.empty(shape, np.uint8) if out is None else map_new(out, shape)
     blocks = [range(start, min(start + _BLOCK, len(pixels))) for start in range(0, len(pixels), _BLOCK)]
     render_block = partial(_render_block, photos=photos, size=size, gray=gray, seed=seed)
     if workers == 1:
