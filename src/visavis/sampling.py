@@ -11,8 +11,6 @@ from visavis.errors import DataError
 
 __all__ = ["BatchShape", "Batches"]
 
-Groups = list[npt.NDArray[np.int64]]
-
 
 @dataclass(frozen=True)
 class BatchShape:

@@ -22,7 +22,6 @@ router = APIRouter(prefix="/v1", tags=["gallery"], responses=PROBLEM_ANSWERS)
 ONE_PHOTO = PhotoForm(SearchFields, {"photo": 1})
 PHOTOS = PhotoForm(EnrolFields, {"photos": 16})
 Name = Annotated[str, Path(max_length=200, description="What the subject is called."), AfterValidator(checked_name)]
-Reader = Annotated[Caller, Depends(requires("read"))]
 Writer = Annotated[Caller, Depends(requires("write"))]
 
 
