@@ -242,8 +242,8 @@ def test_att(att_archive):
 
 
 def test_faces_without_room_on_the_disk_are_refused(tmp_path, faces, no_room):
-    with pytest.raises(OSError, match="faces.npy"):
+    with pytest.raises(OSError, match="faces.npy"), no_room():
         faces.save(tmp_path)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(OSError, match="many.npy"):
+    with pytest.raises(OSError, match="many.npy"), no_room():
         generate_faces(2, 20, size=32, out=tmp_path / "many.npy")

@@ -263,7 +263,7 @@ def test_files_are_replaced_whole_or_not_at_all(tmp_path):
 def test_a_file_without_room_is_named_and_the_old_one_stays(tmp_path, no_room):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
-    with pytest.raises(OSError, match="file.bin"), replaced(path) as temporary:
+    with pytest.raises(OSError, match="file.bin"), no_room(), replaced(path) as temporary:
         temporary.write_bytes(bytes(20_000))
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
