@@ -171,7 +171,6 @@ def test_what_was_not_swept_is_swept_by_the_next_one_who_opens(tmp_path):
         assert traces(tmp_path, row.tobytes())
         open_gallery(tmp_path / "door.gallery", ENCODER).close()
         assert not traces(tmp_path, row.tobytes())
-        died.close()
 
 
 def test_a_deletion_that_leaves_traces_says_so(tmp_path, monkeypatch):
@@ -230,7 +229,6 @@ def test_an_encrypted_embedding_cannot_be_put_under_another_name(tmp_path):
         gallery.enrol("berta", unit(1, seed=1))
     with closing(sqlite3.connect(path)) as intruder, intruder:
         intruder.execute("UPDATE enrolled SET subject = 3 - subject")
-    intruder.close()
     with open_gallery(path, ENCODER, key=KEY) as gallery:
         with pytest.raises(GalleryKeyError, match="changed, moved or encrypted with another key"):
             gallery.search(unit(1))
@@ -280,7 +278,6 @@ def test_files_that_are_no_gallery(tmp_path):
     other = tmp_path / "other.gallery"
     with closing(sqlite3.connect(other)) as database, database:
         database.execute("CREATE TABLE notes (text)")
-    database.close()
     with pytest.raises(DamagedGalleryError, match="a database, but not a gallery of visavis"):
         open_gallery(other, ENCODER)
 
@@ -290,7 +287,6 @@ def test_a_file_of_a_newer_visavis_is_refused(tmp_path):
     open_gallery(path, ENCODER).close()
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    database.close()
     with pytest.raises(GalleryError, match="of a newer visavis"):
         open_gallery(path, ENCODER)
 
@@ -312,7 +308,6 @@ def test_check_finds_changed_embeddings(tmp_path):
         gallery.enrol("anna", unit(2))
     with closing(sqlite3.connect(path)) as intruder, intruder:
         intruder.execute("UPDATE enrolled SET embedding = zeroblob(32) WHERE number = 2")
-    intruder.close()
     with open_gallery(path, ENCODER) as gallery, pytest.raises(DamagedGalleryError, match="unit length"):
         gallery.check()
 

@@ -77,7 +77,7 @@ def test_two_faces_are_decided_on_in_words_and_explained(visit, url):
     told = page.inner_text("#pair-result").replace("\u00a0", " ")
     assert "The score 1.000 reaches the threshold 0.950." in told
     assert "Of 1,000 pairs of strangers among 50 test people, this threshold took 1 % for one person (at most 2 %" in told
-    assert "probability of one person is now 99." in told
+    assert "probability of one person is now 99.32 %." in told
     assert page.get_attribute("#pair-result svg.chart", "aria-label").startswith("Score 1.000, threshold 0.950")
     assert page.locator("#pair-result .chart path").count() == 2
     assert page.locator("#pair-result canvas").count() == 2

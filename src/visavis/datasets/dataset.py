@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from visavis.checkpoints import replaced
 from visavis.errors import DataError
 
 __all__ = ["DatasetSummary", "FaceDataset", "map_new", "read_saved"]
@@ -200,18 +201,15 @@ def map_new(path: Path | str, shape: tuple[int, ...]) -> Any:
     """Map a new `.npy` file of uint8 into memory, with its room on the disk taken: where there is none, a later write would kill.
 
     Raises:
-        OSError: If there is no room for it; the file is gone then.
+        OSError: If there is no room for it; an older file of that name stays then.
     """
     path = Path(path)
-    try:
-        array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    with replaced(path) as temporary:
+        np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
         if hasattr(os, "posix_fallocate"):
-            with path.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    return array
+            with temporary.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
+    return np.lib.format.open_memmap(path, "r+")
 
 
 def read_saved(folder: Path | str) -> FaceDataset:

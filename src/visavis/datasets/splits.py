@@ -103,7 +103,8 @@ def _check(what: str, names: dict[str, list[str]]) -> None:
     for side, own in names.items():
         for name in own:
             if seen.get(name, side) != side:
-                hint = ". Other photos than these? Name each array: read_arrays(..., name=...)" if name.endswith("]") else ""
+                numbered = what == "photo" and name.endswith("]")
+                hint = ". Other photos than these? Name each array: read_arrays(..., name=...)" if numbered else ""
                 raise LeakError(f"{what} {name} is in both {seen[name]} and {side}{hint}")
         seen.update(dict.fromkeys(own, side))
 
