@@ -116,7 +116,11 @@ def start_workers(path: Path, journals: list[Path], seed: int) -> list[subproces
     for worker, journal, size in zip(workers, journals, sizes, strict=True):
         while not journal.is_file() or journal.stat().st_size == size:
             if worker.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"a process did not begin (exit code {worker.poll()})")
+                code = worker.poll()
+                for other in workers:
+                    other.kill()
+                    other.wait()
+                raise AssertionError(f"a process did not begin (exit code {code})")
             time.sleep(0.01)
     return workers
 

@@ -366,6 +366,21 @@ def test_processes_share_a_gallery_from_its_first_moment(tmp_path):
         gallery.check()
 
 
+def test_two_who_make_a_gallery_at_once_wait_for_each_other(tmp_path):
+    path = tmp_path / "door.gallery"
+    path.touch()
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")  # SQLite refuses at once, without its timeout, to turn such a file to its log
+        release = threading.Timer(0.2, other.execute, ["ROLLBACK"])
+        release.start()
+        try:
+            with open_gallery(path, ENCODER) as gallery:
+                gallery.enrol("anna", unit(1))
+                assert gallery.search(unit(1))[0][0].subject == "anna"
+        finally:
+            release.join()
+
+
 def test_a_closed_gallery_says_so(tmp_path):
     gallery = open_gallery(tmp_path / "door.gallery", ENCODER)
     gallery.close()
