@@ -7,6 +7,7 @@ import numpy as np
 from answering import answer
 
 from visavis.configuration import LOSSES
+from visavis.devices import compiling
 from visavis.models import build_embedding
 
 
@@ -25,7 +26,8 @@ class Trainer:
         if not hasattr(self, "model"):
             self.model = fresh
             loss = LOSSES["supervised-contrastive"](temperature=0.1)
-            self.model.compile(keras.optimizers.AdamW(2e-3, weight_decay=0.004), loss, jit_compile=True)  # as `train` has it
+            optimizer = keras.optimizers.AdamW(2e-3, weight_decay=0.004)
+            self.model.compile(optimizer, loss, jit_compile=compiling(sys.maxsize))  # as `train` has it
             self.model.optimizer.build(self.model.trainable_variables)
         self.model.set_weights(fresh.get_weights())
         for variable in self.model.optimizer.variables:

@@ -1,9 +1,9 @@
-"""The page of benchmarks, its chart and the figures of docs/scale.md, made from `results/*.json` and nothing else.
+"""The page of benchmarks, its chart and the figures of other pages, made from `results/*.json` and nothing else.
 
     python benchmarks/page.py
 
-Writes `docs/benchmarks.md`, `docs/pictures/benchmarks.svg` and what stands between the marks in `docs/scale.md`. A test fails where
-they are not what the results give.
+Writes `docs/benchmarks.md`, `docs/pictures/benchmarks.svg` and what stands between the marks in `docs/scale.md` and
+`docs/quick-start.md`. A test fails where they are not what the results give.
 """
 
 import json
@@ -227,6 +227,25 @@ def chart(rows: list[Row]) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
+def first_minutes(results: dict[str, Figures]) -> str:
+    """How long a new user's steps take, and what is said after mistakes."""
+    if "first_minutes" not in results:
+        return ""
+    told = results["first_minutes"]
+    cores = told["machine"]["cores"]
+    lines = [f"Measured on {told['machine']['processor']}, {cores} cores, {told['date']} (`{told['command']}`).", ""]
+    lines += ["| step | command | time |", "| --- | --- | --- |"]
+    for what, step in told["steps"].items():
+        seconds = step["seconds"]
+        shown = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+        lines.append(f"| {what} | `{step['command']}` | {shown} |")
+    lines += ["", "And where something is not as it should be:", "", "| mistake | what is said |", "| --- | --- |"]
+    for what, mistake in told["mistakes"].items():
+        said = " ".join(mistake["said"]).replace("|", "\\|")
+        lines.append(f"| {what} | {said} |")
+    return "\n".join([*lines, ""])
+
+
 def written_into(text: str, figures: str) -> str:
     """A page with new figures between its marks."""
     before, _, rest = text.partition(BEGIN)
@@ -236,11 +255,12 @@ def written_into(text: str, figures: str) -> str:
 def pages() -> dict[Path, str]:
     """Every file that is made from the results, as it should be."""
     results = read_results()
-    scale = ROOT / "docs" / "scale.md"
+    scale, start = ROOT / "docs" / "scale.md", ROOT / "docs" / "quick-start.md"
     return {
         ROOT / "docs" / "benchmarks.md": page(results),
         ROOT / "docs" / "pictures" / "benchmarks.svg": chart(rows_of(results)),
         scale: written_into(scale.read_text(), scale_figures(results)),
+        start: written_into(start.read_text(), first_minutes(results)),
     }
 
 

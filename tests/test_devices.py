@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from visavis.devices import Devices, use_devices
+from visavis.devices import Devices, compiling, use_devices
 
 pytest.importorskip("jax", reason="needs the extra jax")
 
@@ -102,3 +102,18 @@ def test_more_devices_need_jax(monkeypatch):
     monkeypatch.setattr("keras.backend.backend", lambda: "tensorflow")
     with pytest.raises(ValueError, match="needs the JAX backend: .*KERAS_BACKEND=jax"):
         use_devices("all")
+
+
+@pytest.mark.parametrize(
+    ("backend", "steps", "avx512", "told"),
+    [
+        ("tensorflow", 400, False, True),
+        ("tensorflow", 399, False, False),
+        ("tensorflow", 400, True, False),
+        ("jax", 9, True, "auto"),
+    ],
+)
+def test_xla_is_used_where_it_pays(monkeypatch, backend, steps, avx512, told):
+    monkeypatch.setattr("keras.backend.backend", lambda: backend)
+    monkeypatch.setattr("visavis.devices._has_avx512", lambda: avx512)
+    assert compiling(steps) == told

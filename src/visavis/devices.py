@@ -9,14 +9,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Devices", "use_devices"]
+__all__ = ["Devices", "compiling", "use_devices"]
 
+_WORTH_COMPILING = 400  # steps
 _ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
 
 
@@ -110,3 +113,22 @@ def use_devices(devices: int | Literal["all"]) -> Devices:
         return Devices()
     shared = keras.distribution.DataParallel(devices=found, auto_shard_dataset=False)
     return Devices(shared, jax.process_index(), jax.process_count())
+
+
+def compiling(steps: int) -> bool | Literal["auto"]:
+    """Tell Keras whether XLA pays for so many steps.
+
+    On TensorFlow it takes seconds to compile a step, and makes it a fifth shorter; but not on processors with AVX-512, which
+    TensorFlow's own convolutions use.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    return steps >= _WORTH_COMPILING and not _has_avx512()
+
+
+@cache
+def _has_avx512() -> bool:
+    try:
+        return "avx512f" in Path("/proc/cpuinfo").read_text()
+    except OSError:  # not Linux
+        return False

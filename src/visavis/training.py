@@ -17,7 +17,7 @@ from visavis.calibration import fit_sigmoid, score_of
 from visavis.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, write_table
 from visavis.configuration import LOSSES, TrainingConfig, config_for
 from visavis.datasets import Split, check_leaks
-from visavis.devices import Devices
+from visavis.devices import Devices, compiling
 from visavis.errors import TrainingError
 from visavis.metrics import ErrorCurve, all_pairs_curve, equal_error_rate
 from visavis.models import DistanceSigmoid, PairLogits, build_embedding, build_siamese, embed, embedding_of, head_of
@@ -36,7 +36,6 @@ class BatchSource(Protocol):
 
 CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.csv"
-WORTH_COMPILING = 400  # steps
 _ONE_STANDARD_ERROR = 0.84  # how often a normal variable is no higher than one above its mean
 
 
@@ -187,9 +186,7 @@ class Trainer:
                 logits = PairLogits(self.head, dtype="float32")(self.embedding.output)
                 model = keras.Model(self.embedding.input, logits)
             optimizer = keras.optimizers.AdamW(_schedule(rate, steps, config), weight_decay=config.weight_decay)
-            # XLA makes a step a fifth shorter, but takes seconds to compile it: too long where there are few steps.
-            compiled = steps >= WORTH_COMPILING if keras.backend.backend() == "tensorflow" else "auto"
-            model.compile(optimizer, loss=self.loss, jit_compile=compiled)
+            model.compile(optimizer, loss=self.loss, jit_compile=compiling(steps))
             optimizer.build(model.trainable_variables)
         return model
 
