@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -69,6 +70,26 @@ def test_orientation_is_applied():
     assert pixels[0, 0].tolist() == [200, 30, 60]
 
 
+def test_heic_as_phones_write_it():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # written as HEIC's own turn (ISO/IEC 23008-12), which is to be done once
+    photo = halves().resize((96, 64), Image.Resampling.NEAREST)
+    file = io.BytesIO()
+    pillow_heif.from_pillow(photo).save(file, quality=95, exif=exif.tobytes())
+    pixels = read_image(file.getvalue()).astype(int)
+    assert pixels.shape == (96, 64, 3)
+    assert np.abs(pixels[12, 30] - (200, 30, 60)).max() < 20
+    assert np.abs(pixels[80, 30] - (20, 90, 220)).max() < 20
+    with pytest.raises(ImageError, match="64 x 96 pixels are more than the limit of 6,143"):
+        read_image(file.getvalue(), limits=Limits(max_pixels=6143))
+
+
+def test_heic_says_what_reads_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ImageError, match=r"anna.heic: in HEIC, which is read after: pip install 'visavis\[heic\]'"):
+        read_image(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", name="anna.heic")
+
+
 def test_path_bytes_and_file_are_the_same(tmp_path):
     data = encoded(halves(), "PNG")
     path = tmp_path / "photo.png"
@@ -116,9 +137,11 @@ FUZZ = """
 import io, random, signal, sys
 import numpy as np
 from PIL import Image
+from pillow_heif import register_heif_opener
 from visavis.errors import ImageError
 from visavis.images import read_image
 
+register_heif_opener()
 exif = Image.Exif()
 exif[0x0112] = 6
 levels = np.add.outer(np.arange(40), np.arange(56)).astype(np.uint8)
@@ -129,7 +152,7 @@ for mode, kind, options in [
     ("P", "PNG", {}), ("RGBA", "PNG", {}), ("I;16", "PNG", {}), ("RGB", "WEBP", {}), ("RGBA", "WEBP", {"lossless": True}),
     ("RGB", "BMP", {}), ("P", "GIF", {}), ("L", "PPM", {}), ("RGB", "PPM", {}), ("RGB", "TIFF", {}),
     ("RGB", "TIFF", {"compression": "tiff_lzw"}), ("L", "TIFF", {"compression": "tiff_adobe_deflate"}),
-    ("1", "TIFF", {"compression": "group4"}), ("F", "TIFF", {}),
+    ("1", "TIFF", {"compression": "group4"}), ("F", "TIFF", {}), ("RGB", "HEIF", {"exif": exif}), ("L", "HEIF", {}),
 ]:
     image = Image.fromarray(levels.astype(np.uint16) * 200) if mode == "I;16" else colour.convert(mode)
     file = io.BytesIO()

@@ -16,8 +16,9 @@ __all__ = ["IMAGE_SUFFIXES", "Limits", "crop_centre", "read_image", "resize_imag
 
 Pixels = npt.NDArray[np.uint8]
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_HEIC_BRANDS = frozenset({b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1"})
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def read_image(source: str | Path | bytes | BinaryIO, *, name: str | None = None
         `(h, w, 3)` uint8, RGB.
 
     Raises:
-        ImageError: If it cannot be read, is larger than the limits, is truncated, or is no image of a known kind.
+        ImageError: If it cannot be read, is larger than the limits, is truncated, or is no image of a known kind; if it is in
+            HEIC, as phones write it, and the extra that reads it is not installed.
     """
     limits = limits or Limits()
     name = name or (str(source) if isinstance(source, str | Path) else "the photo")
@@ -56,7 +58,7 @@ def read_image(source: str | Path | bytes | BinaryIO, *, name: str | None = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd metadata; what matters raises
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            with Image.open(io.BytesIO(data), formats=_formats(data, name)) as image:
                 if image.width * image.height > limits.max_pixels:
                     raise ImageError(
                         f"{name}: {image.width} x {image.height} pixels are more than the limit of {limits.max_pixels:,}"
@@ -117,6 +119,18 @@ def _read_bytes(source: str | Path | bytes | BinaryIO, name: str, limits: Limits
     if len(data) > limits.max_bytes:
         raise ImageError(f"{name}: more than the limit of {limits.max_bytes:,} bytes")
     return data
+
+
+def _formats(data: bytes, name: str) -> tuple[str, ...]:
+    """What a file may be. HEIC (ISO/IEC 23008-12) is known by its first bytes; what reads it is loaded when the first one comes."""
+    if data[4:8] != b"ftyp" or data[8:12] not in _HEIC_BRANDS:
+        return _FORMATS
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise ImageError(f"{name}: in HEIC, which is read after: pip install 'visavis[heic]'. Or save it as JPEG") from error
+    register_heif_opener()
+    return ("HEIF",)
 
 
 def _to_rgb(image: Image.Image) -> Pixels:
