@@ -46,7 +46,8 @@ MISTAKES = {
     "a folder that is not there": "visavis train nowhere/ --out runs/a",
     "photos side by side": "visavis train photos/{person} --out runs/b",
     "one person only": "visavis train alone/ --out runs/c",
-    "tiny photos": "visavis verify tiny.png {one} --aligned",
+    "a tiny photo": "visavis verify tiny.png {one} --aligned",
+    "a black photo": "visavis verify black.png {one} --aligned",
     "a file that is no photo": "visavis verify README.md {one}",
     "no face in the photo": "visavis verify grass.png {one}",
     "a run that is not there": "visavis evaluate runs/yours faces/",
@@ -76,7 +77,9 @@ def lay_out(folder: Path) -> dict[str, str]:
     (folder / "alone").mkdir()
     (folder / "photos" / chosen[0]).rename(folder / "alone" / chosen[0])
     (folder / "photos" / chosen[0]).symlink_to(folder / "alone" / chosen[0])
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "tiny.png")
+    with Image.open(folder / first[1]) as photo:
+        photo.resize((12, 12)).save(folder / "tiny.png")
+    Image.new("RGB", (112, 112), "black").save(folder / "black.png")
     green = np.random.default_rng(0).integers(0, 120, (200, 300, 3), dtype=np.uint8)
     green[:, :, 1] += 100
     Image.fromarray(green).save(folder / "grass.png")
@@ -89,15 +92,15 @@ def lay_out(folder: Path) -> dict[str, str]:
 
 
 def run(command: str, folder: Path) -> dict[str, object]:
-    """What a command does in the folder: seconds, exit code, and the last of what it says."""
+    """What a command does in the folder: seconds, exit code, and the errors and warnings that it tells."""
     environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
     environment |= {"PATH": f"{folder / '.venv' / 'bin'}:{os.environ['PATH']}", "COLUMNS": "200"}
     start = time.perf_counter()
     done = subprocess.run(shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True)
     seconds = time.perf_counter() - start
-    said = [line for line in re.split(r"[\r\n]+", done.stderr if done.returncode else done.stdout) if line.strip()]
+    said = [line for line in re.split(r"[\r\n]+", f"{done.stdout}\n{done.stderr}") if line.startswith(("error: ", "warning: "))]
     shown = command.replace(_ALONE, "").replace(_UNREACHABLE, "").replace("core/bin/", "")
-    return {"command": shown, "seconds": round(seconds, 1), "exit_code": done.returncode, "said": said[-6:]}
+    return {"command": shown, "seconds": round(seconds, 1), "exit_code": done.returncode, "said": said}
 
 
 def main() -> None:

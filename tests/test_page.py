@@ -182,6 +182,7 @@ def test_a_key_is_asked_for_and_opens(visit, tmp_path):
         page.wait_for_selector("#key-hint:text('valid key')")
         page.fill("#key", key)
         page.keyboard.press("Enter")
+        page.wait_for_selector("#views")
         choose(page, "first", photo())
         choose(page, "second", photo())
         page.wait_for_selector("#pair-result .decision")

@@ -17,7 +17,7 @@ from visavis import cli
 from visavis.assessment import evaluate_model
 from visavis.calibration import distance_of, fit_sigmoid, score_of
 from visavis.cards import Card
-from visavis.errors import DataError, ImageError, ModelError
+from visavis.errors import DataError, FaceError, ImageError, ModelError
 from visavis.experiments import DataSource, train_model
 from visavis.faces import CANONICAL_POINTS, Face
 from visavis.metrics import error_curve
@@ -266,8 +266,19 @@ def test_faces_are_found_in_whole_photos(capsys, aligned_run, whole_photos, tmp_
     code, _, err = call(capsys, "verify", first, wall, "--model", aligned_run, "--fallback", "centre")
     assert code in (0, 1)
     assert "warning: second photo: no face was found: the centre of the photo was taken" in err
-    aligned = visavis.Verifier(aligned_run, aligned=True).verify(first, wall)
-    assert aligned.faces[0].box is None
+    aligned = visavis.Verifier(aligned_run, aligned=True)
+    assert aligned.verify(first, second).faces[0].box is None
+    with pytest.raises(FaceError, match="wall.png: nothing can be seen on it, all of it is of one colour"):
+        aligned.verify(first, wall)
+
+
+def test_a_photo_much_smaller_than_the_model_takes_is_warned_of(run, folder, tmp_path):
+    first, second = sorted(folder.rglob("*.png"))[:2]
+    tiny = tmp_path / "tiny.png"
+    Image.open(second).resize((12, 15)).save(tiny)
+    verifier = visavis.Verifier(run)
+    assert verifier.verify(first, second).warnings == ()
+    assert verifier.verify(first, tiny).warnings == ("second photo: small photo: 12 x 15 pixels",)
 
 
 def test_photos_without_a_face_are_told_and_the_others_compared(capsys, aligned_run, whole_photos):

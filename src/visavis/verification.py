@@ -11,11 +11,13 @@ import numpy.typing as npt
 from visavis.calibration import distance_of
 from visavis.cards import Card
 from visavis.encoders import Encoder, PhotoSource, fit_face, load_encoder, read_photo
+from visavis.errors import FaceError
 from visavis.faces import AlignedFace, FaceFinder, acquire_faces
 
 __all__ = ["AcquiredPhoto", "FoundFace", "Verdict", "Verifier"]
 
 _FINDER = FaceFinder()
+_BLANK = 2.0  # levels that a photo's pixels spread by at least; embeddings of less are alike whoever it should have shown
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class AcquiredPhoto:
     def found(self) -> FoundFace:
         """What there is to tell of the face."""
         if self.aligned is None:
-            return FoundFace()
+            (height, width), side = self.photo.shape[:2], max(self.pixels.shape[:2])
+            small = 2 * min(height, width) < side
+            return FoundFace(warnings=(f"small photo: {width} x {height} pixels",) if small else ())
         face = self.aligned.face
         if face is None:
             return FoundFace(warnings=self.aligned.warnings)
@@ -165,13 +169,16 @@ class Verifier:
             name: What to call it in an error; None: its path.
 
         Raises:
-            ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many.
+            ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many, or nothing on it at all.
         """
         image = read_photo(photo)
-        if not self._finds_faces:
-            return AcquiredPhoto(image, fit_face(image, self.card))
-        rgb = image if image.shape[2] == 3 else image.repeat(3, axis=2)
         name = name or (str(photo) if isinstance(photo, str | Path) else "the photo")
+        if not self._finds_faces:
+            pixels = fit_face(image, self.card)
+            if pixels.std(axis=(0, 1)).max() < _BLANK:
+                raise FaceError(f"{name}: nothing can be seen on it, all of it is of one colour")
+            return AcquiredPhoto(image, pixels)
+        rgb = image if image.shape[2] == 3 else image.repeat(3, axis=2)
         aligned = acquire_faces(rgb, _FINDER, name=name, policy=self._policy, fallback=self._fallback)[0]
         return AcquiredPhoto(image, fit_face(aligned.pixels, self.card), aligned)
 

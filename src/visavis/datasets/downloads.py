@@ -1,6 +1,7 @@
 """Olivetti and LFW by scikit-learn's downloaders, which check what they fetch by SHA-256."""
 
 import tarfile
+import warnings
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -64,7 +65,9 @@ def fetch_lfw(
 
 def _fetch(name: str, fetch: Any, **arguments: Any) -> Any:
     try:
-        return fetch(**arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of each try; what comes of them is told below
+            return fetch(**arguments)
     except (URLError, OSError, EOFError, tarfile.TarError) as error:
         raise DownloadError(
             f"{name} could not be fetched ({error}). Connect to a network and try again, or fetch the photos on another machine "
