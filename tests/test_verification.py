@@ -390,3 +390,12 @@ def test_an_unreadable_photo_is_named(run, tmp_path):
     bad.write_bytes(b"junk")
     with pytest.raises(ImageError, match="bad.jpg"):
         visavis.Verifier(run).verify(bad, bad)
+
+
+def test_a_backend_that_is_not_installed_is_named(capsys, monkeypatch, tmp_path):
+    def missing(*_):
+        raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
+
+    monkeypatch.setattr("visavis.devices.use_devices", missing)
+    code, _, err = call(capsys, "train", "synthetic", "--out", tmp_path)
+    assert (code, "pip install 'visavis[tensorflow]' (tensorflow is missing)" in err) == (2, True)

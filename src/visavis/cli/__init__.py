@@ -12,6 +12,7 @@ from visavis.errors import VisavisError
 __all__ = ["group", "main"]
 
 ERROR, INTERRUPTED = 2, 130
+_BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -29,6 +30,11 @@ def main(arguments: list[str] | None = None) -> None:
         code = INTERRUPTED
     except (VisavisError, ValueError) as error:
         click.echo(f"error: {error}", err=True)
+        code = ERROR
+    except ModuleNotFoundError as error:
+        if error.name not in _BACKENDS:
+            raise
+        click.echo(f"error: this needs a backend of Keras: pip install 'visavis[tensorflow]' ({error.name} is missing)", err=True)
         code = ERROR
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
