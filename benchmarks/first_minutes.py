@@ -12,6 +12,7 @@ docs/quick-start.md. About ten minutes on 2 cores, most of them for what is inst
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -73,9 +74,7 @@ def lay_out(folder: Path) -> dict[str, str]:
                 path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
     photos = [sorted((folder / "photos" / person).iterdir()) for person in chosen[:2]]
     first, second = [[str(path.relative_to(folder)) for path in paths] for paths in photos]
-    (folder / "alone").mkdir()
-    (folder / "photos" / chosen[0]).rename(folder / "alone" / chosen[0])
-    (folder / "photos" / chosen[0]).symlink_to(folder / "alone" / chosen[0])
+    shutil.copytree(folder / "photos" / chosen[0], folder / "alone" / chosen[0])
     with Image.open(folder / first[1]) as photo:
         photo.resize((12, 12)).save(folder / "tiny.png")
     Image.new("RGB", (112, 112), "black").save(folder / "black.png")

@@ -85,8 +85,11 @@ def test_a_subject_is_verified(door, people, capsys):
     code, _, err = call(capsys, "gallery", "verify", door, "person-9", photo, "--aligned")
     assert (code, "nobody is enrolled as 'person-9'" in err) == (2, True)
     pixels = np.zeros((112, 112, 3), dtype=np.uint8)
-    pixels[:8, :8] = 255
     other = door.with_name("other.png")
+    Image.fromarray(pixels).save(other)
+    code, _, err = call(capsys, "gallery", "verify", door, "person-0", other, "--aligned")
+    assert (code, "nothing can be seen on it" in err) == (2, True)
+    pixels[:8, :8] = 255
     Image.fromarray(pixels).save(other)
     assert call(capsys, "gallery", "verify", door, "person-0", other, "--aligned", "--target-fmr", 0.001)[0] == 1
 

@@ -1,7 +1,9 @@
 """The parts of the service by themselves: keys, access, rates, admission, batches."""
 
+import sqlite3
 import stat
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -20,6 +22,20 @@ from visavis.service.problems import BusyError, LengthError, RateError, SizeErro
 @pytest.fixture
 def store(tmp_path):
     return KeyStore(tmp_path / "keys.db", create=True)
+
+
+def test_two_who_make_a_file_of_keys_at_once_wait_for_each_other(tmp_path):
+    path = tmp_path / "keys.db"
+    path.touch()
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.2, other.execute, ["ROLLBACK"])
+        release.start()
+        try:
+            KeyStore(path).create("door", "read")
+        finally:
+            release.join()
+    assert [key.name for key in KeyStore(path).list()] == ["door"]
 
 
 def test_a_key_is_recognised_until_it_is_revoked(store):

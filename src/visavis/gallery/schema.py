@@ -9,7 +9,7 @@ from pathlib import Path
 
 from visavis.errors import DamagedGalleryError, GalleryError
 
-__all__ = ["MIGRATIONS", "connect", "create_file", "is_written", "migrate", "sweep", "told", "transaction"]
+__all__ = ["MIGRATIONS", "connect", "create_file", "is_written", "keep_log", "migrate", "sweep", "told", "transaction"]
 
 APPLICATION = 0x76697361  # in the header of the file, so that it is known for a gallery
 _PATIENCE = 30.0
@@ -61,7 +61,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
-        _keep_log(connection)
+        keep_log(connection)
         for setting in (
             "synchronous = FULL",
             "secure_delete = ON",
@@ -75,7 +75,7 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _keep_log(connection: sqlite3.Connection) -> None:
+def keep_log(connection: sqlite3.Connection) -> None:
     """Have changes written to a log beside the file; where two turn a new file to that at once, SQLite waits for neither."""
     deadline = time.monotonic() + _PATIENCE
     while True:
