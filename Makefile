@@ -8,7 +8,7 @@ BENCHMARKS := basics allpairs throughput training faces encoding decision bulk g
 .PHONY: demo serve test test-slow lint setup bench clean
 
 demo: setup
-	$(BIN)/visavis demo --out runs/demo
+	$(BIN)/visavis demo
 
 serve: setup
 	mkdir -p runs

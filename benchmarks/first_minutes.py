@@ -52,6 +52,7 @@ MISTAKES = {
     "a file that is no photo": "visavis verify README.md {one}",
     "no face in the photo": "visavis verify grass.png {one}",
     "a run that is not there": "visavis evaluate runs/yours faces/",
+    "a folder that holds a run": "visavis train faces/ --out runs/mine",
     "no backend installed": "core/bin/visavis train faces/ --out runs/d",
     "no detector installed": "core/bin/visavis verify {same}",
     "no room on the disk": _ALONE + "visavis train faces/ --out full/run",

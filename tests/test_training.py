@@ -183,6 +183,16 @@ def test_kill_9_leaves_a_checkpoint_that_can_be_resumed(split, tmp_path):
     assert step >= 4
 
 
+@pytest.mark.parametrize("file", ["checkpoint.npz", "model.keras"])
+def test_a_run_is_not_trained_over_without_a_word(split, tmp_path, file):
+    (tmp_path / file).write_bytes(b"weeks of work")
+    with pytest.raises(TrainingError, match=f"{tmp_path.name}: holds a run already .{file}.. Take another folder"):
+        train(split, TrainingConfig(**LITTLE), out=tmp_path, progress=False)
+    assert (tmp_path / file).read_bytes() == b"weeks of work"
+    train(split, TrainingConfig(**LITTLE), out=tmp_path, overwrite=True, progress=False)
+    assert np.load(tmp_path / "checkpoint.npz")
+
+
 def test_resuming_needs_a_checkpoint_of_the_same_run(split, tmp_path):
     with pytest.raises(TrainingError, match="no checkpoint to resume from"):
         train(split, TrainingConfig(**LITTLE), out=tmp_path, resume=True, progress=False)

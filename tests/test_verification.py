@@ -359,6 +359,24 @@ def test_the_demo_leaves_all_it_promises(capsys, tmp_path):
     assert names <= {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
 
 
+@pytest.mark.parametrize("command", [("train", "synthetic"), ("demo",)])
+def test_a_folder_with_a_run_is_refused_before_anything_is_done(capsys, run, command):
+    before = (run / "model.keras").read_bytes()
+    code, out, err = call(capsys, *command, "--out", run)
+    assert (code, out) == (2, "")
+    assert "holds a run already (model.keras)" in err
+    assert "--overwrite" in err
+    assert (run / "model.keras").read_bytes() == before
+
+
+def test_data_that_is_not_there_is_missed_before_keras_is_loaded(tmp_path):
+    command = f"from visavis.cli import main; main(['train', {str(tmp_path / 'nowhere')!r}, '--out', {str(tmp_path)!r}])"
+    check = "import sys, atexit; atexit.register(lambda: print('keras' in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", f"{check}\n{command}"], capture_output=True, text=True)
+    assert (result.returncode, result.stdout.strip()) == (2, "False")
+    assert "nowhere: no such file or folder" in result.stderr
+
+
 @pytest.mark.parametrize("code", ["import visavis", "from visavis.cli import main; main(['--help'])"])
 def test_nothing_heavy_is_loaded_before_it_is_needed(code):
     heavy = ["keras", "tensorflow", "jax", "matplotlib"]

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the checkpoint of a training run."""
+"""Files that are written whole or not at all, the checkpoint of a training run, and what else a run folder holds."""
 
 import csv
 import json
@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from visavis.errors import TrainingError
 
-__all__ = ["Checkpoint", "load_checkpoint", "replaced", "save_checkpoint", "write_table"]
+__all__ = ["CHECKPOINT", "MODEL", "Checkpoint", "check_vacant", "load_checkpoint", "replaced", "save_checkpoint", "write_table"]
 
 Arrays = list[npt.NDArray[Any]]
 
+CHECKPOINT, MODEL = "checkpoint.npz", "model.keras"
 _KINDS = ("weights", "mean", "best")
 
 
@@ -61,6 +62,19 @@ def replaced(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_vacant(out: Path | str) -> None:
+    """Check that training into this folder would lose nothing.
+
+    Raises:
+        TrainingError: If a model or a checkpoint is in it.
+    """
+    found = [name for name in (MODEL, CHECKPOINT) if (Path(out) / name).exists()]
+    if found:
+        raise TrainingError(
+            f"{out}: holds a run already ({found[0]}). Take another folder, or go on with --resume, or train anew with --overwrite."
+        )
 
 
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

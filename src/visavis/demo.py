@@ -55,18 +55,23 @@ class DemoResult:
         )
 
 
-def run_demo(out: Path | str, *, steps: int | None = None, progress: bool = True) -> DemoResult:
+def run_demo(out: Path | str, *, steps: int | None = None, overwrite: bool = False, progress: bool = True) -> DemoResult:
     """Train, evaluate and verify on generated faces, and leave all of it in a run folder.
 
     Args:
         out: The run folder.
         steps: How many batches to train on.
+        overwrite: Do it anew over the run that `out` holds.
         progress: Whether to show a bar on standard error.
+
+    Raises:
+        TrainingError: If `out` holds a run that is not to be overwritten.
     """
     out = Path(out)
     config = {"steps": steps} if steps else {}
     source = DataSource("synthetic")
-    encoder = train_model(source, out, config=config, logging={"progress": progress, "command": "visavis demo"})
+    logging = {"progress": progress, "command": "visavis demo"}
+    encoder = train_model(source, out, config=config, overwrite=overwrite, logging=logging)
     faces = source.load()
     evaluated = evaluate_model(encoder, faces, out=out, command="visavis demo")
     test = faces.select_people(encoder.card.sides["test"].people)

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import keras
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["Devices", "compiling", "use_devices"]
 
@@ -33,7 +35,7 @@ class Devices:
         processes: How many there are, on one machine or several.
     """
 
-    distribution: keras.distribution.DataParallel | None = None
+    distribution: "keras.distribution.DataParallel | None" = None
     process: int = 0
     processes: int = 1
 
@@ -93,6 +95,8 @@ def use_devices(devices: int | Literal["all"]) -> Devices:
     """
     if devices == 1 and _ADDRESSES not in os.environ:
         return Devices()
+    import keras
+
     if keras.backend.backend() != "jax":
         raise ValueError(
             "training on several devices needs the JAX backend: pip install 'visavis[jax]' and set KERAS_BACKEND=jax. "
@@ -121,6 +125,8 @@ def compiling(steps: int) -> bool | Literal["auto"]:
     On TensorFlow it takes seconds to compile a step, and makes it a fifth shorter; but not on processors with AVX-512, which
     TensorFlow's own convolutions use.
     """
+    import keras
+
     if keras.backend.backend() != "tensorflow":
         return "auto"
     return steps >= _WORTH_COMPILING and not _has_avx512()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visavis.checkpoints import check_vacant
 from visavis.datasets import FaceDataset, default_crop, is_aligned, load_dataset, split_people, split_photos
 from visavis.encoders import PRETRAINED_FILE, Encoder, load_faces
 from visavis.errors import MissingDependencyError
@@ -53,6 +54,7 @@ def train_model(
     by: str = "person",
     target_fmrs: Sequence[float] = (),
     resume: bool = False,
+    overwrite: bool = False,
     devices: "Devices | None" = None,
     logging: dict[str, Any] | None = None,
 ) -> Encoder:
@@ -67,12 +69,20 @@ def train_model(
         by: `"person"`, or `"photo"` to have the same people in training and test, which the card and every report then say.
         target_fmrs: False match rates to choose thresholds for on the validation people; the model decides by the first one's.
         resume: Go on from the checkpoint in `out`.
+        overwrite: Train anew over the run that `out` holds.
         devices: What `use_devices` gave; None: one device.
         logging: `progress` (a bar on standard error), `tensorboard` (logs in `out`), `command` (for the card).
 
     Returns:
         The trained model.
+
+    Raises:
+        TrainingError: If `out` holds a run and is neither to be resumed nor overwritten; and as in `train`.
     """
+    if not (resume or overwrite):
+        check_vacant(out)
+    faces = source.load() if init == "scratch" else None  # before Keras, which takes seconds to load
+
     from visavis.configuration import config_for
     from visavis.models import embedding_of
     from visavis.runs import KerasEncoder, load_model, load_pretrained, make_card, save_model
@@ -80,7 +90,7 @@ def train_model(
 
     logging, chosen = logging or {}, config or {}
     start = None
-    if init != "scratch":
+    if faces is None:
         if "network" in chosen:
             raise ValueError(f"network goes with init='scratch' only. Received: network={chosen['network']!r}, init={init!r}")
         trained = load_pretrained() if init == "pretrained" else load_model(init)
@@ -88,8 +98,6 @@ def train_model(
         chosen |= {name: trained.card.training[name] for name in ("network", "embedding_size")}
         faces = load_faces(trained.card, source.data)
         source = replace(source, crop=trained.card.crop)
-    else:
-        faces = source.load()
     split = (split_people if by == "person" else split_photos)(faces, seed=source.seed)
     settings = config_for(split.train, trained=start is not None, **chosen)
     writes = devices is None or devices.writes
@@ -99,6 +107,7 @@ def train_model(
         start=start,
         out=out,
         resume=resume,
+        overwrite=overwrite,
         devices=devices,
         progress=logging.get("progress", True),
         watch=tensorboard_writer(Path(out)) if writes and logging.get("tensorboard") else None,

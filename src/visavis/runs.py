@@ -17,7 +17,7 @@ import numpy.typing as npt
 from visavis import __version__
 from visavis.calibration import Calibration
 from visavis.cards import Card, DataSide
-from visavis.checkpoints import replaced
+from visavis.checkpoints import CHECKPOINT, MODEL, replaced
 from visavis.datasets import Split
 from visavis.encoders import PRETRAINED_FILE, load_encoder, unit_rows
 from visavis.errors import ModelError
@@ -28,7 +28,6 @@ from visavis.training import TrainingRun
 
 __all__ = ["KerasEncoder", "load_model", "load_pretrained", "make_card", "save_model", "save_pretrained"]
 
-MODEL = "model.keras"
 _CARD_MEMBER = "visavis.json"
 
 
@@ -129,7 +128,7 @@ def load_model(path: Path | str) -> KerasEncoder:
     path = Path(path)
     file = path / MODEL if path.is_dir() else path
     if not file.is_file():
-        hint = " Its training was not finished: go on with --resume." if (path / "checkpoint.npz").is_file() else ""
+        hint = " Its training was not finished: go on with --resume." if (path / CHECKPOINT).is_file() else ""
         raise ModelError(f"{file}: no such model.{hint or ' Train one with: visavis train DATA --out RUN'}")
     try:
         with zipfile.ZipFile(file) as archive:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from visavis.calibration import fit_sigmoid, score_of
-from visavis.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, write_table
+from visavis.checkpoints import CHECKPOINT, Checkpoint, check_vacant, load_checkpoint, save_checkpoint, write_table
 from visavis.configuration import LOSSES, TrainingConfig, config_for
 from visavis.datasets import Split, check_leaks
 from visavis.devices import Devices, compiling
@@ -34,7 +34,6 @@ class BatchSource(Protocol):
         """Return photos `(b, h, w, c)` and what the loss wants to know of them, `(b, ...)`; always the same for one step."""
 
 
-CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.csv"
 _ONE_STANDARD_ERROR = 0.84  # how often a normal variable is no higher than one above its mean
 
@@ -72,6 +71,7 @@ def train(
     start: keras.Model | None = None,
     out: Path | str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     devices: Devices | None = None,
     progress: bool = True,
     watch: Callable[[dict[str, float]], None] | None = None,
@@ -85,6 +85,7 @@ def train(
             better than it on the validation people by a standard error, it is what comes back. None: random weights.
         out: A folder for the checkpoint and `history.csv`; nothing is written if None.
         resume: Go on from the checkpoint in `out`; the result is that of a run which was never interrupted.
+        overwrite: Train anew over the run that `out` holds.
         devices: What `use_devices` gave, where several devices or machines share each batch; the first process writes the files.
         progress: Whether to show a bar on standard error.
         watch: Called with each row of the history when it is made.
@@ -96,8 +97,10 @@ def train(
         LeakError: If a photo stands on two sides, or a person (unless the split says that it is by photo).
         DataError: If a side has too few people or photos.
         TrainingError: If the loss is no longer finite, if all embeddings have become alike, or if the checkpoint is of
-            another run.
+            another run, or if `out` holds a run and is neither to be resumed nor overwritten.
     """
+    if out is not None and not (resume or overwrite):
+        check_vacant(out)
     check_leaks(people=split.by == "person", train=split.train, validation=split.validation, test=split.test)
     config = config or config_for(split.train, trained=start is not None)
     devices = devices or Devices()

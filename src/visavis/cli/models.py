@@ -5,7 +5,17 @@ from typing import Any
 
 import click
 
-from visavis.cli.options import command_line, json_option, options, print_json, quiet_option, rule_options, say, targets_option
+from visavis.cli.options import (
+    command_line,
+    json_option,
+    options,
+    overwrite_option,
+    print_json,
+    quiet_option,
+    rule_options,
+    say,
+    targets_option,
+)
 
 __all__ = ["calibrate", "card", "demo", "evaluate", "export", "report", "train"]
 
@@ -31,6 +41,7 @@ def number_or_all(value: str) -> int | str:
 @options(targets_option)
 @click.option("--devices", type=number_or_all, default=1, show_default=True, help="How many share each batch, or all (needs JAX).")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the run folder.")
+@options(overwrite_option)
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs into the run folder.")
 @options(quiet_option, json_option)
 def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> None:
@@ -57,6 +68,7 @@ def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> 
         config=chosen,
         logging={"tensorboard": settings["tensorboard"], "progress": not quiet, "command": command_line()},
         resume=settings["resume"],
+        overwrite=settings["overwrite"],
         devices=devices,
     )
     card = encoder.card
@@ -150,14 +162,15 @@ def card(model: str, *, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: visavis demo --out runs/demo")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True, help="The run folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run folder; default: runs/demo, made anew.")
+@options(overwrite_option)
 @click.option("--steps", type=int, default=None, help="Batches to train on, for a shorter or longer demo.")
 @options(quiet_option, json_option)
-def demo(out: Path, steps: int | None, quiet: bool, as_json: bool) -> None:
+def demo(*, out: Path | None, overwrite: bool, steps: int | None, quiet: bool, as_json: bool) -> None:
     """Train, evaluate and verify on generated faces, from nothing to a report, in under three minutes."""
     from visavis.demo import run_demo
 
-    result = run_demo(out, steps=steps, progress=not quiet)
+    result = run_demo(out or Path("runs/demo"), steps=steps, overwrite=overwrite or out is None, progress=not quiet)
     if as_json:
         print_json(result.to_json())
     else:

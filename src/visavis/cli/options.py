@@ -15,6 +15,7 @@ __all__ = [
     "json_option",
     "model_option",
     "options",
+    "overwrite_option",
     "print_json",
     "quiet_option",
     "rule_options",
@@ -53,6 +54,7 @@ def options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Train anew over the run that the run folder holds.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on standard error.")
 model_option = click.option(
     "--model",
