@@ -12,10 +12,11 @@ CORE_HOUR = 0.04  # US dollars; what a virtual core of a general-purpose machine
 GIGABYTE_MONTH = 0.023  # likewise, of an object store
 DIMENSIONS = 128
 STAGES = {
-    "store": "store",
+    "store": "store, faces generated",
     "train": "train, one epoch",
     "embed": "embed",
     "evaluate": "evaluate, pairs drawn",
+    "gallery": "gallery: all enrolled, opened, searched",
     "all-pairs": "all pairs",
 }
 

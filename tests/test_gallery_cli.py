@@ -1,6 +1,7 @@
 """Galleries on the command line, with the encoder in the box and generated faces; thresholds of searches."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -107,6 +108,21 @@ def test_photos_of_one_person_are_enrolled(door, people, capsys):
         assert (code, message in err) == (2, True)
     code, _, err = call(capsys, "gallery", "enrol", door, door.parent / "nowhere", "--aligned")
     assert code == 2
+
+
+def test_a_photo_without_a_name_is_not_taken_for_a_folder(people, tmp_path, capsys):
+    code, _, err = call(capsys, "gallery", "enrol", tmp_path / "a.gallery", people / "person-0" / "0.png", "--aligned")
+    assert (code, "--subject NAME" in err) == (2, True)
+    assert not (tmp_path / "a.gallery").exists()
+
+
+def test_people_in_an_archive_are_enrolled(door, people, tmp_path, capsys):
+    shutil.make_archive(str(tmp_path / "people"), "zip", people)
+    enrolled = answer(capsys, "enrol", tmp_path / "zip.gallery", tmp_path / "people.zip", "--aligned", "--keep-photos")
+    assert [len(references) for references in enrolled["references"].values()] == [3, 3, 3, 2]
+    assert [failure["photo"] for failure in enrolled["failures"]] == [f"{tmp_path / 'people.zip'}/person-3/2.png"]
+    found = answer(capsys, "search", tmp_path / "zip.gallery", people / "person-1" / "0.png", "--aligned")
+    assert found["hits"][0]["subject"] == "person-1"
 
 
 def test_people_are_listed_and_deleted(door, capsys):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -74,6 +75,21 @@ def test_a_folder_becomes_a_data_set(finder, photos, tmp_path):
     small = load_dataset(out, size=(64, 64))
     assert small.aligned and small.shape == (64, 64, 3)
     assert small.select([0, 2]).aligned
+
+
+def test_a_photo_damaged_in_an_archive_costs_no_others(finder, photos, tmp_path):
+    names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.*"))
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.write(photos / name, name)
+        damaged = archive.getinfo("anna/2.png")
+    data = bytearray((tmp_path / "photos.zip").read_bytes())
+    data[damaged.header_offset + 60 : damaged.header_offset + 70] = bytes(10)
+    (tmp_path / "photos.zip").write_bytes(data)
+    result = prepare_photos(tmp_path / "photos.zip", tmp_path / "faces", workers=1, progress=False)
+    assert (result.photos, result.faces, result.failures) == (6, 2, 4)
+    reasons = {row["source"]: row["reason"] for row in rows_of(tmp_path / "faces" / "failures.csv")}
+    assert reasons["anna/2.png"].startswith("cannot be read out of the archive")
 
 
 def test_all_faces_of_a_photo(finder, photos, tmp_path):

@@ -103,7 +103,9 @@ def prepare_photos(
         names = [files.photos[start : start + _PART] for start in range(0, len(files.photos), _PART)]
         missing = [number for number in range(len(names)) if not _part(parts, number).is_file()]
         tasks = (
-            _Task(_part(parts, number), files.root, [(*photo, files.fetch(photo[0])) for photo in names[number]], policy, fallback)
+            _Task(
+                _part(parts, number), files.root, [(*photo, _fetched(files, photo[0])) for photo in names[number]], policy, fallback
+            )
             for number in missing
         )
         left = sum(len(names[number]) for number in missing)
@@ -121,7 +123,7 @@ class _Task:
 
     part: Path
     root: str
-    photos: list[tuple[str, str, Path | bytes]]
+    photos: list[tuple[str, str, Path | bytes | ImageError]]
     policy: FacePolicy
     fallback: Literal["centre"] | None
 
@@ -142,6 +144,14 @@ def _begin(out: Path, files: PhotoFiles, policy: str, fallback: str | None) -> P
     return parts
 
 
+def _fetched(files: PhotoFiles, name: str) -> Path | bytes | ImageError:
+    """What an archive holds under this name, or why it cannot be read: one damaged photo is to cost no others."""
+    try:
+        return files.fetch(name)
+    except ImageError as error:
+        return error
+
+
 def _part(parts: Path, number: int) -> Path:
     return parts / f"{number:08d}.npz"
 
@@ -151,6 +161,8 @@ def _do(task: _Task) -> None:
     faces, rows, failures = [], [], []
     for name, person, content in task.photos:
         try:
+            if isinstance(content, ImageError):
+                raise content
             photo = read_image(content, name=f"{task.root}/{name}")
             found = acquire_faces(photo, _FINDER, name=f"{task.root}/{name}", policy=task.policy, fallback=task.fallback)
         except ImageError as error:

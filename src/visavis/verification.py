@@ -171,7 +171,7 @@ class Verifier:
         Raises:
             ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many, or nothing on it at all.
         """
-        image = read_photo(photo)
+        image = read_photo(photo, name=name)
         name = name or (str(photo) if isinstance(photo, str | Path) else "the photo")
         if not self._finds_faces:
             pixels = fit_face(image, self.card)

@@ -43,7 +43,9 @@ def managing(command: Callable[..., Any]) -> Callable[..., Any]:
 @gallery.command(epilog="Example: visavis gallery enrol door.gallery anna-1.jpg anna-2.jpg --subject anna")
 @location_argument
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--subject", help="Whose photos they are; without it, PHOTOS is a folder with one sub-folder per person.")
+@click.option(
+    "--subject", help="Whose photos they are; without it, PHOTOS is a folder (or .tar, .zip) with one sub-folder per person."
+)
 @click.option("--keep-photos", is_flag=True, help="Keep the photos in the gallery, so that another encoder can embed them later.")
 @options(model_option, acquisition_options, actor_option, quiet_option, json_option)
 def enrol(
@@ -52,12 +54,13 @@ def enrol(
     """Put people into GALLERY, which is made if there is none. Only embeddings are kept, unless asked otherwise."""
     from visavis.gallery import open_gallery
     from visavis.gallery.enrolling import enrol_folder, enrol_photos
+    from visavis.images import IMAGE_SUFFIXES
     from visavis.verification import Verifier
 
+    if subject is None and (len(photos) > 1 or photos[0].suffix.lower() in IMAGE_SUFFIXES):
+        raise click.UsageError("photos need the name of their person (--subject NAME); or give one folder of people")
     how = {name: settings.pop(name) for name in ("keep_photos", "actor")}
     verifier = Verifier(model, **settings)
-    if subject is None and len(photos) > 1:
-        raise click.UsageError("several photos need the name of their person (--subject); or give one folder of people")
     with open_gallery(location, verifier.encoder) as opened:
         if subject is None:
             result = enrol_folder(opened, verifier, photos[0], progress=not quiet, **how)

@@ -3,23 +3,24 @@
 import re
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from visavis.datasets.dataset import FaceDataset
-from visavis.errors import DataError
+from visavis.errors import DataError, ImageError
 from visavis.images import IMAGE_SUFFIXES, Limits, crop_centre, read_image, resize_image, to_gray
 
 __all__ = ["Cut", "PhotoFiles", "open_photos", "photos_among", "read_archive", "read_folder"]
 
 _MOST_MEMBERS = 5_000_000
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)  # the last: a ZIP with a password
 _AT_ONCE = 64
 
 
@@ -109,7 +110,8 @@ class PhotoFiles:
     Attributes:
         root: The folder or the archive.
         photos: Name below `root` and person of each photo, in natural order.
-        fetch: Gives what `read_image` takes for a name: a path, or the bytes out of an archive.
+        fetch: Gives what `read_image` takes for a name: a path, or the bytes out of an archive; raises `ImageError` if they cannot
+            be read out of it.
     """
 
     root: str
@@ -130,15 +132,24 @@ def open_photos(path: Path | str, *, limits: Limits | None = None) -> Iterator[P
         yield PhotoFiles(str(root), photos_among(files, str(root)), lambda name: files[name])
         return
     largest = (limits or Limits()).max_bytes
-    try:
-        with _opened(root) as members:
-            photos = photos_among(members.sizes, str(root))
-            for name, _ in photos:
-                if members.sizes[name] > largest:
-                    raise DataError(f"{path}: {name} has more than the limit of {largest:,} bytes")
-            yield PhotoFiles(str(root), photos, members.read)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise DataError(f"{path}: not a readable .tar or .zip ({error})") from error
+    with ExitStack() as stack:
+        try:
+            members = stack.enter_context(_opened(root))
+        except _DAMAGE as error:
+            reason = str(error).partition(":")[0]  # of a .tar it goes on for lines
+            raise DataError(f"{path}: not a readable .tar or .zip ({reason})") from error
+        photos = photos_among(members.sizes, str(root))
+        for name, _ in photos:
+            if members.sizes[name] > largest:
+                raise DataError(f"{path}: {name} has more than the limit of {largest:,} bytes")
+
+        def fetch(name: str) -> bytes:
+            try:
+                return members.read(name)
+            except _DAMAGE as error:
+                raise ImageError(f"{path}/{name}: cannot be read out of the archive ({error})") from error
+
+        yield PhotoFiles(str(root), photos, fetch)
 
 
 def photos_among(names: Iterable[str], root: str) -> list[tuple[str, str]]:
@@ -207,7 +218,7 @@ class _Members:
     """The plain files in an archive."""
 
     sizes: dict[str, int]
-    read: Any
+    read: Callable[[str], bytes]
 
 
 @contextmanager

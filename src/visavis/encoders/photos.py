@@ -18,11 +18,12 @@ __all__ = ["PhotoSource", "fit_face", "load_faces", "read_photo"]
 PhotoSource = str | Path | bytes | npt.NDArray[Any]
 
 
-def read_photo(photo: PhotoSource) -> npt.NDArray[np.uint8]:
+def read_photo(photo: PhotoSource, *, name: str | None = None) -> npt.NDArray[np.uint8]:
     """Read one photo.
 
     Args:
         photo: A path, the bytes of an image file, or an array `(h, w)`, `(h, w, 1)` or `(h, w, 3)`: uint8, or float in [0, 1].
+        name: What to call a file in an error; None: its path.
 
     Returns:
         `(h, w, 1)` or `(h, w, 3)` uint8.
@@ -31,7 +32,7 @@ def read_photo(photo: PhotoSource) -> npt.NDArray[np.uint8]:
         ImageError: If a file cannot be read.
         ValueError: If an array is of another shape or type.
     """
-    return _pixels(photo) if isinstance(photo, np.ndarray) else read_image(photo)
+    return _pixels(photo) if isinstance(photo, np.ndarray) else read_image(photo, name=name)
 
 
 def fit_face(image: npt.NDArray[np.uint8], card: Card) -> npt.NDArray[np.uint8]:

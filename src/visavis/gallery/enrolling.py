@@ -1,7 +1,8 @@
 """Photos in files into a gallery: of one person, or a folder of many."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from visavis.gallery.records import Gallery
 from visavis.verification import AcquiredPhoto, Verifier
 
 __all__ = ["EnrolledPhotos", "enrol_folder", "enrol_photos"]
+
+Photos = Mapping[str, Callable[[], Path | bytes]]  # by name
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def enrol_photos(
     Raises:
         ImageError: If no photo can be enrolled.
     """
-    result = _enrol(gallery, verifier, subject, photos, keep_photos=keep_photos, actor=actor)
+    named = {str(photo): partial(Path, photo) for photo in photos}
+    result = _enrol(gallery, verifier, subject, named, keep_photos=keep_photos, actor=actor)
     if not result.references:
         raise ImageError(f"none of {len(photos)} photos can be enrolled; {result.failures[0][1] if photos else 'none was given'}")
     return result
@@ -66,12 +70,12 @@ def enrol_photos(
 def enrol_folder(
     gallery: Gallery, verifier: Verifier, folder: Path, *, keep_photos: bool = False, actor: str = "", progress: bool = False
 ) -> EnrolledPhotos:
-    """Enrol everybody in a folder with one sub-folder per person, one person after the other.
+    """Enrol everybody in a folder with one sub-folder per person, or in an archive of one, one person after the other.
 
     Args:
         gallery: Where to.
         verifier: See `enrol_photos`, and so are the others.
-        folder: The folder.
+        folder: The folder, or a `.tar` or `.zip` of it.
         keep_photos: See there.
         actor: See there.
         progress: Whether to show a bar on standard error.
@@ -79,33 +83,33 @@ def enrol_folder(
     Raises:
         DataError: If there is no such folder, if no photos are in it, or if none can be enrolled.
     """
-    people: dict[str, list[Path]] = {}
-    with open_photos(folder) as files:
-        for name, person in files.photos:
-            people.setdefault(person, []).append(folder / name)
+    people: dict[str, list[str]] = {}
     references: dict[str, tuple[str, ...]] = {}
     failures: list[tuple[str, str]] = []
-    for person, photos in tqdm(people.items(), desc="enrolling", unit="person", disable=not progress, delay=1):
-        result = _enrol(gallery, verifier, person, photos, keep_photos=keep_photos, actor=actor)
-        references |= result.references
-        failures += result.failures
+    with open_photos(folder) as files:
+        for name, person in files.photos:
+            people.setdefault(person, []).append(name)
+        for person, names in tqdm(people.items(), desc="enrolling", unit="person", disable=not progress, delay=1):
+            photos = {f"{folder}/{name}": partial(files.fetch, name) for name in names}
+            result = _enrol(gallery, verifier, person, photos, keep_photos=keep_photos, actor=actor)
+            references |= result.references
+            failures += result.failures
     if not references:
         raise DataError(f"{folder}: nobody can be enrolled: {failures[0][1]}")
     return EnrolledPhotos(references, tuple(failures))
 
 
-def _enrol(
-    gallery: Gallery, verifier: Verifier, subject: str, photos: Sequence[Path], *, keep_photos: bool, actor: str
-) -> EnrolledPhotos:
+def _enrol(gallery: Gallery, verifier: Verifier, subject: str, photos: Photos, *, keep_photos: bool, actor: str) -> EnrolledPhotos:
     acquired: list[AcquiredPhoto] = []
     kept: list[bytes] = []
     failures: list[tuple[str, str]] = []
-    for photo in photos:
+    for name, fetch in photos.items():
         try:
-            acquired.append(verifier.acquire(photo))
-            kept.append(photo.read_bytes())
+            photo = fetch()
+            acquired.append(verifier.acquire(photo, name=name))
+            kept.append(photo if isinstance(photo, bytes) else photo.read_bytes())
         except ImageError as error:
-            failures.append((str(photo), str(error)))
+            failures.append((name, str(error)))
     references = {}
     if acquired:
         embeddings = verifier.embed(acquired)
