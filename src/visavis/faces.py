@@ -6,6 +6,9 @@ pixel.
 """
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -184,7 +187,8 @@ class FaceFinder:
         try:
             from mtcnn import MTCNN
 
-            return MTCNN()
+            with _closed_twice_in_silence():
+                return MTCNN()
         except ImportError as error:
             raise MissingDependencyError(
                 "finding faces in whole photos needs: pip install 'visavis[faces]'. "
@@ -208,6 +212,22 @@ class FaceFinder:
         found = self._detector.detect_faces(seen, min_face_size=self.smallest, threshold_onet=self.least_score, fit_to_image=False)
         faces = [_read_face(face, scale) for face in found]
         return sorted(faces, key=lambda face: -float(face.box[2] * face.box[3]))
+
+
+@contextmanager
+def _closed_twice_in_silence() -> Iterator[None]:
+    """Keep to oneself that a file is flushed after it was closed: from Python 3.13 on that is told where lz4 reads the weights."""
+    tell = sys.unraisablehook
+
+    def tell_others(told: Any) -> None:
+        if not isinstance(told.exc_value, ValueError):
+            tell(told)
+
+    sys.unraisablehook = tell_others
+    try:
+        yield
+    finally:
+        sys.unraisablehook = tell
 
 
 def _read_face(found: dict[str, Any], scale: float) -> Face:
