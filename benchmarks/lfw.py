@@ -19,7 +19,7 @@ people of several photos in two fifths of each batch 13.8 %. The loss on trainin
 does not help, more people would. Patterns and joint Bayes: 10.4 %, without colour 11.7 %, histograms of gradients in their place
 13.5 %; the sum of these patterns and the last network 10.0 %.
 
-Last figures: 2026-11-25, all folds, 2,500 steps: the network 89.5 %, normalised 88.7 %, patterns 90.4 %, network and patterns 91.7 %;
+Last figures: 2026-11-25, all folds, 2,500 steps: network 89.5 %, normalised 88.7 %, patterns 90.4 %, network and patterns 91.7 %;
 the last run of each kind is in `results/`.
 """
 

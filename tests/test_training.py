@@ -12,12 +12,14 @@ import keras
 import numpy as np
 import pytest
 
+from visavis.adaptation import adapt
 from visavis.augmentation import Augmentation
 from visavis.checkpoints import replaced
 from visavis.configuration import LOSSES, TrainingConfig, config_for
 from visavis.datasets import generate_faces, split_people, split_photos
 from visavis.errors import LeakError, TrainingError
 from visavis.models import embed, embedding_of, head_of
+from visavis.runs import make_card
 from visavis.sampling import BatchShape
 from visavis.training import Trainer, train
 
@@ -121,10 +123,20 @@ def goes_on(**changes):
 
 def test_a_trained_network_that_gets_no_better_comes_back(split, trained):
     before = [np.array(value) for value in trained.get_weights()]
-    run = train(split, goes_on(learning_rate=1e-12), start=trained, progress=False)
-    assert run.best_step == 0
+    run = train(split, goes_on(learning_rate=1e-12, adapt=False), start=trained, progress=False)
+    assert (run.best_step, run.shrinkage) == (0, None)
     assert run.history[0]["step"] == 0
     assert all((a == b).all() for a, b in zip(embedding_of(run.siamese).get_weights(), before, strict=True))
+
+
+def test_a_trained_network_is_brought_to_the_training_people_first(split, trained):
+    before = [np.array(value) for value in trained.get_weights()]
+    run = train(split, goes_on(learning_rate=1e-12), start=trained, progress=False)
+    adapted, shrinkage = adapt(trained, split, flip=True)
+    assert run.shrinkage == shrinkage > 0
+    assert all((a == b).all() for a, b in zip(embedding_of(run.siamese).get_weights(), adapted.get_weights(), strict=True))
+    assert all((a == b).all() for a, b in zip(trained.get_weights(), before, strict=True))
+    assert "brought to the training people, shrinkage" in make_card(run, split, data="these").summary["start"]
 
 
 def test_first_the_last_layer_learns_then_all_do_but_for_batch_statistics(split, trained):

@@ -128,6 +128,8 @@ class Card:
             known["network"] = f"{training.get('network')}, embeddings of {training.get('embedding_size')}"
             known["loss"] = f"{training.get('loss')} {training.get('loss_options') or ''}".rstrip()
             known["steps"] = f"{training.get('steps')}, best at {training.get('best_step')}"
+            if training.get("shrinkage") is not None:
+                known["start"] = f"brought to the training people, shrinkage {training['shrinkage']:g}"
             known["seed"] = str(training.get("seed"))
         known["threshold"] = "none" if self.threshold is None else str(self.threshold)
         for rule in self.operating_points:

@@ -48,6 +48,7 @@ class TrainingConfig:
         weight_decay: AdamW's.
         averaging: The decay of the running mean of the weights, which is what is looked at and kept in the end (Polyak and
             Juditsky, 1992); 0: the weights of the step itself.
+        adapt: Where training goes on from a trained network: whether it is brought to the training people in closed form first.
         frozen_steps: Where training goes on from a trained network: so many steps only its last layer, which makes the embedding,
             learns; then all layers do.
         thawed_rate: The part of the learning rate that is left for that.
@@ -70,6 +71,7 @@ class TrainingConfig:
     warmup: float = 0.05
     weight_decay: float = 0.02
     averaging: float = 0.995
+    adapt: bool = True
     frozen_steps: int = 0
     thawed_rate: float = 0.1
     validate_every: int = 100

@@ -15,6 +15,7 @@ from visavis.intervals import student_quantile
 from visavis.metrics import ErrorCurve, all_pairs_curve
 
 __all__ = [
+    "ONE_STANDARD_ERROR",
     "RESAMPLES",
     "PeopleCurves",
     "Replicates",
@@ -29,6 +30,7 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 RESAMPLES = 1000
+ONE_STANDARD_ERROR = 0.84  # how often a normal variable is no higher than one above its mean
 _BLOCK = 1024
 _EXACT_PHOTOS = 2000
 _RESOLUTION = 2e-5

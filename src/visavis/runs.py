@@ -84,7 +84,12 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
         data=data,
         split=split.by,
         sides={name: DataSide(side.people, len(side), side.digest()) for name, side in sides.items() if side is not None},
-        training={**run.config.to_json(), "best_step": run.best_step, "validation_eer": run.validation_eer},
+        training={
+            **run.config.to_json(),
+            "best_step": run.best_step,
+            "validation_eer": run.validation_eer,
+            "shrinkage": run.shrinkage,
+        },
         versions={
             "visavis": __version__,
             "keras": keras.__version__,

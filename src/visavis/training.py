@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from visavis.adaptation import adapt
 from visavis.calibration import fit_sigmoid, score_of
 from visavis.checkpoints import CHECKPOINT, Checkpoint, check_vacant, load_checkpoint, save_checkpoint, write_table
 from visavis.configuration import LOSSES, TrainingConfig, config_for
@@ -20,8 +21,17 @@ from visavis.datasets import Split, check_leaks
 from visavis.devices import Devices, compiling
 from visavis.errors import TrainingError
 from visavis.metrics import ErrorCurve, all_pairs_curve, equal_error_rate
-from visavis.models import DistanceSigmoid, PairLogits, build_embedding, build_siamese, embed, embedding_of, head_of
-from visavis.resampling import chance_of_fewer_errors
+from visavis.models import (
+    DistanceSigmoid,
+    PairLogits,
+    build_embedding,
+    build_siamese,
+    copy_network,
+    embed,
+    embedding_of,
+    head_of,
+)
+from visavis.resampling import ONE_STANDARD_ERROR, chance_of_fewer_errors
 from visavis.sampling import Batches
 
 __all__ = ["Trainer", "TrainingRun", "train"]
@@ -35,7 +45,6 @@ class BatchSource(Protocol):
 
 
 HISTORY = "history.csv"
-_ONE_STANDARD_ERROR = 0.84  # how often a normal variable is no higher than one above its mean
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ class TrainingRun:
         best_step: The step that the weights are from.
         validation: The errors on all pairs of the validation people at that step, as the finished model embeds.
         threshold: The comparison score (cosine) from which the head says "the same person".
+        shrinkage: How the start was brought to the training people first, see `adaptation.adapt`; None: it was not.
     """
 
     siamese: keras.Model
@@ -57,6 +67,7 @@ class TrainingRun:
     best_step: int
     validation: ErrorCurve
     threshold: float
+    shrinkage: float | None = None
 
     @property
     def validation_eer(self) -> float:
@@ -81,8 +92,9 @@ def train(
     Args:
         split: The people to learn from, and those who choose the weights and the threshold; the test people are not looked at.
         config: How to train; what `config_for` chooses if None.
-        start: A trained embedding network to go on from; it is left as it is, and so are its batch statistics. Where no step is
-            better than it on the validation people by a standard error, it is what comes back. None: random weights.
+        start: A trained embedding network to go on from, brought to the training people by `adapt` first; it is left as it is, and
+            so are its batch statistics. Where no step is better on the validation people by a standard error, that start is what
+            comes back. None: random weights.
         out: A folder for the checkpoint and `history.csv`; nothing is written if None.
         resume: Go on from the checkpoint in `out`; the result is that of a run which was never interrupted.
         overwrite: Train anew over the run that `out` holds.
@@ -104,14 +116,17 @@ def train(
     check_leaks(people=split.by == "person", train=split.train, validation=split.validation, test=split.test)
     config = config or config_for(split.train, trained=start is not None)
     devices = devices or Devices()
+    shrinkage = None
+    if start is not None and config.adapt:
+        start, shrinkage = adapt(start, split, flip=config.flip, agreed=devices.agreed)
     with devices.scope():
-        network = None if start is None else _copy(start)
+        network = None if start is None else copy_network(start)
     out = Path(out) if out else None
     trainer = Trainer(split, config, network=network, trained=start is not None, out=out, devices=devices)
     if resume:
         trainer.restore()
     trainer.run(progress=progress and devices.writes, watch=watch)
-    return trainer.finish()
+    return replace(trainer.finish(), shrinkage=shrinkage)
 
 
 class Trainer:
@@ -163,7 +178,7 @@ class Trainer:
             self.head = DistanceSigmoid(dtype="float32", name="head")
             self.siamese = build_siamese(self.embedding, self.head)
         # What is looked at and handed over: where devices share the training, a copy that is on one device alone.
-        self.shown = build_siamese(_copy(self.embedding)) if self.devices.shared else self.siamese
+        self.shown = build_siamese(copy_network(self.embedding)) if self.devices.shared else self.siamese
         self.step = 0
         self.model = self._compiled()
         self.history: list[dict[str, float]] = []
@@ -318,7 +333,7 @@ class Trainer:
         """
         self.shown.set_weights(self.start_weights)
         at_start = embed(embedding_of(self.shown), self.validation.faces, flip=self.config.flip)
-        if chance_of_fewer_errors(at_start, embeddings, self.validation.labels) < _ONE_STANDARD_ERROR:
+        if chance_of_fewer_errors(at_start, embeddings, self.validation.labels) < ONE_STANDARD_ERROR:
             self.best_step = 0
             return at_start
         self.shown.set_weights(self.best_weights)
@@ -379,9 +394,3 @@ def _schedule(rate: float, steps: int, config: TrainingConfig) -> keras.optimize
     """A linear rise to the rate, then half a cosine down to zero."""
     warmup = max(1, round(config.warmup * steps))
     return keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup)
-
-
-def _copy(network: keras.Model) -> keras.Model:
-    copy = keras.models.clone_model(network)
-    copy.set_weights(network.get_weights())
-    return copy

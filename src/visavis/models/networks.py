@@ -14,7 +14,7 @@ from keras import layers
 
 from visavis.models.layers import DistanceSigmoid, EuclideanDistance, StandardizePhotos
 
-__all__ = ["NETWORKS", "build_embedding", "build_siamese", "embed", "embedding_of", "head_of"]
+__all__ = ["NETWORKS", "build_embedding", "build_siamese", "copy_network", "embed", "embedding_of", "head_of"]
 
 Tensor = Any
 
@@ -86,6 +86,13 @@ def embedding_of(siamese: keras.Model) -> keras.Model:
 def head_of(siamese: keras.Model) -> DistanceSigmoid:
     """Return the head of a Siamese model that `build_siamese` made."""
     return siamese.get_layer("head")
+
+
+def copy_network(network: keras.Model) -> keras.Model:
+    """Return a network of the same layers and weights, whose weights are its own."""
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def embed(
