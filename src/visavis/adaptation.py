@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.floating]
 _SHRINKAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3)
 _GROUPS = 7
 _FEWEST = 2 * _GROUPS  # people: two in each group that is held out
-_MOST = 10_000  # photos that are looked at
+_MOST = 4000  # photos that are looked at
 
 
 def adapt(
