@@ -26,6 +26,7 @@ the last run of each kind is in `results/`.
 import argparse
 import json
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from patterns import JointBayes, patterns
 from record import LFW, PHOTOS, RUNS, write_result
 
 from visavis.configuration import TrainingConfig, config_for
-from visavis.datasets import FaceDataset, PairProtocol, lfw_folds, load_dataset, read_lfw, read_lfw_pairs, split_people
+from visavis.datasets import FaceDataset, PairProtocol, Split, lfw_folds, load_dataset, read_lfw, read_lfw_pairs, split_people
 from visavis.evaluation import evaluate_folds, normalised_scores
 from visavis.models import embed, embedding_of
 from visavis.training import train
@@ -51,8 +52,25 @@ def lfw_faces(kind: str, side: int) -> FaceDataset:
     return load_dataset(RUNS / "lfw-faces", size=(side, side))
 
 
+@cache
+def lfw_patterns(kind: str) -> np.ndarray:
+    """The patterns of all photos, in the same order; a minute's work, done where a network is not scored yet."""
+    return patterns(lfw_faces(kind, SIDE_OF_PATTERNS).faces)
+
+
+def pattern_scores(described: np.ndarray, faces: FaceDataset, split: Split, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of pairs of photos, and of all pairs of the validation people, by joint Bayes of the training people."""
+    number = {source: row for row, source in enumerate(faces.sources)}
+    learned, held_out = (described[[number[source] for source in side.sources]] for side in (split.train, split.validation))
+    bayes = JointBayes.fit(learned.astype(np.float32), split.train.labels)
+    rows = bayes.reduced(held_out.astype(np.float32))
+    first, second = np.triu_indices(len(rows), 1)
+    tested = (bayes.reduced(described[column].astype(np.float32)) for column in pairs.T)
+    return bayes.scores(*tested), bayes.scores(rows[first], rows[second])
+
+
 def scores_without(
-    faces: FaceDataset, described: np.ndarray, protocol: PairProtocol, folds: list[int], config: TrainingConfig, out: Path
+    faces: FaceDataset, kind: str, protocol: PairProtocol, folds: list[int], config: TrainingConfig, out: Path
 ) -> np.ndarray:
     """Scores of these folds' pairs, `(4, m)`, by what never saw their people; kept on disk."""
     finished = out / "scores.npy"
@@ -72,13 +90,7 @@ def scores_without(
         held_out = embed(network, split.validation.faces, flip=config.flip)
         one, other = np.triu_indices(len(held_out), 1)
         held_out_cosines = np.sum(held_out[one] * held_out[other], axis=1)
-
-        number = {source: row for row, source in enumerate(faces.sources)}
-        learned, strange = (described[[number[source] for source in side.sources]] for side in (split.train, split.validation))
-        bayes = JointBayes.fit(learned.astype(np.float32), split.train.labels)
-        alike = bayes.scores(*(bayes.reduced(described[column].astype(np.float32)) for column in pairs.T))
-        strange = bayes.reduced(strange.astype(np.float32))
-        held_out_alike = bayes.scores(strange[one], strange[other])
+        alike, held_out_alike = pattern_scores(lfw_patterns(kind), faces, split, pairs)
         together = standard(cosines, held_out_cosines) + standard(alike, held_out_alike)
         facts = {
             "folds": folds,
@@ -113,14 +125,13 @@ def main() -> None:
     faces = lfw_faces(options.faces, SIDE)
     protocol = read_lfw_pairs(PHOTOS / "lfw-pairs.txt", faces)
     config = config_for(faces, steps=options.steps, mixed_precision=options.mixed_precision)
-    described = patterns(lfw_faces(options.faces, SIDE_OF_PATTERNS).faces)
     scores = np.full((len(SCORES), len(protocol.labels)), np.nan)
     networks = []
     for first in range(0, 10, FOLDS_AT_ONCE):
         folds = list(range(first, first + FOLDS_AT_ONCE))
         if wanted & set(folds):
             out = RUNS / f"lfw-{options.faces}-{'-'.join(map(str, folds))}"
-            scores[:, np.isin(protocol.folds, folds)] = scores_without(faces, described, protocol, folds, config, out)
+            scores[:, np.isin(protocol.folds, folds)] = scores_without(faces, options.faces, protocol, folds, config, out)
             networks.append(json.loads((out / "facts.json").read_text()))
     tested = np.isfinite(scores[0])
     figures = {}

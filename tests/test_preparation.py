@@ -2,11 +2,11 @@
 
 import csv
 import json
-import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
+from test_datasets import damaged_zip
 
 from visavis import cli, preparation
 from visavis.datasets import load_dataset
@@ -78,15 +78,9 @@ def test_a_folder_becomes_a_data_set(finder, photos, tmp_path):
 
 
 def test_a_photo_damaged_in_an_archive_costs_no_others(finder, photos, tmp_path):
-    names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.*"))
-    with zipfile.ZipFile(tmp_path / "photos.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            archive.write(photos / name, name)
-        damaged = archive.getinfo("anna/2.png")
-    data = bytearray((tmp_path / "photos.zip").read_bytes())
-    data[damaged.header_offset + 60 : damaged.header_offset + 70] = bytes(10)
-    (tmp_path / "photos.zip").write_bytes(data)
-    result = prepare_photos(tmp_path / "photos.zip", tmp_path / "faces", workers=1, progress=False)
+    files = {path.relative_to(photos).as_posix(): path.read_bytes() for path in photos.rglob("*.*")}
+    files["anna/2.png"] = files.pop("anna/2.png")  # the last one is damaged
+    result = prepare_photos(damaged_zip(tmp_path / "photos.zip", files, "damaged"), tmp_path / "faces", workers=1, progress=False)
     assert (result.photos, result.faces, result.failures) == (6, 2, 4)
     reasons = {row["source"]: row["reason"] for row in rows_of(tmp_path / "faces" / "failures.csv")}
     assert reasons["anna/2.png"].startswith("cannot be read out of the archive")

@@ -8,7 +8,7 @@ thirty people tell little of 128 directions. All of it is linear, and goes into 
 
 import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from keras import layers
 
 from visavis.datasets import FaceDataset, Split
+from visavis.metrics import unit_rows
 from visavis.models import copy_network, embed
 from visavis.resampling import ONE_STANDARD_ERROR, chance_of_fewer_errors
 
@@ -51,14 +52,15 @@ def adapt(
         return start, None
     if np.sum(split.train.photos_per_person > 1) < _FEWEST:
         return start, None
-    network = copy_network(start)
     faces = _some(split.train)
-    before = keras.Model(network.input, network.layers[-1].input)
-    views = [embed(before, photos, unit=False) for photos in ((faces.faces, faces.faces[:, :, ::-1]) if flip else (faces.faces,))]
+    before = keras.Model(start.input, start.layers[-1].input)
+    photos = faces.faces
+    views = [embed(before, side, unit=False) for side in ((photos, photos[:, :, ::-1]) if flip else (photos,))]
     shrinkage = agreed(_choose(views, faces.labels))
     if not 0 <= shrinkage <= 1:
         return start, None
-    _put_into(network, *_covariance_map(views, faces.labels, shrinkage))
+    network = copy_network(start)
+    _put_into(network, *_spread(views, faces.labels).evened(shrinkage))
     validation = split.validation
     old, new = (embed(model, validation.faces, flip=flip) for model in (start, network))
     worse = agreed(chance_of_fewer_errors(old, new, validation.labels)) < 1 - ONE_STANDARD_ERROR
@@ -83,42 +85,47 @@ def _choose(views: list[Floats], labels: npt.NDArray[np.int64]) -> float:
     for number, group in enumerate(np.array_split(people, _GROUPS)):
         held_out = np.isin(labels, group)
         rest, strangers = ([view[chosen] for view in views] for chosen in (~held_out, held_out))
-        as_it_is = _error_rate(strangers, labels[held_out], (np.zeros(views[0].shape[1]), np.eye(views[0].shape[1])))
+        spread = _spread(rest, labels[~held_out])
+        as_it_is = _error_rate(strangers, labels[held_out])
         for column, shrinkage in enumerate(_SHRINKAGES):
-            changed = _covariance_map(rest, labels[~held_out], shrinkage)
-            gains[number, column] = as_it_is - _error_rate(strangers, labels[held_out], changed)
+            mean, matrix = spread.evened(shrinkage)
+            gains[number, column] = as_it_is - _error_rate([(view - mean) @ matrix for view in strangers], labels[held_out])
     best = int(gains.mean(axis=0).argmax())
     surely = gains[:, best].mean() > gains[:, best].std(ddof=1) / np.sqrt(_GROUPS)
     return _SHRINKAGES[best] if surely else math.nan
 
 
-def _covariance_map(views: list[Floats], labels: npt.NDArray[np.int64], shrinkage: float) -> tuple[Floats, Floats]:
-    """The mean `(d,)` of the rows, and the map `(d, d)` that makes their spread within people more alike in all directions."""
+@dataclass(frozen=True)
+class _Spread:
+    """Where embeddings lie: their mean `(d,)`, and the variances `(d,)` within people along axes, the columns of `(d, d)`."""
+
+    mean: Floats
+    variances: Floats
+    axes: Floats
+
+    def evened(self, shrinkage: float) -> tuple[Floats, Floats]:
+        """The mean to take away, and the map `(d, d)` that makes the spread within people more alike in all directions."""
+        shrunk = (1 - shrinkage) * self.variances + shrinkage * self.variances.mean()
+        return self.mean, self.axes / np.sqrt(shrunk) @ self.axes.T
+
+
+def _spread(views: list[Floats], labels: npt.NDArray[np.int64]) -> _Spread:
     rows = np.concatenate(views).astype(np.float64)
     numbers = np.tile(np.unique(labels, return_inverse=True)[1], len(views))
     counts = np.bincount(numbers)
     means = np.zeros((len(counts), rows.shape[1]))
     np.add.at(means, numbers, rows)
     apart = rows - (means / counts[:, None])[numbers]
-    within = apart.T @ apart / len(apart)
-    alike = np.trace(within) / len(within) * np.eye(len(within))
-    values, axes = np.linalg.eigh((1 - shrinkage) * within + shrinkage * alike)
-    return rows.mean(axis=0), axes / np.sqrt(values) @ axes.T
+    return _Spread(rows.mean(axis=0), *np.linalg.eigh(apart.T @ apart / len(apart)))
 
 
-def _error_rate(views: list[Floats], labels: npt.NDArray[np.int64], changed: tuple[Floats, Floats]) -> float:
+def _error_rate(views: list[Floats], labels: npt.NDArray[np.int64]) -> float:
     """The equal error rate of all pairs if scores were normal (Poh and Bengio, 2004): of few people a count would not tell."""
-    mean, matrix = changed
-    total: Any = sum(_unit((view - mean) @ matrix) for view in views)
-    rows = _unit(total)
+    rows = unit_rows(np.sum([unit_rows(view) for view in views], axis=0))
     first, second = np.triu_indices(len(rows), 1)
     scores, mated = (rows @ rows.T)[first, second], labels[first] == labels[second]
     apart = (scores[mated].mean() - scores[~mated].mean()) / (scores[mated].std() + scores[~mated].std())
     return math.erfc(apart / math.sqrt(2)) / 2
-
-
-def _unit(rows: Floats) -> Floats:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def _put_into(network: keras.Model, mean: Floats, matrix: Floats) -> None:

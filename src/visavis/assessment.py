@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from visavis.cards import Card
 from visavis.checkpoints import replaced
 from visavis.datasets import FaceDataset, PairProtocol, as_numbers, read_attributes, read_pairs
-from visavis.encoders import Encoder, load_encoder, load_faces, raw_embeddings, unit_rows
+from visavis.encoders import Encoder, load_encoder, load_faces, raw_embeddings
 from visavis.errors import DataError
 from visavis.evaluation import (
     METRICS,
@@ -31,6 +31,7 @@ from visavis.evaluation import (
     sample_pairs,
     telling_pairs,
 )
+from visavis.metrics import unit_rows
 from visavis.plots import plot_det, plot_history, plot_pairs, plot_rejects, plot_reliability, plot_roc, plot_scores, save_figure
 from visavis.preparation import QUALITIES, TABLE
 from visavis.report import Picture, write_report

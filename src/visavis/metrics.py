@@ -27,6 +27,7 @@ __all__ = [
     "roc_curve",
     "tar_at_fmr",
     "threshold_at_fmr",
+    "unit_rows",
 ]
 
 Floats = npt.NDArray[Any]
@@ -35,6 +36,12 @@ Counts = npt.NDArray[np.int64]
 _EXACT_PHOTOS = 2000
 _RESOLUTION = 2e-5
 _BLOCK = 1024
+
+
+def unit_rows(embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Bring rows `(n, d)` to unit length, float32: what scores are products of."""
+    rows = np.asarray(embeddings, dtype=np.float32)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
 
 @dataclass(frozen=True)

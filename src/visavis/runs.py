@@ -19,9 +19,10 @@ from visavis.calibration import Calibration
 from visavis.cards import Card, DataSide
 from visavis.checkpoints import CHECKPOINT, MODEL, replaced
 from visavis.datasets import Split
-from visavis.encoders import PRETRAINED_FILE, load_encoder, unit_rows
+from visavis.encoders import PRETRAINED_FILE, load_encoder
 from visavis.errors import ModelError
 from visavis.histograms import score_histogram
+from visavis.metrics import unit_rows
 from visavis.models import DistanceSigmoid, build_embedding, build_siamese, embed, embedding_of, head_of
 from visavis.thresholds import Threshold
 from visavis.training import TrainingRun

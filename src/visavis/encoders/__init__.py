@@ -1,6 +1,6 @@
 """Run an embedding model: faces in, embeddings of unit length out."""
 
-from visavis.encoders.loading import PRETRAINED_FILE, Encoder, embed_faces, load_encoder, raw_embeddings, unit_rows
+from visavis.encoders.loading import PRETRAINED_FILE, Encoder, embed_faces, load_encoder, raw_embeddings
 from visavis.encoders.onnx import OnnxEncoder
 from visavis.encoders.photos import PhotoSource, fit_face, load_faces, read_photo
 
@@ -15,5 +15,4 @@ __all__ = [
     "load_faces",
     "raw_embeddings",
     "read_photo",
-    "unit_rows",
 ]

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from visavis.cards import Card
-from visavis.encoders.loading import unit_rows
 from visavis.errors import MissingDependencyError
 from visavis.faces import CANONICAL_SIDE
+from visavis.metrics import unit_rows
 from visavis.thresholds import Threshold
 
 __all__ = ["DlibEncoder", "load_dlib"]

@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 from visavis.cards import Card
 from visavis.errors import ModelError
+from visavis.metrics import unit_rows
 
 if TYPE_CHECKING:  # two photos are verified without data sets, and sooner
     from visavis.datasets import FaceDataset
 
-__all__ = ["PRETRAINED_FILE", "Encoder", "embed_faces", "load_encoder", "raw_embeddings", "unit_rows"]
+__all__ = ["PRETRAINED_FILE", "Encoder", "embed_faces", "load_encoder", "raw_embeddings"]
 
 PRETRAINED = "pretrained"
 _CHUNK = 512
@@ -69,12 +70,6 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None) 
     from visavis.runs import load_model
 
     return load_model(path)
-
-
-def unit_rows(embeddings: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Bring rows `(n, d)` to unit length, float32."""
-    rows = np.asarray(embeddings, dtype=np.float32)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
 
 def embed_faces(encoder: Encoder, faces: "FaceDataset", *, progress: bool = False) -> npt.NDArray[np.float32]:

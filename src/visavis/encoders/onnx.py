@@ -15,8 +15,8 @@ from visavis.calibration import score_of
 from visavis.cards import Card
 from visavis.checkpoints import replaced
 from visavis.encoders.digests import onnx_digest
-from visavis.encoders.loading import unit_rows
 from visavis.errors import MissingDependencyError, ModelError
+from visavis.metrics import unit_rows
 from visavis.thresholds import Threshold
 
 __all__ = ["CARD_KEY", "Description", "OnnxEncoder", "copy_with_card", "load_onnx", "read_description"]

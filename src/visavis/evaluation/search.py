@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from visavis.errors import DataError
 from visavis.intervals import RATES, PeopleErrors
-from visavis.metrics import Rate, equal_error_rate, error_curve, tar_at_fmr
+from visavis.metrics import Rate, equal_error_rate, error_curve, tar_at_fmr, unit_rows
 
 __all__ = ["TEMPLATES", "Growth", "SearchEvaluation", "evaluate_search", "template_scores"]
 
@@ -170,9 +170,7 @@ def template_scores(
     if template not in TEMPLATES:
         raise ValueError(f"template must be one of {', '.join(TEMPLATES)}. Received: template={template!r}")
     if template == "mean":
-        mean = enrolled.mean(axis=1)
-        mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
-        return np.asarray(probes @ mean.T, dtype=np.float32)
+        return np.asarray(probes @ unit_rows(enrolled.mean(axis=1)).T, dtype=np.float32)
     people, photos, size = enrolled.shape
     flat = enrolled.reshape(people * photos, size)
     blocks = [probes[start : start + _BLOCK] @ flat.T for start in range(0, len(probes), _BLOCK)]

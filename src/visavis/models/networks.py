@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
+from visavis.metrics import unit_rows
 from visavis.models.layers import DistanceSigmoid, EuclideanDistance, StandardizePhotos
 
 __all__ = ["NETWORKS", "build_embedding", "build_siamese", "copy_network", "embed", "embedding_of", "head_of"]
@@ -122,7 +123,7 @@ def embed(
     if not rows:
         return np.zeros((0, model.output_shape[-1]), dtype=np.float32)
     embeddings = np.concatenate(rows)
-    return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12) if unit else embeddings
+    return unit_rows(embeddings) if unit else embeddings
 
 
 class _Blocks:
