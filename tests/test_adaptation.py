@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from visavis import FaceDataset, Split, embed
-from visavis.adaptation import adapt
+from visavis.adaptation import _some, adapt
 from visavis.metrics import all_pairs_curve, equal_error_rate
 from visavis.models import StandardizePhotos
 
@@ -62,6 +62,16 @@ def test_what_the_last_layer_does_is_the_map_that_was_chosen(network):
     strangers = people(5, seed=2).faces
     mapped = (embed(raw, strangers, unit=False) - rows.mean(axis=0)) @ (axes / np.sqrt(values) @ axes.T)
     np.testing.assert_allclose(embed(adapted, strangers), mapped / np.linalg.norm(mapped, axis=1, keepdims=True), atol=1e-4)
+
+
+@pytest.mark.parametrize(("count", "photos", "most", "seen"), [(20, 30, 100, 20), (200, 3, 100, 50), (20, 3, 100, 20)])
+def test_people_with_many_photos_leave_room_for_others(network, monkeypatch, count, photos, most, seen):
+    monkeypatch.setattr("visavis.adaptation._MOST", most)
+    looked_at = _some(people(count, photos=photos))
+    assert len(looked_at) == min(most, count * photos)
+    assert len(looked_at.people) == seen
+    assert looked_at.photos_per_person.min() >= 2
+    assert adapt(network, Split(people(count, photos=photos), people(12, seed=1), None), flip=False)[1] is not None
 
 
 def test_it_is_left_as_it_is_where_nothing_can_be_told(network):

@@ -68,14 +68,14 @@ def adapt(
 
 
 def _some(faces: FaceDataset) -> FaceDataset:
-    """Those people who have two photos, and of them no more than can be looked at in a moment."""
-    several = np.flatnonzero(faces.photos_per_person[faces.labels] > 1)
-    if len(several) > _MOST:
-        people = np.random.default_rng(0).permutation(len(faces.people))
-        place = np.empty_like(people)
-        place[people] = np.arange(len(people))
-        several = np.sort(several[np.argsort(place[faces.labels[several]], kind="stable")[:_MOST]])
-    return faces.select(several)
+    """Pairs of photos of as many people as can be looked at in a moment; nobody who has only one."""
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(faces.people))[faces.labels]
+    chosen = rng.permutation(np.flatnonzero(faces.photos_per_person[faces.labels] > 1))
+    chosen = chosen[np.argsort(faces.labels[chosen], kind="stable")]
+    _, first, counts = np.unique(faces.labels[chosen], return_index=True, return_counts=True)
+    pair_number = (np.arange(len(chosen)) - np.repeat(first, counts)) // 2
+    return faces.select(np.sort(chosen[np.lexsort((order[chosen], pair_number))[:_MOST]]))
 
 
 def _choose(views: list[Floats], labels: npt.NDArray[np.int64]) -> float:
