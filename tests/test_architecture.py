@@ -71,3 +71,9 @@ def test_public_names_are_those_that_can_be_loaded():
         assert getattr(visavis, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'verify_everything'"):
         visavis.verify_everything  # noqa: B018
+
+
+def test_type_checkers_see_every_public_name():
+    seen = ast.walk(ast.parse(Path(visavis.__file__).read_text()))
+    imported = [alias.name for node in seen if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(set(visavis.__all__) - set(imported)) == []

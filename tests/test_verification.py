@@ -417,3 +417,19 @@ def test_a_backend_that_is_not_installed_is_named(capsys, monkeypatch, tmp_path)
     monkeypatch.setattr("visavis.devices.use_devices", missing)
     code, _, err = call(capsys, "train", "synthetic", "--out", tmp_path)
     assert (code, "pip install 'visavis[tensorflow]' (tensorflow is missing)" in err) == (2, True)
+
+
+def test_a_backend_that_is_not_installed_is_named_in_python():
+    script = """
+import os
+os.environ["KERAS_BACKEND"] = "torch"
+import sys
+sys.modules["torch"] = None
+import visavis
+try:
+    visavis.train
+except visavis.MissingDependencyError as error:
+    print(error)
+"""
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed == "this needs a backend of Keras: pip install 'visavis[tensorflow]' (torch is missing)\n"

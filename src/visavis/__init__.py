@@ -52,8 +52,16 @@ if TYPE_CHECKING:
         WrongEncoderError,
     )
     from visavis.estimator import SiameseVerifier
-    from visavis.evaluation import Evaluation, FoldedEvaluation, evaluate_all_pairs, evaluate_folds, evaluate_protocol
+    from visavis.evaluation import (
+        Evaluation,
+        FoldedEvaluation,
+        compare_reports,
+        evaluate_all_pairs,
+        evaluate_folds,
+        evaluate_protocol,
+    )
     from visavis.experiments import DataSource, train_model
+    from visavis.explanation import Explanation, explain_photos
     from visavis.export import export_model
     from visavis.faces import AlignedFace, Face, FaceFinder, acquire_faces
     from visavis.gallery import Gallery, Hit, Subject, open_gallery
@@ -64,6 +72,7 @@ if TYPE_CHECKING:
     from visavis.pairs import generate_image_pairs, index_pairs
     from visavis.plots import test_visualize, visualize
     from visavis.preparation import Preparation, prepare_photos
+    from visavis.recalibration import calibrate_model
     from visavis.runs import load_model, make_card, save_model
     from visavis.sampling import BatchShape
     from visavis.scale import Embedded, EmbeddingSettings, embed_photos
@@ -115,7 +124,10 @@ def __getattr__(name: str) -> Any:
     """Load a public name from its module (PEP 562)."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'visavis' has no attribute {name!r}")
-    value = getattr(import_module(f"visavis.{_MODULE_OF[name]}"), name)
+    from visavis.errors import backend_named
+
+    with backend_named():
+        value = getattr(import_module(f"visavis.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
 

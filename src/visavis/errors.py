@@ -18,6 +18,11 @@ A wrong argument is a plain `ValueError`. What goes wrong with files, people, mo
     └── MissingDependencyError (also ImportError)   an extra that is not installed
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_BACKENDS = ("tensorflow", "jax", "torch")
+
 
 class VisavisError(Exception):
     """Base of every error that visavis raises for a failure at run time."""
@@ -73,3 +78,21 @@ class DamagedGalleryError(GalleryError):
 
 class MissingDependencyError(VisavisError, ImportError):
     """An optional part is not installed; the message names the extra that brings it."""
+
+
+@contextmanager
+def backend_named() -> Iterator[None]:
+    """Say what to install where Keras is loaded inside and its backend is missing.
+
+    Raises:
+        MissingDependencyError: If it is.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        backend = (error.name or "").partition(".")[0]
+        if backend not in _BACKENDS:
+            raise
+        raise MissingDependencyError(
+            f"this needs a backend of Keras: pip install 'visavis[tensorflow]' ({backend} is missing)"
+        ) from error

@@ -7,19 +7,19 @@ import click
 
 from visavis import __version__
 from visavis.cli import data, gallery, models, photos, service
-from visavis.errors import VisavisError
+from visavis.errors import VisavisError, backend_named
 
 __all__ = ["group", "main"]
 
 ERROR, INTERRUPTED = 2, 130
-_BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done (or the same person), 1 different people, 2 an error, 130 interrupted."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        code = group.main(arguments, prog_name="visavis", standalone_mode=False) or 0
+        with backend_named():
+            code = group.main(arguments, prog_name="visavis", standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:
@@ -30,11 +30,6 @@ def main(arguments: list[str] | None = None) -> None:
         code = INTERRUPTED
     except (VisavisError, ValueError) as error:
         click.echo(f"error: {error}", err=True)
-        code = ERROR
-    except ModuleNotFoundError as error:
-        if error.name not in _BACKENDS:
-            raise
-        click.echo(f"error: this needs a backend of Keras: pip install 'visavis[tensorflow]' ({error.name} is missing)", err=True)
         code = ERROR
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
