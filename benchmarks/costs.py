@@ -1,10 +1,10 @@
-"""What a million photos cost, worked out from what was measured: the figures of docs/scale.md."""
+"""What a million photos cost, worked out from what was measured, and how each stage grows: the figures of docs/scale.md."""
 
 import math
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["scale_figures"]
+__all__ = ["cost_lines", "growth_lines"]
 
 Figures = dict[str, Any]
 
@@ -21,17 +21,7 @@ STAGES = {
 }
 
 
-def scale_figures(results: dict[str, Figures]) -> str:
-    """The tables, in Markdown; of those benchmarks that there are results of."""
-    lines: list[str] = []
-    if "bulk" in results:
-        lines += [*_costs(results["bulk"]), ""]
-    if "growth" in results:
-        lines += [*_growth(results["growth"]), ""]
-    return "\n".join(lines)
-
-
-def _costs(bulk: Figures) -> Iterator[str]:
+def cost_lines(bulk: Figures) -> Iterator[str]:
     """Of a million photos, and of a hundred million."""
     yield f"Measured on {bulk['machine']['processor']}, {bulk['date']} (`{bulk['command']}`);"
     yield f"a core-hour at {CORE_HOUR} US dollars, a gigabyte a month at {GIGABYTE_MONTH}."
@@ -58,7 +48,7 @@ def _costs(bulk: Figures) -> Iterator[str]:
     yield "its start included."
 
 
-def _growth(growth: Figures) -> Iterator[str]:
+def growth_lines(growth: Figures) -> Iterator[str]:
     """Seconds, and memory, of each stage against the number of faces."""
     sizes = growth["sizes"]
     yield f"How it grows (`{growth['command']}`, {growth['date']}):"

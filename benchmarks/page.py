@@ -2,22 +2,25 @@
 
     python benchmarks/page.py
 
-Writes `docs/benchmarks.md`, `docs/pictures/benchmarks.svg` and what stands between the marks in `docs/scale.md` and
-`docs/quick-start.md`. A test fails where they are not what the results give.
+Writes `docs/benchmarks.md`, `docs/pictures/benchmarks.svg` and what stands between marks in README and docs, by the templates of
+the folder `figures`. A test fails where they are not what the results give.
 """
 
 import json
 import math
+import re
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from costs import scale_figures
+from costs import cost_lines, growth_lines
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-BEGIN, END = "<!-- figures: python benchmarks/page.py -->", "<!-- end of figures -->"
+MARKED = re.compile(r"(?P<mark><!-- figures (?P<name>\w+): .*?-->\n).*?(?P<end><!-- end of figures -->)", re.DOTALL)
 Figures = dict[str, Any]
 
 INTRODUCTION = """# Side by side
@@ -227,41 +230,44 @@ def chart(rows: list[Row]) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def first_minutes(results: dict[str, Figures]) -> str:
-    """How long a new user's steps take, and what is said after mistakes."""
-    if "first_minutes" not in results:
-        return ""
-    told = results["first_minutes"]
-    cores = told["machine"]["cores"]
-    lines = [f"Measured on {told['machine']['processor']}, {cores} cores, {told['date']} (`{told['command']}`).", ""]
-    lines += ["| step | command | time |", "| --- | --- | --- |"]
-    for what, step in told["steps"].items():
-        seconds = step["seconds"]
-        shown = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-        lines.append(f"| {what} | `{step['command']}` | {shown} |")
-    lines += ["", "And where something is not as it should be:", "", "| mistake | what is said |", "| --- | --- |"]
-    for what, mistake in told["mistakes"].items():
-        said = " ".join(mistake["said"]).replace("|", "\\|")
-        lines.append(f"| {what} | {said} |")
-    return "\n".join([*lines, ""])
+def templates() -> Environment:
+    """What stands between the marks, called as the marks are."""
+    made = Environment(loader=FileSystemLoader(Path(__file__).parent / "figures"), undefined=StrictUndefined, trim_blocks=False)
+    made.globals.update(cost_lines=cost_lines, growth_lines=growth_lines)
+    made.filters.update(
+        percent=lambda part, digits=1: f"{100 * part:.{digits}f} %",
+        accuracy=lambda told: f"{100 * told['accuracy']:.1f} ± {100 * told['standard_error']:.1f} %",
+        thousands=lambda count: f"{count:,.0f}",
+        duration=lambda seconds: f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.{0 if seconds >= 10 else 1}f} s",
+        median=statistics.median,
+        total=lambda counts: sum(counts.values()),
+    )
+    return made
 
 
-def written_into(text: str, figures: str) -> str:
+def with_figures(text: str, results: dict[str, Figures]) -> str:
     """A page with new figures between its marks."""
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{figures}\n{END}{rest.partition(END)[2]}"
+    known = {name.replace("-", "_"): told for name, told in results.items()}
+    made = templates()
+
+    def figures(found: re.Match[str]) -> str:
+        told = made.get_template(f"{found['name']}.md").render(known).strip()
+        return f"{found['mark']}\n{told}\n\n{found['end']}"
+
+    return MARKED.sub(figures, text)
 
 
 def pages() -> dict[Path, str]:
     """Every file that is made from the results, as it should be."""
     results = read_results()
-    scale, start = ROOT / "docs" / "scale.md", ROOT / "docs" / "quick-start.md"
-    return {
+    made = {
         ROOT / "docs" / "benchmarks.md": page(results),
         ROOT / "docs" / "pictures" / "benchmarks.svg": chart(rows_of(results)),
-        scale: written_into(scale.read_text(), scale_figures(results)),
-        start: written_into(start.read_text(), first_minutes(results)),
     }
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        if MARKED.search(path.read_text()):
+            made[path] = with_figures(path.read_text(), results)
+    return made
 
 
 if __name__ == "__main__":

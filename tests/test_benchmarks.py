@@ -1,4 +1,4 @@
-"""The page of benchmarks, its chart and the figures of docs/scale.md are what the results give; helpers of benchmarks are right."""
+"""The page of benchmarks, its chart and the figures of README and docs are what the results give; helpers are right."""
 
 import sys
 from pathlib import Path
@@ -32,6 +32,17 @@ def test_a_new_figure_is_told(page):
     assert page.page({}).count("\n| ") == page.page({}).count("\n| script |") + page.page({}).count("\n| ---") + 1
 
 
+def test_figures_go_between_their_marks(page):
+    results = page.read_results()
+    results["encoder"]["fine_tuned_on_att"]["eer_after"] = 0.0987
+    text = "before\n<!-- figures fine_tuning: how -->\nstale\n<!-- end of figures -->\nafter\n"
+    told = page.with_figures(text, results)
+    assert told.startswith("before\n<!-- figures fine_tuning: how -->\n\nOn AT&T")
+    assert told.endswith("<!-- end of figures -->\nafter\n")
+    assert " to 9.9 % (`python benchmarks/encoder.py" in told
+    assert "stale" not in told
+
+
 def test_chart_has_a_bar_for_each_ratio(page):
     rows = [page.Row("a", "", "b", "", page.alone(value), "s") for value in (4.0, 0.5)]
     rows.append(page.Row("an accuracy", "", "b", "", {}, "s"))
@@ -55,7 +66,7 @@ def test_costs_are_worked_out(page):
         "wall_seconds": {"ray_times_longer": {"median": 1.5}},
         "photos": 400,
     }
-    told = costs.scale_figures({"bulk": bulk})
+    told = "\n".join(costs.cost_lines(bulk))
     assert "| whole photos | 36.0 ms | 10.0 core-hours | $0.40 | 1,000 core-hours | $40.00 |" in told
     assert "| prepared faces | 3.6 ms | 1.0 core-hours | $0.04 | 100 core-hours | $4.00 |" in told
     assert "0.70 GB for a million photos" in told

@@ -77,15 +77,15 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def keep_log(connection: sqlite3.Connection) -> None:
     """Have changes written to a log beside the file; where two turn a new file to that at once, SQLite waits for neither."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
+    for _ in _attempts():
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                 raise
-        time.sleep(_PAUSE)
+            busy = error
+    raise busy
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
@@ -148,12 +148,21 @@ def sweep(connection: sqlite3.Connection) -> bool:
     Returns:
         Whether it could be done; others who read all the while keep it from being done.
     """
+    for _ in _attempts():  # SQLite waits for readers and writers, but not for the checkpoint of another process
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy:
+            return True
+    return False
+
+
+def _attempts() -> Iterator[None]:
+    """Go round at least once, and again with pauses while patience lasts."""
     deadline = time.monotonic() + _PATIENCE
     while True:
-        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if not busy or time.monotonic() > deadline:
-            return not busy
-        time.sleep(_PAUSE)  # SQLite waits for readers and writers, but not for the checkpoint of another process
+        yield
+        if time.monotonic() > deadline:
+            return
+        time.sleep(_PAUSE)
 
 
 @contextmanager
