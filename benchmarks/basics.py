@@ -6,8 +6,8 @@ CPU seconds of `import visavis` and `visavis --help` in fresh processes (median 
 pairs; generated faces a second; all 87.5 million pairs of 13,233 embeddings, against scikit-learn's `roc_curve` on a sample of the
 scores, with the peak memory of a process that does nothing else. Writes `results/basics.json`. Takes about a minute on 2 cores.
 
-Last figures: 2026-11-25, AMD EPYC, 2 cores with AVX-512: import 0.02 s, help 0.07 s of CPU; a million photos into pairs 0.6 s; all
-pairs of LFW 0.5 s and 239 MB, 41 times faster a pair than scikit-learn; 1,457 generated faces a second, 1,998 in two processes.
+Last figures: 2026-11-25, AMD EPYC, 2 cores with AVX-512: import 0.02 s, help 0.07 s of CPU; a million photos into pairs 0.5 s; all
+pairs of LFW 0.5 s and 242 MB, 37 times faster a pair than scikit-learn; 1,524 generated faces a second, 2,084 in two processes.
 """
 
 import json
