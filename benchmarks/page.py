@@ -205,7 +205,7 @@ def _short(value: float) -> str:
 def chart(rows: list[Row]) -> str:
     """Bars from 1 to how many times better, on a logarithmic scale, as SVG."""
     shown = [row for row in rows if row.times]
-    left, width, high = 520, 380, 20
+    left, width, high = 580, 380, 20
     low, top = 0.1, max(10.0, *(row.times["median"] for row in shown))
     height = high * len(shown) + 40
 
