@@ -6,8 +6,8 @@ Prepares all 13,233 photos into `runs/lfw-faces` (resumed where it stopped; the 
 those without a face, and times both detectors in turns on the same photos, one thread each. Writes `results/faces.json`. About
 half an hour on 2 cores, ten minutes with AVX-512.
 
-Last figures: 2026-11-25, AMD EPYC, 2 cores with AVX-512: a face in 13,232 of 13,233 photos, in 9 minutes. On 300 of them, one thread
-each: MTCNN found 300 at 73 ms a photo, dlib's HOG 298 at 20 ms.
+Last figures: 2026-11-25, AMD EPYC, 2 cores with AVX-512: a face in 13,232 of 13,233 photos, in 9 minutes. On 300 of them, one
+thread each: MTCNN found 300 at 73 ms a photo, dlib's HOG 298 at 20 ms.
 """
 
 import argparse

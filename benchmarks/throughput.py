@@ -27,7 +27,7 @@ from visavis.datasets import Split, read_archive, split_people
 from visavis.metrics import all_pairs_curve, equal_error_rate
 from visavis.models import build_embedding, build_siamese, embed
 from visavis.pairs import generate_image_pairs
-from visavis.sampling import Batches
+from visavis.sampling import Batches, BatchShape
 
 ROUNDS, STEPS, MINUTE, SPLITS = 7, 12, 40.0, 3
 LIGHT = Augmentation(rotation=5, scale=0.06, shift=0.03, contrast=0.15, gamma=1.2, side_light=0.2, cutout=0.2, noise=3, blur=0)
@@ -64,7 +64,7 @@ def validation_eer(network: keras.Model, split: Split) -> float:
 
 def throughput(split: Split) -> dict[str, Any]:
     """Photos and pairs a second of both, measured in turns."""
-    batches = Batches(split.train, config_for(split.train).batch, config_for(split.train).augmentation)
+    batches = Batches(split.train, BatchShape(people=16, photos=4), config_for(split.train).augmentation)
     photos, labels = batches[0]
     pairs, same = generate_image_pairs(split.train.faces, split.train.labels)
     first, second, same = pairs[:PAIRS, 0], pairs[:PAIRS, 1], same[:PAIRS]
@@ -110,7 +110,7 @@ def train_two_towers(split: Split) -> list[tuple[float, float]]:
 
 def train_ours(split: Split) -> list[tuple[float, float]]:
     """Likewise, after every 5 batches, by the running mean of the weights as `train` keeps it."""
-    batches, network = Batches(split.train, config_for(split.train).batch, LIGHT), one_pass()
+    batches, network = Batches(split.train, BatchShape(people=16, photos=4), LIGHT), one_pass()
     network.train_on_batch(*batches[0])  # builds
     network.set_weights(one_pass().get_weights())
     spent, history = 0.0, []

@@ -66,7 +66,7 @@ def test_photos_and_rows_are_the_same(fitted, people):
 
 def test_it_is_searched_over_with_whole_people_to_a_fold(people):
     rows, names = people
-    pipeline = make_pipeline(FunctionTransformer(np.asarray), SiameseVerifier(steps=4, embedding_size=8, random_state=0))
+    pipeline = make_pipeline(FunctionTransformer(np.asarray), SiameseVerifier(steps=20, embedding_size=8, random_state=0))
     search = GridSearchCV(pipeline, {"siameseverifier__loss": ["contrastive", "triplet"]}, cv=GroupKFold(2))
     search.fit(rows, names, groups=names)
     assert 0 <= search.best_score_ <= 1

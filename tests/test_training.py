@@ -265,8 +265,12 @@ def test_settings_out_of_range_are_named(split, change):
 
 def test_settings_suit_the_data(split):
     assert config_for(split.train).network == "classic"
+    assert config_for(split.train).batch.composites > config_for(split.train).batch.people
+    assert config_for(split.train, flip=False).batch.composites == 0
+    assert config_for(split.train, trained=True).batch.composites == 0
     wild = generate_faces(240, 2, size=32, gray=True)
     assert config_for(wild).batch.single_people > 0
+    assert config_for(wild).batch.composites == 0
     assert config_for(wild, loss="contrastive").loss_options == {"margin": 1.4}
     assert config_for(wild, loss="contrastive", loss_options={"margin": 1}).loss_options == {"margin": 1}
     assert config_for(wild, steps=7).steps == 7

@@ -27,8 +27,11 @@ LOSSES: dict[str, type[keras.losses.Loss]] = {
     "triplet": BatchTriplet,
 }
 
-# For few people: photos that are seen again and again must look different each time.
+_FEW = 100  # people
+# For them: photos that are seen again and again must look different each time, and most of a batch be nobody who exists, or
+# the network learns the few by heart.
 _MANY_LOOKS = Augmentation(rotation=15, scale=0.2, shift=0.1, contrast=0.4, gamma=1.8, side_light=0.8, cutout=0.7)
+_MANY_COMPOSITES = BatchShape(people=8, photos=4, composites=16)
 
 
 @dataclass(frozen=True)
@@ -120,16 +123,19 @@ def config_for(dataset: FaceDataset, *, trained: bool = False, **changes: Any) -
         **changes: Fields of `TrainingConfig` to set otherwise.
     """
     counts = dataset.photos_per_person
+    few = np.sum(counts > 1) < _FEW
     suited: dict[str, Any] = {"network": "classic", "augmentation": _MANY_LOOKS}
     if trained:
         suited = {"steps": 300, "frozen_steps": 100, "learning_rate": 1e-3, "averaging": 0.98, "validate_every": 50}
-    elif np.median(counts) < 4 and np.sum(counts > 1) >= 100:
+    elif np.median(counts) < 4 and not few:
         suited = {
             "batch": BatchShape(people=48, photos=2, single_people=16),
             "learning_rate": 3e-3,
             "steps": 3000,
             "validate_every": 250,
         }
+    elif few and changes.get("flip", True):  # half a letter on half another is no letter
+        suited["batch"] = _MANY_COMPOSITES
     if changes.get("loss") == "contrastive":
         suited["loss_options"] = {"margin": 1.4}  # strangers at a right angle: embeddings of unit length are 1.41 apart
     return TrainingConfig(**{**suited, **changes})
