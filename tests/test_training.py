@@ -256,6 +256,18 @@ def test_settings_survive_json():
         TrainingConfig.from_json({**config.to_json(), "speed": 9})
 
 
+def test_an_earlier_look_counts_only_where_it_is_surely_better(split):
+    trainer = Trainer(split, TrainingConfig(**LITTLE))
+    trainer.run(progress=False, watch=None)
+    last = trainer.mean_weights
+    trainer.best_step, trainer.best_weights = 4, [weight * 1.0001 for weight in last]
+    run = trainer.finish()
+    assert (run.best_step, trainer.best_eer) == (8, trainer.history[-1]["validation_eer"])
+    trainer.best_step, trainer.best_weights, trainer.mean_weights = 4, last, [np.zeros_like(weight) for weight in last]
+    assert trainer.finish().best_step == 4
+    np.testing.assert_array_equal(trainer.siamese.get_weights()[0], last[0])
+
+
 @pytest.mark.parametrize("change", [{"loss": "hinge"}, {"steps": 0}, {"learning_rate": -1}, {"warmup": 1}, {"network": "huge"}])
 def test_settings_out_of_range_are_named(split, change):
     (name,) = change

@@ -52,10 +52,10 @@ class TrainingRun:
     """What a training run gives.
 
     Attributes:
-        siamese: The model of two inputs, head fitted; the weights of the best look at the validation people.
+        siamese: The model of two inputs, head fitted.
         config: How it was trained.
         history: One row for each look: step, loss, learning_rate, validation_eer.
-        best_step: The step that the weights are from.
+        best_step: The step that the weights are from: the last, unless an earlier look was better by a standard error.
         validation: The errors on all pairs of the validation people at that step, as the finished model embeds.
         threshold: The comparison score (cosine) from which the head says "the same person".
         shrinkage: How the start was brought to the training people first, see `adaptation.adapt`; None: it was not.
@@ -306,13 +306,10 @@ class Trainer:
         )
 
     def finish(self) -> TrainingRun:
-        """Put the best weights back, fit the head on the validation people, and hand the model over."""
-        self.shown.set_weights(self.best_weights)
-        embedding, head = embedding_of(self.shown), head_of(self.shown)
-        embedding.trainable = True
-        embeddings = embed(embedding, self.validation.faces, flip=self.config.flip)
-        if self.trained and self.best_step:
-            embeddings = self._better_of_start_and(embeddings)
+        """Choose the weights, fit the head on the validation people, and hand the model over."""
+        head = head_of(self.shown)
+        embedding_of(self.shown).trainable = True
+        embeddings = self._chosen()
         curve = all_pairs_curve(embeddings, self.validation.labels)
         if self.config.loss != "binary-crossentropy":
             head.calibrate(*fit_sigmoid(curve))
@@ -326,18 +323,24 @@ class Trainer:
             threshold=score_of(offset / slope),
         )
 
-    def _better_of_start_and(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Go back to the start unless the best look was better by a standard error; return the validation people's embeddings.
+    def _chosen(self) -> npt.NDArray[np.float32]:
+        """Put the weights of one look back, and return the validation people's embeddings.
 
-        Of several looks at few people one is nearly always better by chance, and other people are then worse off.
+        Those of the best look where it is better by a standard error than the start that was trained before, or than the last look;
+        else these: of several looks at few people one is nearly always best by chance, and other people are then worse off.
         """
-        self.shown.set_weights(self.start_weights)
-        at_start = embed(embedding_of(self.shown), self.validation.faces, flip=self.config.flip)
-        if chance_of_fewer_errors(at_start, embeddings, self.validation.labels) < ONE_STANDARD_ERROR:
-            self.best_step = 0
-            return at_start
-        self.shown.set_weights(self.best_weights)
-        return embeddings
+        usual, weights = (self.history[0], self.start_weights) if self.trained else (self.history[-1], self.mean_weights)
+        found = []
+        for each in (self.best_weights, weights):
+            self.shown.set_weights(each)
+            found.append(embed(embedding_of(self.shown), self.validation.faces, flip=self.config.flip))
+        best, other = found
+        earlier = self.best_step != usual["step"]
+        if earlier and chance_of_fewer_errors(other, best, self.validation.labels) >= ONE_STANDARD_ERROR:
+            self.shown.set_weights(self.best_weights)
+            return best
+        self.best_step, self.best_eer = int(usual["step"]), usual["validation_eer"]
+        return other
 
     def _write(self, out: Path) -> None:
         """Write history and checkpoint."""
