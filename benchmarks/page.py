@@ -232,7 +232,7 @@ def chart(rows: list[Row]) -> str:
 
 def templates() -> Environment:
     """What stands between the marks, called as the marks are."""
-    made = Environment(loader=FileSystemLoader(Path(__file__).parent / "figures"), undefined=StrictUndefined, trim_blocks=False)
+    made = Environment(loader=FileSystemLoader(Path(__file__).parent / "figures"), undefined=StrictUndefined)
     made.globals.update(cost_lines=cost_lines, growth_lines=growth_lines)
     made.filters.update(
         percent=lambda part, digits=1: f"{100 * part:.{digits}f} %",

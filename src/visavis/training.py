@@ -55,7 +55,8 @@ class TrainingRun:
         siamese: The model of two inputs, head fitted.
         config: How it was trained.
         history: One row for each look: step, loss, learning_rate, validation_eer.
-        best_step: The step that the weights are from: the last, unless an earlier look was better by a standard error.
+        best_step: The step that the weights are from: the last (0 where training goes on from a start), unless another look was
+            better by a standard error.
         validation: The errors on all pairs of the validation people at that step, as the finished model embeds.
         threshold: The comparison score (cosine) from which the head says "the same person".
         shrinkage: How the start was brought to the training people first, see `adaptation.adapt`; None: it was not.
@@ -330,15 +331,15 @@ class Trainer:
         else these: of several looks at few people one is nearly always best by chance, and other people are then worse off.
         """
         usual, weights = (self.history[0], self.start_weights) if self.trained else (self.history[-1], self.mean_weights)
-        found = []
-        for each in (self.best_weights, weights):
-            self.shown.set_weights(each)
-            found.append(embed(embedding_of(self.shown), self.validation.faces, flip=self.config.flip))
-        best, other = found
-        earlier = self.best_step != usual["step"]
-        if earlier and chance_of_fewer_errors(other, best, self.validation.labels) >= ONE_STANDARD_ERROR:
+        embedding = embedding_of(self.shown)
+        self.shown.set_weights(weights)
+        other = embed(embedding, self.validation.faces, flip=self.config.flip)
+        if self.best_step != usual["step"]:
             self.shown.set_weights(self.best_weights)
-            return best
+            best = embed(embedding, self.validation.faces, flip=self.config.flip)
+            if chance_of_fewer_errors(other, best, self.validation.labels) >= ONE_STANDARD_ERROR:
+                return best
+            self.shown.set_weights(weights)
         self.best_step, self.best_eer = int(usual["step"]), usual["validation_eer"]
         return other
 
