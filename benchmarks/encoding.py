@@ -42,6 +42,8 @@ def operations(path: Path) -> float:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    kept_in_16_bits = [node for node in model.graph.node if node.op_type == "Cast" and node.input[0] in weights]
+    weights |= {node.output[0]: weights[node.input[0]] for node in kept_in_16_bits}
     shapes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)

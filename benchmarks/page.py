@@ -18,6 +18,8 @@ from typing import Any
 from costs import cost_lines, growth_lines
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from visavis.encoders import load_encoder
+
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 MARKED = re.compile(r"(?P<mark><!-- figures (?P<name>\w+): .*?-->\n).*?(?P<end><!-- end of figures -->)", re.DOTALL)
@@ -247,7 +249,8 @@ def templates() -> Environment:
 
 def with_figures(text: str, results: dict[str, Figures]) -> str:
     """A page with new figures between its marks."""
-    known = {name.replace("-", "_"): told for name, told in results.items()}
+    known: Figures = {name.replace("-", "_"): told for name, told in results.items()}
+    known["card"] = load_encoder("pretrained").card
     made = templates()
 
     def figures(found: re.Match[str]) -> str:

@@ -69,20 +69,25 @@ def composite(first: Pixels, second: Pixels, rng: np.random.Generator) -> Pixels
     """Make the face of somebody who does not exist out of two canvases.
 
     A blend; or the upper part of one over the lower part of the other; or the eyes, nose or mouth of one in the face of the other,
-    feathered. The second's colours are often brought to the first's, and all of it is stretched a little, which changes who it is.
+    feathered; or the first alone. The second's colours are often brought to the first's. All of it is stretched a little, and half
+    of the time bent as well (the first alone always), which changes who it is.
     """
     one, other = first.astype(np.float32), second.astype(np.float32)
     if rng.random() < 0.6:
         other = _with_colours_of(one, other)
-    kind = rng.random()
-    if kind < 0.4:
-        weight: Floats | float = rng.uniform(0.3, 0.7)
-    elif kind < 0.7:
+    kind, bent = rng.random(), rng.random() < 0.5
+    weight: Floats | float = 0
+    if kind < 0.2:
+        bent = True
+    elif kind < 0.5:
+        weight = rng.uniform(0.3, 0.7)
+    elif kind < 0.75:
         weight = _seam(rng)
     else:
         weight = _features(rng)
     mixed = np.clip(one + weight * (other - one) + 0.5, 0, 255).astype(np.uint8)
-    return _stretched(mixed, rng)
+    stretched = _stretched(mixed, rng)
+    return _bent(stretched, rng) if bent else stretched
 
 
 def _with_colours_of(one: Floats, other: Floats) -> Floats:
@@ -119,9 +124,29 @@ def _stretched(canvas: Pixels, rng: np.random.Generator) -> Pixels:
     return np.asarray(image)
 
 
+def _bent(canvas: Pixels, rng: np.random.Generator) -> Pixels:
+    """Move the corners of a grid of 5 x 5 fields at random, those of the border along it alone, and what lies between with them."""
+    lines = np.linspace(0, CANVAS, 6).round().astype(int)
+    moved = rng.normal(0, 4, (6, 6, 2))
+    moved[[0, -1], :, 0] = moved[:, [0, -1], 1] = 0
+    corners = np.stack(np.meshgrid(lines, lines, indexing="ij"), axis=2) + moved
+    fields = []
+    for row, column in np.ndindex(5, 5):
+        box = (lines[column], lines[row], lines[column + 1], lines[row + 1])
+        quad = [corners[row + down, column + right, ::-1] for down, right in ((0, 0), (1, 0), (1, 1), (0, 1))]
+        fields.append((box, tuple(np.concatenate(quad))))
+    image = Image.fromarray(canvas).transform((CANVAS, CANVAS), Image.Transform.MESH, fields, Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
 def halved(canvas: Pixels) -> Pixels:
     """What is kept of a canvas."""
     return np.asarray(Image.fromarray(canvas).reduce(2))
+
+
+def _descriptors(teacher: Teacher, made: Pixels) -> Floats:
+    """The mean of the teacher's descriptors of canvases and of their mirror images."""
+    return (teacher.descriptors(made[(slice(None), *CHIP)]) + teacher.descriptors(made[:, :, ::-1][(slice(None), *CHIP)])) / 2
 
 
 def _opened(path: Path, shape: tuple[int, ...], dtype: type) -> np.memmap:
@@ -163,8 +188,8 @@ def make_pictures(out: Path, whole: np.memmap, training: Indices, *, count: int,
                 first, second = rng.choice(training, 2, replace=False)
                 made[place] = composite(whole[first], whole[second][:, :: rng.choice((-1, 1))], rng)
         pictures[start:stop] = [halved(canvas) for canvas in made]
-        seen = made[(slice(None), *CHIP)]
-        descriptors[start:stop] = np.concatenate([teacher.descriptors(part) for part in np.array_split(seen, 8)])
+        parts = np.array_split(made, 8)
+        descriptors[start:stop] = np.concatenate([_descriptors(teacher, part) for part in parts])
         return stop - start
 
     waiting = [start for start in range(0, total, _PART) if np.isnan(descriptors[start : start + _PART]).any()]

@@ -16,7 +16,7 @@ from visavis.encoders import fit_face, load_faces
 from visavis.encoders.onnx import CARD_KEY, Description, copy_with_card
 from visavis.errors import DataError, ModelError
 from visavis.export import export_model
-from visavis.models import build_embedding, build_siamese
+from visavis.models import build_embedding, build_siamese, copy_network, embedding_of, products
 from visavis.runs import KerasEncoder
 from visavis.thresholds import Threshold
 
@@ -77,6 +77,20 @@ def test_raw_embeddings_are_as_long_as_a_face_and_its_mirror_image_agree(trained
     assert lengths.max() < 1
     symmetric = np.concatenate([faces[:, :, :16], faces[:, :, 15::-1]], axis=2)
     np.testing.assert_allclose(np.linalg.norm(trained.raw(symmetric), axis=1), 1, atol=1e-5)
+
+
+def test_weights_that_are_whole_in_16_bits_take_half_the_room(trained, file, tmp_path):
+    network = copy_network(embedding_of(trained.siamese))
+    for product, normalise in products(network):
+        gamma, beta, mean, variance = normalise.get_weights()
+        one = np.full_like(variance, np.float32(1) - np.float32(normalise.epsilon))
+        product.set_weights([product.get_weights()[0].astype(np.float16).astype(np.float32)])
+        normalise.set_weights([np.ones_like(gamma), beta, np.zeros_like(mean), one])
+    whole = KerasEncoder(trained.card, build_siamese(network))
+    smaller = export_model(whole, tmp_path / "smaller.onnx")
+    assert smaller.stat().st_size < 0.52 * file.stat().st_size
+    faces = some_faces(4)
+    np.testing.assert_allclose(visavis.load_encoder(smaller).embed(faces), whole.embed(faces), atol=1e-5)
 
 
 def test_one_thread_gives_the_same(file):

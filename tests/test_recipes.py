@@ -49,6 +49,45 @@ def test_the_students_picture_is_the_canonical_crop(recipes):
         np.testing.assert_allclose(levels, expected, atol=2)
 
 
+def test_a_bent_face_keeps_its_frame(recipes):
+    from pictures import _bent
+
+    picture = np.zeros((204, 204, 3), dtype=np.uint8)
+    picture[[0, -1]] = picture[:, [0, -1]] = 200
+    picture[60:140, 60:140] = np.random.default_rng(1).integers(0, 256, (80, 80, 3))
+    bent = _bent(picture, np.random.default_rng(0))
+    assert bent[[0, -1]].min() > 90
+    assert bent[:, [0, -1]].min() > 90
+    assert np.abs(bent[60:140, 60:140].astype(int) - picture[60:140, 60:140]).mean() > 20
+
+
+def test_the_teacher_is_the_same_for_a_face_and_its_mirror_image(recipes):
+    from pictures import _descriptors
+
+    class Brightness:
+        """The level of a chip's left column is its descriptor."""
+
+        def descriptors(self, chips):
+            return chips[:, :, 0].mean(axis=(1, 2)).reshape(-1, 1)
+
+    made = np.random.default_rng(0).integers(0, 256, (3, 204, 204, 3), dtype=np.uint8)
+    np.testing.assert_allclose(_descriptors(Brightness(), made), _descriptors(Brightness(), made[:, :, ::-1]), rtol=1e-6)
+
+
+def test_a_larger_network_begins_as_the_smaller_one(recipes):
+    from distil import take_weights
+
+    from visavis.models import build_embedding
+
+    earlier = build_embedding("deep", (32, 32, 3), seed=1)
+    larger = build_embedding("deeper", (32, 32, 3), seed=2)
+    take_weights(larger, earlier)
+    faces = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(larger.predict_on_batch(faces), earlier.predict_on_batch(faces), atol=1e-6)
+    with pytest.raises(ValueError, match="no place for its product_"):
+        take_weights(build_embedding("deep", (32, 32, 3)), larger)
+
+
 def test_the_teacher_gives_the_descriptors_of_dlib(recipes):
     pytest.importorskip("dlib")
     from teacher import Teacher, dlib_descriptors, weights_path

@@ -3,6 +3,7 @@
 import json
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -14,6 +15,9 @@ from visavis.encoders.onnx import CARD_KEY
 from visavis.errors import MissingDependencyError, ModelError
 from visavis.models import embedding_of
 from visavis.runs import KerasEncoder, load_model
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = ["export_model"]
 
@@ -74,10 +78,30 @@ def _write_onnx(network: keras.Model, card: Card, path: Path, faces: npt.NDArray
 
     network.export(path, format="onnx", verbose=False)
     proto = onnx.load(path)
+    _halve(proto)
     onnx.helper.set_model_props(proto, {CARD_KEY: json.dumps(card.to_json())})
     onnx.save(proto, path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {session.get_inputs()[0].name: faces})[0])
+
+
+def _halve(proto: "onnx.ModelProto") -> None:
+    """Keep the weights that are the same numbers in 16 bits in 16 bits; ONNX Runtime makes float32 of them as it loads them."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in proto.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.ndim < 2:
+            continue
+        with np.errstate(over="ignore"):
+            halves = values.astype(np.float16)
+        if np.array_equal(halves, values):
+            casts.append(helper.make_node("Cast", [f"{tensor.name}_16"], [tensor.name], to=TensorProto.FLOAT))
+            tensor.CopyFrom(numpy_helper.from_array(halves, f"{tensor.name}_16"))
+    nodes = [*casts, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
 
 
 def _write_litert(network: keras.Model, card: Card, path: Path, faces: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -23,7 +23,7 @@ from visavis.encoders import PRETRAINED_FILE, load_encoder
 from visavis.errors import ModelError
 from visavis.histograms import score_histogram
 from visavis.metrics import unit_rows
-from visavis.models import DistanceSigmoid, build_embedding, build_siamese, embed, embedding_of, head_of
+from visavis.models import DistanceSigmoid, build_embedding, build_siamese, embed, embedding_of, head_of, products
 from visavis.thresholds import Threshold
 from visavis.training import TrainingRun
 
@@ -157,21 +157,34 @@ def load_pretrained() -> KerasEncoder:
         ModelError: If this installation has none.
     """
     card = load_encoder("pretrained").card
-    network = build_embedding(card.training["network"], card.input_shape, embedding_size=card.training["embedding_size"])
     with np.load(PRETRAINED_FILE.with_suffix(".npz"), allow_pickle=False) as weights:
-        network.set_weights([weights[str(number)].astype(np.float32) for number in range(len(weights.files))])
-    return KerasEncoder(card, _siamese(network, card))
+        return _from_halves(dict(weights), card)
 
 
 def save_pretrained(model: KerasEncoder) -> KerasEncoder:
-    """Write the weights of the encoder that comes with visavis in 16 bits, and return the model that has just these weights."""
-    network = embedding_of(model.siamese)
-    weights: list[npt.NDArray[Any]] = [np.asarray(value, dtype=np.float16) for value in network.get_weights()]
-    named: dict[str, Any] = {str(number): value for number, value in enumerate(weights)}
+    """Write the weights of the encoder that comes with visavis in 16 bits, and return the model that has just these weights.
+
+    Each batch normalisation is worked into the product before it but for an offset, so that what is rounded is what is multiplied.
+    """
+    halves: dict[str, Any] = {}
+    for product, normalise in products(embedding_of(model.siamese)):
+        gamma, beta, mean, variance = normalise.get_weights()
+        scale = gamma / np.sqrt(variance + normalise.epsilon)
+        halves[product.name] = np.asarray(product.get_weights()[0] * scale, dtype=np.float16)
+        halves[normalise.name] = np.asarray(beta - mean * scale, dtype=np.float16)
     with replaced(PRETRAINED_FILE.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **named)
-    network.set_weights([value.astype(np.float32) for value in weights])
-    return KerasEncoder(model.card, _siamese(network, model.card))
+        np.savez_compressed(file, **halves)
+    return _from_halves(halves, model.card)
+
+
+def _from_halves(halves: dict[str, npt.NDArray[np.float16]], card: Card) -> KerasEncoder:
+    network = build_embedding(card.training["network"], card.input_shape, embedding_size=card.training["embedding_size"])
+    for product, normalise in products(network):
+        kernel, offset = (halves[layer.name].astype(np.float32) for layer in (product, normalise))
+        product.set_weights([kernel])
+        variance = np.float32(1) - np.float32(normalise.epsilon)
+        normalise.set_weights([np.ones_like(offset), offset, np.zeros_like(offset), np.full_like(offset, variance)])
+    return KerasEncoder(card, _siamese(network, card))
 
 
 def _siamese(network: keras.Model, card: Card) -> keras.Model:

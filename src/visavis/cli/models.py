@@ -30,7 +30,7 @@ def number_or_all(value: str) -> int | str:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder to write.")
 @click.option("--init", help="Where weights start: pretrained (the default for prepared faces), scratch, or another run.")
 @click.option("--loss", default=None, help="contrastive, binary-crossentropy, triplet, supervised-contrastive, ...")
-@click.option("--network", default=None, help="compact, deep or classic.")
+@click.option("--network", default=None, help="compact, deep, deeper or classic.")
 @click.option("--size", type=int, default=None, help="Side of a face, pixels; 64 from scratch.")
 @click.option("--crop", type=float, default=None, help="Keep this part of the photo's shorter side, around the centre.")
 @click.option("--gray", is_flag=True, help="Take the colour out.")

@@ -15,11 +15,12 @@ from keras import layers
 from visavis.metrics import unit_rows
 from visavis.models.layers import DistanceSigmoid, EuclideanDistance, StandardizePhotos
 
-__all__ = ["NETWORKS", "build_embedding", "build_siamese", "copy_network", "embed", "embedding_of", "head_of"]
+__all__ = ["NETWORKS", "build_embedding", "build_siamese", "copy_network", "embed", "embedding_of", "head_of", "products"]
 
 Tensor = Any
 
 SMALLEST_SIDE = 32
+_PRODUCT, _NORMALISE = "product_", "normalise_"
 
 
 def build_embedding(
@@ -33,8 +34,8 @@ def build_embedding(
     """Build an embedding network with random weights.
 
     Args:
-        network: `"compact"` (residual, made for faces in the wild), `"deep"` (twice the work, for larger faces and many people) or
-            `"classic"` (the brief's plain stack of convolutions).
+        network: `"compact"` (residual, made for faces in the wild), `"deep"` (twice the work, for larger faces and many people),
+            `"deeper"` (twice that) or `"classic"` (the brief's plain stack of convolutions).
         input_shape: Height, width and channels (1 or 3) of a face; the sides are at least 32.
         embedding_size: The length of an embedding.
         dtype: Keras's dtype policy for the convolutions, such as `"mixed_bfloat16"`; embeddings are float32 in any case.
@@ -89,6 +90,14 @@ def head_of(siamese: keras.Model) -> DistanceSigmoid:
     return siamese.get_layer("head")
 
 
+def products(network: keras.Model) -> list[tuple[keras.Layer, keras.Layer]]:
+    """Return the convolutions and dense layers of what `build_embedding` made, each with the batch normalisation after it."""
+    count = sum(layer.name.startswith(_PRODUCT) for layer in network.layers)
+    return [
+        (network.get_layer(f"{_PRODUCT}{number}"), network.get_layer(f"{_NORMALISE}{number}")) for number in range(1, count + 1)
+    ]
+
+
 def copy_network(network: keras.Model) -> keras.Model:
     """Return a network of the same layers and weights, whose weights are its own."""
     copy = keras.models.clone_model(network)
@@ -127,33 +136,30 @@ def embed(
 
 
 class _Blocks:
-    """The layers that the networks are made of, each drawing its weights from the next seed."""
+    """The layers that the networks are made of, each drawing its weights from the next seed.
+
+    `product_7` is the seventh convolution or dense layer, `normalise_7` the batch normalisation that follows it.
+    """
 
     def __init__(self, seed: int, dtype: Any) -> None:
         self._seeds = np.random.default_rng(seed)
         self._dtype = dtype
+        self._made = 0
 
-    def _initializer(self) -> keras.initializers.Initializer:
-        return keras.initializers.HeNormal(seed=int(self._seeds.integers(2**31)))
+    def _product(self) -> dict[str, Any]:
+        """What the next convolution or dense layer is made with."""
+        self._made += 1
+        initializer = keras.initializers.HeNormal(seed=int(self._seeds.integers(2**31)))
+        return {"use_bias": False, "kernel_initializer": initializer, "dtype": self._dtype, "name": f"{_PRODUCT}{self._made}"}
 
     def normalise(self, x: Tensor) -> Tensor:
-        return layers.BatchNormalization(momentum=0.98, dtype=self._dtype)(x)
+        return layers.BatchNormalization(momentum=0.98, dtype=self._dtype, name=f"{_NORMALISE}{self._made}")(x)
 
     def dense(self, x: Tensor, units: int) -> Tensor:
-        initializer = self._initializer()
-        return layers.Dense(units, use_bias=False, kernel_initializer=initializer, dtype=self._dtype)(x)
+        return layers.Dense(units, **self._product())(x)
 
     def conv(self, x: Tensor, filters: int, *, strides: int = 1, kernel: int = 3, relu: bool = True) -> Tensor:
-        x = layers.Conv2D(
-            filters,
-            kernel,
-            strides=strides,
-            padding="same",
-            use_bias=False,
-            kernel_initializer=self._initializer(),
-            dtype=self._dtype,
-        )(x)
-        x = self.normalise(x)
+        x = self.normalise(layers.Conv2D(filters, kernel, strides=strides, padding="same", **self._product())(x))
         return layers.ReLU()(x) if relu else x
 
     def residual(self, x: Tensor, filters: int, *, strides: int = 1) -> Tensor:
@@ -194,4 +200,22 @@ def _deep(x: Tensor, blocks: _Blocks) -> Tensor:
     return blocks.conv(x, 128, kernel=1)
 
 
-NETWORKS: dict[str, Callable[[Tensor, _Blocks], Tensor]] = {"classic": _classic, "compact": _compact, "deep": _deep}
+def _deeper(x: Tensor, blocks: _Blocks) -> Tensor:
+    """As deep, with four residual blocks more."""
+    x = blocks.conv(x, 32, strides=2)
+    x = blocks.conv(x, 64, strides=2)
+    for _ in range(2):
+        x = blocks.residual(x, 64)
+    x = blocks.residual(x, 128, strides=2)
+    for _ in range(4):
+        x = blocks.residual(x, 128)
+    x = blocks.residual(x, 256, strides=2)
+    return blocks.conv(x, 128, kernel=1)
+
+
+NETWORKS: dict[str, Callable[[Tensor, _Blocks], Tensor]] = {
+    "classic": _classic,
+    "compact": _compact,
+    "deep": _deep,
+    "deeper": _deeper,
+}
