@@ -111,7 +111,7 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         trainer = Trainer(split, config_for(split.train, **settings, seed=seed))
         trainer.run(progress=False, watch=None)
         self.threshold_ = _threshold_of(trainer)
-        self.siamese_, self.validation_eer_ = trainer.siamese, trainer.best_eer
+        self.siamese_, self.validation_eer_ = trainer.siamese, trainer.selection.best_eer
         self._n_features_out = self.embedding_size
         self.references_ = self._embed(faces.faces)
         return self

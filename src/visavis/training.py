@@ -21,18 +21,9 @@ from visavis.datasets import Split, check_leaks
 from visavis.devices import Devices, compiling
 from visavis.errors import TrainingError
 from visavis.metrics import ErrorCurve, all_pairs_curve, equal_error_rate
-from visavis.models import (
-    DistanceSigmoid,
-    PairLogits,
-    build_embedding,
-    build_siamese,
-    copy_network,
-    embed,
-    embedding_of,
-    head_of,
-)
-from visavis.resampling import ONE_STANDARD_ERROR, chance_of_fewer_errors
+from visavis.models import DistanceSigmoid, PairLogits, build_embedding, build_siamese, copy_network, embedding_of, head_of
 from visavis.sampling import Batches
+from visavis.selection import Selection
 
 __all__ = ["Trainer", "TrainingRun", "train"]
 
@@ -136,7 +127,7 @@ class Trainer:
     Attributes:
         siamese: The model, with the weights of the present step.
         step: How many batches it was trained on.
-        history: One row for each look at the validation people.
+        selection: The looks at the validation people, and the weights that are kept.
     """
 
     def __init__(
@@ -168,7 +159,7 @@ class Trainer:
             DataError: If the training side has too few people or photos.
         """
         training, validation = split.train, split.validation
-        self.config, self.validation, self.out = config, validation, out
+        self.config, self.out = config, out
         changes = config.augmentation if config.flip else replace(config.augmentation, flip=0.0)
         self.batches = batches or Batches(training, config.batch, changes, seed=config.seed)
         self.loss = loss or LOSSES[config.loss](**config.loss_options)
@@ -179,14 +170,10 @@ class Trainer:
             self.head = DistanceSigmoid(dtype="float32", name="head")
             self.siamese = build_siamese(self.embedding, self.head)
         # What is looked at and handed over: where devices share the training, a copy that is on one device alone.
-        self.shown = build_siamese(copy_network(self.embedding)) if self.devices.shared else self.siamese
+        shown = build_siamese(copy_network(self.embedding)) if self.devices.shared else self.siamese
+        self.selection = Selection(shown, validation, config, trained=trained, agreed=self.devices.agreed)
         self.step = 0
         self.model = self._compiled()
-        self.history: list[dict[str, float]] = []
-        self.best_step, self.best_eer = 0, math.inf
-        self.mean_weights: list[npt.NDArray[Any]] = []
-        self.best_weights: list[npt.NDArray[Any]] = []
-        self.start_weights: list[npt.NDArray[Any]] = self.siamese.get_weights() if trained else []
 
     def _compiled(self) -> keras.Model:
         """The model that is trained at this step: photos in, and out what the loss looks at."""
@@ -214,7 +201,7 @@ class Trainer:
         config = self.config
         losses: list[float] = []
         if self.trained and self.step == 0:
-            self._average()
+            self.selection.average(self.siamese.weights, self.step)
             self._look(math.nan)
         with tqdm(total=config.steps, initial=self.step, desc="training", unit="batch", disable=not progress) as bar:
             for photos, labels in self._prefetched():
@@ -224,16 +211,16 @@ class Trainer:
                 self.step += 1
                 if not math.isfinite(loss):
                     raise TrainingError(self._explain_divergence(loss))
-                self._average()
+                self.selection.average(self.siamese.weights, self.step)
                 losses.append(loss)
                 bar.update()
                 if self.step % config.validate_every == 0 or self.step == config.steps:
                     self._look(float(np.mean(losses)))
                     losses.clear()
                     if watch:
-                        watch(self.history[-1])
+                        watch(self.selection.history[-1])
                     bar.set_postfix_str(self._postfix(loss))
-                    if self._out_of_patience():
+                    if self.selection.out_of_patience():
                         break
                 elif self.step % 10 == 0:
                     bar.set_postfix_str(self._postfix(loss))
@@ -256,51 +243,21 @@ class Trainer:
                     waiting.append(pool.submit(self.batches.__getitem__, step + ahead))
                 yield waiting.pop(0).result()
 
-    def _average(self) -> None:
-        """Move the mean of the weights towards those of this step, less so the longer training goes on."""
-        decay = min(self.config.averaging, (1 + self.step) / (10 + self.step))
-        weights = [keras.ops.convert_to_numpy(variable) for variable in self.siamese.weights]
-        if not self.mean_weights:
-            self.mean_weights = [np.array(value) for value in weights]
-        for mean, value in zip(self.mean_weights, weights, strict=True):
-            mean += (1 - decay) * (value - mean)
-
-    def _embed_validation(self) -> npt.NDArray[np.float32]:
-        """Embed the validation people by the mean weights, and put those of the step back."""
-        weights = self.shown.get_weights()
-        self.shown.set_weights(self.mean_weights)
-        embeddings = embed(embedding_of(self.shown), self.validation.faces)
-        self.shown.set_weights(weights)
-        return embeddings
-
     def _look(self, loss: float) -> None:
-        """Measure the validation people, remember the best weights, write history and checkpoint."""
-        embeddings = self._embed_validation()
-        alike = float(np.square(embeddings.mean(axis=0)).sum())
-        if alike > 0.98:
-            raise TrainingError(
-                f"training collapsed at step {self.step}: the embeddings of all photos are alike (mean cosine {alike:.3f}). "
-                f"Lower the learning rate ({self.config.learning_rate}) or take another loss ({self.config.loss})."
-            )
-        eer = self.devices.agreed(equal_error_rate(all_pairs_curve(embeddings, self.validation.labels))[0])
+        """Look at the validation people, and write history and checkpoint."""
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        self.history.append({"step": self.step, "loss": loss, "learning_rate": rate, "validation_eer": eer})
-        if eer < self.best_eer:
-            self.best_step, self.best_eer = self.step, eer
-            self.best_weights = [np.array(value) for value in self.mean_weights]
+        self.selection.look(self.step, loss=loss, rate=rate)
         if self.out is not None and self.devices.writes:
             self._write(self.out)
 
-    def _out_of_patience(self) -> bool:
-        looks = sum(row["step"] > self.best_step for row in self.history)
-        return self.config.patience is not None and looks >= self.config.patience
-
     def _postfix(self, loss: float) -> str:
-        seen = f", validation EER {100 * self.history[-1]['validation_eer']:.2f} %" if self.history else ""
+        history = self.selection.history
+        seen = f", validation EER {100 * history[-1]['validation_eer']:.2f} %" if history else ""
         return f"loss {loss:.4f}{seen}"
 
     def _explain_divergence(self, loss: float) -> str:
-        kept = f" The checkpoint of step {int(self.history[-1]['step'])} is kept." if self.out and self.history else ""
+        history = self.selection.history
+        kept = f" The checkpoint of step {int(history[-1]['step'])} is kept." if self.out and history else ""
         return (
             f"training diverged: the loss of step {self.step} is {loss}. "
             f"Lower the learning rate ({self.config.learning_rate}).{kept}"
@@ -308,53 +265,29 @@ class Trainer:
 
     def finish(self) -> TrainingRun:
         """Choose the weights, fit the head on the validation people, and hand the model over."""
-        head = head_of(self.shown)
-        embedding_of(self.shown).trainable = True
-        embeddings = self._chosen()
-        curve = all_pairs_curve(embeddings, self.validation.labels)
+        selection = self.selection
+        head = head_of(selection.shown)
+        embedding_of(selection.shown).trainable = True
+        curve = all_pairs_curve(selection.choose(), selection.validation.labels)
         if self.config.loss != "binary-crossentropy":
             head.calibrate(*fit_sigmoid(curve))
         offset, slope = head.calibration()
         return TrainingRun(
-            siamese=self.shown,
+            siamese=selection.shown,
             config=self.config,
-            history=self.history,
-            best_step=self.best_step,
+            history=selection.history,
+            best_step=selection.best_step,
             validation=curve,
             threshold=score_of(offset / slope),
         )
 
-    def _chosen(self) -> npt.NDArray[np.float32]:
-        """Put the weights of one look back, and return the validation people's embeddings.
-
-        Those of the best look where it is better by a standard error than the start that was trained before, or than the last look;
-        else these: of several looks at few people one is nearly always best by chance, and other people are then worse off.
-        """
-        usual, weights = (self.history[0], self.start_weights) if self.trained else (self.history[-1], self.mean_weights)
-        embedding = embedding_of(self.shown)
-        self.shown.set_weights(weights)
-        other = embed(embedding, self.validation.faces, flip=self.config.flip)
-        if self.best_step != usual["step"]:
-            self.shown.set_weights(self.best_weights)
-            best = embed(embedding, self.validation.faces, flip=self.config.flip)
-            if chance_of_fewer_errors(other, best, self.validation.labels) >= ONE_STANDARD_ERROR:
-                return best
-            self.shown.set_weights(weights)
-        self.best_step, self.best_eer = int(usual["step"]), usual["validation_eer"]
-        return other
-
     def _write(self, out: Path) -> None:
         """Write history and checkpoint."""
-        write_table(out / HISTORY, self.history[0], [row.values() for row in self.history])
-        state = {
-            "identity": self.identity,
-            "step": self.step,
-            "history": self.history,
-            "best_step": self.best_step,
-            "best_eer": self.best_eer,
-        }
+        selection = self.selection
+        write_table(out / HISTORY, selection.history[0], [row.values() for row in selection.history])
+        state = {"identity": self.identity, "step": self.step, **selection.state()}
         weights = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
-        save_checkpoint(out / CHECKPOINT, Checkpoint(state, weights, self.mean_weights, self.best_weights))
+        save_checkpoint(out / CHECKPOINT, Checkpoint(state, weights, selection.mean_weights, selection.best_weights))
 
     def restore(self) -> None:
         """Go back to where the checkpoint was written.
@@ -371,14 +304,13 @@ class Trainer:
                 f"{self.out / CHECKPOINT}: written with other settings or other photos. "
                 "Resume with the same ones, or train into another folder."
             )
-        self.step, self.history = checkpoint.state["step"], checkpoint.state["history"]
+        self.step = checkpoint.state["step"]
+        self.selection.restore(checkpoint)
         if self.config.frozen_steps and self.step > self.config.frozen_steps:
             self.model = self._compiled()
         with self.devices.scope():
             for variable, value in zip(self._variables(), checkpoint.weights, strict=True):
                 variable.assign(value)
-        self.best_step, self.best_eer = checkpoint.state["best_step"], checkpoint.state["best_eer"]
-        self.mean_weights, self.best_weights = checkpoint.mean, checkpoint.best
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.siamese.variables, *self.model.optimizer.variables]
