@@ -2,11 +2,11 @@
 
     pip install 'visavis[bench]' && python benchmarks/encoding.py [--rounds 15]
 
-Ours is the encoder in the box as it embeds, with each face as it is and mirrored: two passes. The two others are built with random
-weights (`peers.py`), for faces of our encoder's size, and run once by ONNX Runtime; dlib's network is run by dlib, from crops of
-112 x 112 pixels, on one thread, whatever it is given. One face and 64 of them, by one thread and by all, in turns with a float32
-matrix product of 1024 x 1024. How much of that product's operations a second a network reaches is worked out from the operations of
-its convolutions and matrix products, those on padding left out. Writes `results/encoding.json`. About 3 minutes on 2 cores.
+Ours is the encoder in the box as it embeds. The two others are built with random weights (`peers.py`), for faces of our encoder's
+size, and run by ONNX Runtime; dlib's network is run by dlib, from crops of 112 x 112 pixels, on one thread, whatever it is given.
+One face and 64 of them, by one thread and by all, in turns with a float32 matrix product of 1024 x 1024. How much of that product's
+operations a second a network reaches is worked out from the operations of its convolutions and matrix products, those on padding
+left out. Writes `results/encoding.json`. About 3 minutes on 2 cores.
 
 Last figures: see `results/`.
 """
@@ -110,7 +110,7 @@ def measured(paths: dict[str, Path], *, batch: int, threads: int, rounds: int) -
 
 
 def passes(name: str) -> int:
-    """How many times a face goes through the network: ours sees it mirrored as well."""
+    """How many times a face goes through the network: ours may see it mirrored as well."""
     return 2 if name == "visavis" and load_encoder().card.flip else 1
 
 

@@ -1,15 +1,16 @@
 """The encoder in the box: a small network that learns to place faces where dlib's network places them.
 
-    python recipes/distil.py --pictures runs/pictures --faces runs/lfw-faces --pairs lfw-pairs.txt --out runs/encoder-first
-    python recipes/distil.py --pictures runs/pictures --faces runs/lfw-faces --pairs lfw-pairs.txt --out runs/encoder \
-        --start runs/encoder-first --steps 9000 --rate 1.5e-3
+    python recipes/distil.py --pictures runs/pictures --faces runs/lfw-faces --out runs/encoder-first
+    python recipes/distil.py --pictures runs/pictures --faces runs/lfw-faces --out runs/encoder \
+        --start runs/encoder-first --network deeper --steps 9000 --rate 1.5e-3
 
 Learns from what `recipes/pictures.py` made: photos of LFW and composites, each with the teacher's descriptor. A batch is changed at
 random as in any training, but the descriptor is that of the unchanged picture, so the student learns to see past light, blur and
 cut-outs. The descriptors are brought to unit length; the loss is their distance to the student's embedding, plus its
 square. Every so often the validation people's equal error rate is looked at. Nothing is done with the folds that were left out.
-`--start RUN` goes on from the network of an earlier run, or from the encoder that comes with visavis (`pretrained`), with a
-schedule of its own; another `--seed` draws other batches than that run saw. `--resume` after an interruption.
+`--start RUN` goes on from the network of an earlier run, which may have fewer residual blocks, or from the encoder that comes with
+visavis (`pretrained`), with a schedule of its own; another `--seed` draws other batches than that run saw. `--resume` after an
+interruption.
 """
 
 import argparse
@@ -27,13 +28,14 @@ from pictures import KEPT, LEFT, TOP
 from PIL import Image
 
 from visavis.augmentation import Augmentation, augment
+from visavis.checkpoints import CHECKPOINT, load_checkpoint
 from visavis.configuration import TrainingConfig
 from visavis.datasets import Split, load_dataset
 from visavis.faces import CANONICAL_SIDE
 from visavis.models import build_embedding, build_siamese, embed, embedding_of, head_of, products
 from visavis.recalibration import with_rules
 from visavis.runs import load_model, load_pretrained, make_card, save_model
-from visavis.training import CHECKPOINT, Trainer
+from visavis.training import Trainer
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -136,7 +138,9 @@ def student(network: str, side: int, targets: Floats, start: str | None, *, dtyp
     there is one, it takes its weights.
     """
     model = build_embedding(network, (side, side, 3), embedding_size=targets.shape[1], dtype=dtype)
-    if start:
+    if start and start.endswith(CHECKPOINT):
+        build_siamese(model).set_weights(load_checkpoint(Path(start)).mean)
+    elif start:
         earlier = load_pretrained() if start == "pretrained" else load_model(start)
         take_weights(model, embedding_of(earlier.siamese))
     last = model.layers[-2]
@@ -176,7 +180,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--start", help="a run folder, or pretrained")
+    parser.add_argument("--start", help="a run folder, pretrained, or a checkpoint, whose mean weights are those of its last step")
+    parser.add_argument("--fixed-statistics", action="store_true", help="leave the batch normalisations as they are")
     parser.add_argument("--seed", type=int, default=41, help="draws the batches")
     parser.add_argument("--changes", choices=list(CHANGES), default="mild")
     parser.add_argument("--mixed-precision", action="store_true", help="faster where the processor has AVX-512 for 16 bits")
@@ -206,12 +211,15 @@ def main() -> None:
         steps=options.steps,
         learning_rate=options.rate,
         averaging=0.998,
-        validate_every=1000,
+        validate_every=min(1000, options.steps // 4),
         flip=False,
         mixed_precision=options.mixed_precision,
     )
     dtype = "mixed_bfloat16" if options.mixed_precision else "float32"
     network = student(options.network, options.side, targets[known["training"]], options.start, dtype=dtype)
+    if options.fixed_statistics:
+        for _, normalise in products(network):
+            normalise.trainable = False
     trainer = Trainer(split, config, network=network, out=options.out, batches=lessons, loss=DistanceToTeacher())
     if options.resume and (options.out / CHECKPOINT).is_file():
         trainer.restore()

@@ -126,7 +126,7 @@ def config_for(dataset: FaceDataset, *, trained: bool = False, **changes: Any) -
     few = np.sum(counts > 1) < _FEW
     suited: dict[str, Any] = {"network": "classic", "augmentation": _MANY_LOOKS}
     if trained:
-        suited = {"steps": 300, "frozen_steps": 100, "learning_rate": 1e-3, "averaging": 0.98, "validate_every": 50}
+        suited = {"steps": 150, "frozen_steps": 50, "learning_rate": 1e-3, "averaging": 0.98, "validate_every": 25}
     elif np.median(counts) < 4 and not few:
         suited = {
             "batch": BatchShape(people=48, photos=2, single_people=16),
