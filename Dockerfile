@@ -1,9 +1,9 @@
-# The service in a container: visavis with what finds faces and keeps galleries, run by a user without rights.
+# The service in a container: visavis with what serves and keeps galleries, run by a user without rights.
 FROM python:3.12-slim AS build
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src src
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[serve,faces,gallery]'
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[serve,gallery]'
 
 FROM python:3.12-slim
 COPY --from=build /venv /venv

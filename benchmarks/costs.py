@@ -42,7 +42,7 @@ def cost_lines(bulk: Figures) -> Iterator[str]:
     yield f"{table:,.0f} GB for a hundred million ({_dollars(table * GIGABYTE_MONTH)} a month)."
     yield f"Their embeddings alone are {matrix:,.0f} GB as float32."
     whole, prepared = (bulk[kind]["peak_megabytes"] for kind in ("whole photos", "prepared faces"))
-    yield f"A process takes {whole:,.0f} MB on whole photos, as the detector brings TensorFlow, and {prepared:,.0f} MB on faces."
+    yield f"A process takes {whole:,.0f} MB on whole photos and {prepared:,.0f} MB on faces."
     longer, cores = bulk["wall_seconds"]["ray_times_longer"]["median"], bulk["machine"]["cores"]
     yield f"On the {cores} cores of this machine Ray took {longer:.1f} times as long as processes for {bulk['photos']:,} photos,"
     yield "its start included."

@@ -54,7 +54,6 @@ MISTAKES = {
     "a run that is not there": "visavis evaluate runs/yours faces/",
     "a folder that holds a run": "visavis train faces/ --out runs/mine",
     "no backend installed": "core/bin/visavis train faces/ --out runs/d",
-    "no detector installed": "core/bin/visavis verify {same}",
     "no room on the disk": _ALONE + "visavis train faces/ --out full/run",
     "no network for Olivetti": _UNREACHABLE + "visavis train olivetti --out runs/e",
 }

@@ -113,6 +113,17 @@ def encoding_rows(figures: Figures) -> Iterator[Row]:
                 yield Row(what, ours, name, theirs, told["times_ours"], "encoding")
 
 
+def faces_rows(figures: Figures) -> Iterator[Row]:
+    """Faces found in photos, against the code that the weights come with, and against dlib."""
+    told = figures["compared"]
+
+    def shown(name: str) -> str:
+        return f"{told['milliseconds_a_photo'][name]['median']:.0f} ms, {told['found'][name]} found"
+
+    for name, times in told["times_faster"].items():
+        yield Row(f"finding the face in {told['photos']} photos of LFW", shown("visavis"), name, shown(name), times, "faces")
+
+
 def decision_rows(figures: Figures) -> Iterator[Row]:
     """Two photos decided, against face_recognition."""
     peer = "face_recognition"
@@ -157,6 +168,7 @@ SECTIONS: dict[str, Callable[[Figures], Iterator[Row]]] = {
     "training": training_rows,
     "throughput": throughput_rows,
     "encoding": encoding_rows,
+    "faces": faces_rows,
     "decision": decision_rows,
     "allpairs": allpairs_rows,
     "gallery": gallery_rows,

@@ -1,5 +1,6 @@
 """What several test modules share."""
 
+import io
 import os
 import resource
 import tarfile
@@ -8,9 +9,12 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from visavis.datasets import generate_faces
+from visavis.faces import FaceFinder
 from visavis.images import read_image
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -45,6 +49,23 @@ def lfw_pairs():
 def faces():
     """A small data set of generated people."""
     return generate_faces(12, 5, size=32, gray=True, seed=7)
+
+
+@pytest.fixture(scope="session")
+def whole_photos():
+    """Photos of six generated people, as files, in which a face is found; two of each person."""
+    finder, found = FaceFinder(), {}
+    drawn = generate_faces(30, 3, size=200, seed=3)
+    for face, label in zip(drawn.faces, drawn.labels, strict=True):
+        photo = np.full((300, 300, 3), 128, dtype=np.uint8)
+        photo[50:250, 50:250] = face
+        file = io.BytesIO()
+        Image.fromarray(photo).save(file, "JPEG", quality=95)
+        if len(found.get(label, ())) < 2 and finder.find(read_image(file.getvalue())):
+            found.setdefault(label, []).append(file.getvalue())
+        if sum(len(files) == 2 for files in found.values()) == 6:
+            break
+    return [files for files in found.values() if len(files) == 2]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The pages are true: their Python runs as it stands, their commands exist, and what is generated is up to date."""
 
-import io
 import re
 import shlex
 import subprocess
@@ -8,9 +7,7 @@ import sys
 from pathlib import Path
 
 import click
-import numpy as np
 import pytest
-from PIL import Image
 
 import visavis
 from visavis.cli import group
@@ -22,33 +19,16 @@ NAMES = ("anna", "berta", "clara", "dora", "emil", "fritz")
 WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text())]
 
 
-@pytest.fixture(scope="module")
-def photos():
-    """Whole photos of generated people, as files, in which a face is found; two of each person."""
-    finder, found = visavis.FaceFinder(), {}
-    faces = visavis.generate_faces(30, 3, size=200, seed=3)
-    for face, label in zip(faces.faces, faces.labels, strict=True):
-        photo = np.full((300, 300, 3), 128, dtype=np.uint8)
-        photo[50:250, 50:250] = face
-        file = io.BytesIO()
-        Image.fromarray(photo).save(file, "JPEG", quality=95)
-        if len(found.get(label, ())) < 2 and finder.find(visavis.read_image(file.getvalue())):
-            found.setdefault(label, []).append(file.getvalue())
-        if sum(len(files) == 2 for files in found.values()) == len(NAMES):
-            break
-    return [files for files in found.values() if len(files) == 2]
-
-
 @pytest.fixture
-def workplace(photos, tmp_path, monkeypatch):
+def workplace(whole_photos, tmp_path, monkeypatch):
     """A folder with the files that the pages speak of."""
     monkeypatch.chdir(tmp_path)
-    for name, files in zip(NAMES, photos, strict=True):
+    for name, files in zip(NAMES, whole_photos, strict=True):
         for number, file in enumerate(files, start=1):
             for path in (Path(f"{name}-{number}.jpg"), Path("photos", name, f"{number}.jpg")):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(file)
-    Path("who.jpg").write_bytes(photos[0][1])
+    Path("who.jpg").write_bytes(whole_photos[0][1])
 
 
 def test_there_are_examples():

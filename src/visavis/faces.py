@@ -5,19 +5,16 @@ networks of the field expect them in 112 x 112 pixels (Deng et al., ArcFace, 201
 pixel.
 """
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from visavis.errors import FaceError, MissingDependencyError
+from visavis.detection import Cascade, load_cascade
+from visavis.errors import FaceError
 from visavis.images import crop_centre, resize_image, to_gray
 
 __all__ = [
@@ -163,7 +160,7 @@ class AlignedFace:
 
 
 class FaceFinder:
-    """Finds faces by MTCNN (Zhang et al., 2016); its networks are loaded when they are first needed."""
+    """Finds faces by MTCNN (Zhang et al., 2016); its networks are loaded when they are first needed. Threads may share it."""
 
     def __init__(self, *, smallest: int = 20, least_score: float = 0.8) -> None:
         """Set what counts as a face.
@@ -182,18 +179,8 @@ class FaceFinder:
         self.smallest, self.least_score = smallest, least_score
 
     @cached_property
-    def _detector(self) -> Any:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        try:
-            from mtcnn import MTCNN
-
-            with _closed_twice_in_silence():
-                return MTCNN()
-        except ImportError as error:
-            raise MissingDependencyError(
-                "finding faces in whole photos needs: pip install 'visavis[faces]'. "
-                "For photos that are cut to the face already, say that they are aligned."
-            ) from error
+    def _cascade(self) -> Cascade:
+        return load_cascade()
 
     def find(self, photo: Pixels) -> list[Face]:
         """Find all faces in a photo.
@@ -209,31 +196,12 @@ class FaceFinder:
         if min(height, width) < self.smallest:
             return []
         seen = photo if scale == 1 else resize_image(photo, (height, width))
-        found = self._detector.detect_faces(seen, min_face_size=self.smallest, threshold_onet=self.least_score, fit_to_image=False)
-        faces = [_read_face(face, scale) for face in found]
-        return sorted(faces, key=lambda face: -float(face.box[2] * face.box[3]))
-
-
-@contextmanager
-def _closed_twice_in_silence() -> Iterator[None]:
-    """Keep to oneself that a file is flushed after it was closed: from Python 3.13 on that is told where lz4 reads the weights."""
-    tell = sys.unraisablehook
-
-    def tell_others(told: Any) -> None:
-        if not isinstance(told.exc_value, ValueError):
-            tell(told)
-
-    sys.unraisablehook = tell_others
-    try:
-        yield
-    finally:
-        sys.unraisablehook = tell
-
-
-def _read_face(found: dict[str, Any], scale: float) -> Face:
-    names = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
-    points = np.array([found["keypoints"][name] for name in names], dtype=np.float64)
-    return Face(np.array(found["box"], dtype=np.float64) / scale, points / scale, float(found["confidence"]))
+        boxes, points, scores = self._cascade.detect(seen, smallest=self.smallest, least_score=self.least_score)
+        boxes[:, 2:] -= boxes[:, :2]
+        boxes[:, :2], points = ((places + 0.5) / scale - 0.5 for places in (boxes[:, :2], points))
+        boxes[:, 2:] /= scale
+        order = np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")
+        return [Face(boxes[index], points[index], float(scores[index])) for index in order]
 
 
 def acquire_faces(

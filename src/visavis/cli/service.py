@@ -20,7 +20,7 @@ keys_option = click.option("--keys", "file", type=click.Path(path_type=Path), re
 @click.option("--keys", type=click.Path(path_type=Path), help="The file of keys; needed unless only this machine can reach it.")
 @click.option("--allow-host", "allowed_hosts", multiple=True, help="A name that it goes by; again for more.")
 @click.option("--trust-proxy", "trusted_proxy", help="The address of a proxy in front of it.")
-@click.option("--aligned-only", is_flag=True, help="Take only photos that are cut to the face, and load no detector.")
+@click.option("--aligned-only", is_flag=True, help="Take only photos that are cut to the face.")
 @click.option("--rate", type=float, default=600, show_default=True, help="Requests a minute of one client; 0: any.")
 @click.option("--requests", type=click.IntRange(min=1), default=64, show_default=True, help="Worked on at the same time.")
 def serve(rate: float, requests: int, **settings: Any) -> None:

@@ -15,7 +15,7 @@ from visavis.calibration import score_of
 from visavis.cards import Card
 from visavis.checkpoints import replaced
 from visavis.encoders.digests import onnx_digest
-from visavis.errors import MissingDependencyError, ModelError
+from visavis.errors import ModelError
 from visavis.metrics import unit_rows
 from visavis.thresholds import Threshold
 
@@ -192,15 +192,12 @@ def copy_with_card(path: Path, card: Card, out: Path, *, description: Descriptio
     """Write a model file again with another card, and with the description of a model of other origin, all in its metadata.
 
     Raises:
-        MissingDependencyError: If the package `onnx` is not installed.
         ValueError: If `out` does not end in `.onnx`.
     """
     if out.suffix != ".onnx":
         raise ValueError(f"out must end in .onnx, as the model is in ONNX. Received: out={out}")
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingDependencyError("writing .onnx files needs: pip install onnx") from error
+    import onnx
+
     proto = onnx.load(path)
     kept = {prop.key: prop.value for prop in proto.metadata_props}
     kept[CARD_KEY] = json.dumps(card.to_json())

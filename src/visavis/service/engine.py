@@ -60,8 +60,8 @@ class PreparedFace:
 class Engine:
     """An encoder and the threads that work with it.
 
-    Whole photos go through one thread, since the detector takes all cores and much memory; aligned ones through as many as
-    there are cores. A photo is decoded and cut in one go, so there are never more decoded photos than threads.
+    A photo is decoded, its face found and cut in one go by one of as many threads as there are cores, so there are never more
+    decoded photos than these.
     """
 
     def __init__(
@@ -77,14 +77,13 @@ class Engine:
         Args:
             encoder: The model.
             limits: What a photo may be.
-            aligned_only: Whether photos that are not cut to the face are refused, so that no detector is needed.
+            aligned_only: Whether photos that are not cut to the face are refused.
             observe: Told how many faces each batch has.
         """
         self.encoder, self.aligned_only = encoder, aligned_only
         self._limits = limits
         self._batcher = Batcher(encoder.embed, observe=observe)
         self._readers = ThreadPoolExecutor(os.cpu_count() or 1, "reading")
-        self._finder = ThreadPoolExecutor(1, "finding")
         self._explainer = ThreadPoolExecutor(1, "explaining")
 
     @property
@@ -104,7 +103,7 @@ class Engine:
         if self.finds_faces:
             with contextlib.suppress(FaceError):
                 photo = np.zeros((128, 128, 3), dtype=np.uint8)
-                await _run(self._finder, Verifier(self.encoder).acquire, photo)
+                await _run(self._readers, Verifier(self.encoder).acquire, photo)
 
     async def prepare_each(self, photos: Sequence[bytes], options: Acquisition, *, name: str) -> list[PreparedFace | ImageError]:
         """Find the face of each photo, or why there is none that can be compared.
@@ -119,8 +118,7 @@ class Engine:
         """
         if self.card.aligned and self.aligned_only and not options.aligned:
             raise FormError("This service finds no faces. Send photos that are cut to the face, with aligned=true.")
-        finds = self.finds_faces and not options.aligned
-        return await _run(self._finder if finds else self._readers, self._prepare, photos, options, name)
+        return await _run(self._readers, self._prepare, photos, options, name)
 
     async def prepare(self, photos: Mapping[str, Sequence[bytes]], options: Acquisition) -> list[PreparedFace]:
         """Find the faces of all photos of a form.
@@ -147,7 +145,7 @@ class Engine:
 
     def close(self) -> None:
         """Finish what was begun, and end the threads."""
-        for pool in (self._readers, self._finder, self._explainer):
+        for pool in (self._readers, self._explainer):
             pool.shutdown()
         self._batcher.close()
 

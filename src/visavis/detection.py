@@ -1,0 +1,274 @@
+"""Where faces are in a photo, by the cascade of three networks called MTCNN (Zhang et al., 2016), run by ONNX Runtime.
+
+The weights come with the package `mtcnn`; its code, which needs TensorFlow, is not loaded. The first network looks at every place
+of the photo at many sizes, each of the other two looks closer at what the one before it took for a face, and the last one finds
+five points as well. A place of `(0, 0)` is the middle of the first pixel.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from visavis.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["Cascade", "load_cascade"]
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+_WINDOW, _STRIDE, _SHRINKING = 12, 2, 0.709
+_MOST_AT_ONE_SIZE = 4096
+_BATCH = 128
+_POOLS = {
+    "pnet": ((2, "SAME_UPPER"), None, None),
+    "rnet": ((3, "SAME_UPPER"), (3, "VALID"), None, None),
+    "onet": ((3, "SAME_UPPER"), (3, "VALID"), (2, "SAME_UPPER"), None, None),
+}
+"""What follows each layer that has a slope (PReLU): side and padding of a maximum over windows two pixels apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cascade:
+    """The three networks: faces proposed, refined, and told with their points.
+
+    Attributes:
+        proposing: Takes photos of any size.
+        refining: Takes windows of 24 x 24 pixels.
+        telling: Takes windows of 48 x 48 pixels.
+    """
+
+    proposing: onnxruntime.InferenceSession
+    refining: onnxruntime.InferenceSession
+    telling: onnxruntime.InferenceSession
+
+    def detect(self, photo: npt.NDArray[np.uint8], *, smallest: int, least_score: float) -> tuple[Doubles, Doubles, Doubles]:
+        """Find the faces of a photo.
+
+        Args:
+            photo: `(h, w, 3)` uint8, RGB.
+            smallest: Side of the smallest face that is looked for, pixels, at least 12.
+            least_score: From which score on something is a face, 0 .. 1.
+
+        Returns:
+            Boxes `(n, 4)` of left, top, right and bottom; points `(n, 5, 2)` of the eye on the left of the photo, the other eye,
+            the nose and the corners of the mouth; and scores `(n,)`, the highest first.
+        """
+        levels = np.asarray((photo.transpose(2, 0, 1) - 127.5) / 128, dtype=np.float32)
+        boxes, _ = self._proposed(levels, smallest)
+
+        boxes = _squares(boxes)
+        offsets, faces = self._looked_at(self.refining, levels, boxes, 24)
+        kept = faces[:, 1] > 0.7
+        boxes, _ = _best(_moved(boxes, offsets)[kept], faces[kept, 1], 0.7)
+
+        boxes = _squares(boxes)
+        offsets, places, faces = self._looked_at(self.telling, levels, boxes, 48)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        points = boxes[:, None, :2] + sides[:, None] * places.reshape(-1, 2, 5).swapaxes(1, 2)
+        boxes, scores = _moved(boxes, offsets), faces[:, 1].astype(np.float64)
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] > least_score]
+        order = order[_uncovered(boxes[order], 0.7, of_the_smaller=True)]
+        return boxes[order], points[order], scores[order]
+
+    def _proposed(self, levels: Floats, smallest: int) -> tuple[Doubles, Floats]:
+        """Where the first network sees faces, at any size."""
+        height, width = levels.shape[1:]
+        integral = _integral(levels)
+        boxes, scores = [np.zeros((0, 4))], [np.zeros(0, np.float32)]
+        scale = _WINDOW / smallest
+        while min(height, width) * scale >= _WINDOW:
+            offsets, faces = self.proposing.run(None, {"x": _shrunk(integral, int(height * scale), int(width * scale))[None]})
+            seen = faces[0, 1]
+            rows, columns = np.nonzero(seen > 0.6)
+            if len(rows) > _MOST_AT_ONE_SIZE:
+                best = np.argpartition(-seen[rows, columns], _MOST_AT_ONE_SIZE)[:_MOST_AT_ONE_SIZE]
+                rows, columns = rows[best], columns[best]
+            corners = _STRIDE * np.stack([columns, rows], axis=1) + 0.5
+            windows = np.concatenate([corners, corners + _WINDOW - 1], axis=1) / scale - 0.5
+            kept = _best(_moved(windows, offsets[0][:, rows, columns].T), seen[rows, columns], 0.5)
+            boxes.append(kept[0])
+            scores.append(kept[1])
+            scale *= _SHRINKING
+        return _best(np.concatenate(boxes), np.concatenate(scores), 0.7)
+
+    @staticmethod
+    def _looked_at(network: onnxruntime.InferenceSession, levels: Floats, boxes: Doubles, side: int) -> list[Floats]:
+        """What a network says of windows of a photo."""
+        parts = [boxes[start : start + _BATCH] for start in range(0, max(1, len(boxes)), _BATCH)]
+        outputs = [network.run(None, {"x": _windows(levels, part, side)}) for part in parts]
+        return [np.concatenate(output) for output in zip(*outputs, strict=True)]
+
+
+def load_cascade() -> Cascade:
+    """Build the networks, of one thread each, from the weights that the package `mtcnn` brings.
+
+    Raises:
+        ModelError: If `mtcnn` is not installed, or brings other weights.
+    """
+    import joblib
+
+    try:
+        package = distribution("mtcnn")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        sessions = []
+        for name, pools in _POOLS.items():
+            with _closed_twice_in_silence():
+                weights = joblib.load(package.locate_file(f"mtcnn/assets/weights/{name}.lz4"))
+            network = _network(weights, pools).SerializeToString()
+            sessions.append(onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"]))
+    except Exception as error:  # damaged weights can be anything
+        raise ModelError(f"what finds faces cannot be loaded. Try: pip install --force-reinstall mtcnn==1.0.0 ({error})") from error
+    return Cascade(*sessions)
+
+
+@contextmanager
+def _closed_twice_in_silence() -> Iterator[None]:
+    """Keep to oneself that a file is flushed after it was closed: from Python 3.13 on that is told where lz4 reads the weights."""
+    tell = sys.unraisablehook
+
+    def tell_others(told: Any) -> None:
+        if not isinstance(told.exc_value, ValueError):
+            tell(told)
+
+    sys.unraisablehook = tell_others
+    try:
+        yield
+    finally:
+        sys.unraisablehook = tell
+
+
+def _network(weights: list[Floats], pools: tuple[tuple[int, str] | None, ...]) -> "onnx.ModelProto":
+    """A network from the arrays of its Keras layers: kernel, bias and slopes of each, then kernel and bias of each output."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
+
+    def constant(values: Floats) -> str:
+        constants.append(numpy_helper.from_array(np.ascontiguousarray(values), f"weights_{len(constants)}"))
+        return str(constants[-1].name)
+
+    def then(kind: str, *inputs: str, **settings: Any) -> str:
+        nodes.append(helper.make_node(kind, inputs, [f"value_{len(nodes)}"], **settings))
+        return str(nodes[-1].output[0])
+
+    def weighted(value: str, kernel: Floats, bias: Floats) -> str:
+        if kernel.ndim == 4:
+            return then("Conv", value, constant(kernel.transpose(3, 2, 0, 1)), constant(bias))
+        return then("Gemm", value, constant(kernel), constant(bias))
+
+    value, flat = "x", False
+    for layer, pool in enumerate(pools):
+        kernel, bias, slopes = weights[3 * layer : 3 * layer + 3]
+        if kernel.ndim == 2 and not flat:
+            value, flat = then("Flatten", then("Transpose", value, perm=[0, 3, 2, 1])), True
+        value = weighted(value, kernel, bias)
+        value = then("PRelu", value, constant(slopes.reshape(-1) if flat else slopes.reshape(-1, 1, 1)))
+        if pool is not None:
+            side, padding = pool
+            value = then("MaxPool", value, kernel_shape=[side, side], strides=[2, 2], auto_pad=padding)
+    ends = weights[3 * len(pools) :]
+    outputs = [weighted(value, kernel, bias) for kernel, bias in zip(ends[::2], ends[1::2], strict=True)]
+    outputs[-1] = then("Softmax", outputs[-1], axis=1)
+    shape = (None, None) if flat else (None, None, None, None)
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (None, 3, None, None))],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in outputs],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _integral(levels: Floats) -> Doubles:
+    """Sums of all levels above and to the left, `(c, h + 1, w + 1)`."""
+    sums = np.zeros((levels.shape[0], levels.shape[1] + 1, levels.shape[2] + 1))
+    np.cumsum(levels, axis=1, dtype=np.float64, out=sums[:, 1:, 1:])
+    np.cumsum(sums, axis=2, out=sums)
+    return sums
+
+
+def _shrunk(integral: Doubles, height: int, width: int) -> Floats:
+    """The photo of an integral at another size, each pixel the mean of the area that it covers."""
+    sums = _between(_between(integral, height).swapaxes(1, 2), width)
+    area = (integral.shape[1] - 1) * (integral.shape[2] - 1) / (height * width)
+    return np.asarray(np.diff(np.diff(sums, axis=1), axis=2).swapaxes(1, 2) / area, dtype=np.float32)
+
+
+def _between(sums: Doubles, parts: int) -> Doubles:
+    """Read sums `(c, n + 1, m)` at the edges of parts of equal length."""
+    edges = np.linspace(0, sums.shape[1] - 1, parts + 1)
+    low = np.minimum(edges.astype(int), sums.shape[1] - 2)
+    rest = (edges - low)[None, :, None]
+    return np.asarray(sums[:, low] * (1 - rest) + sums[:, low + 1] * rest)
+
+
+def _windows(levels: Floats, boxes: Doubles, side: int) -> Floats:
+    """Squares `(n, c, side, side)` cut out of a photo between its pixels; 0, a middle grey, where they reach beyond."""
+    steps = np.linspace(0, 1, side)
+    columns = _places(boxes[:, [0]] + (boxes[:, [2]] - boxes[:, [0]]) * steps, levels.shape[2])
+    rows = _places(boxes[:, [1]] + (boxes[:, [3]] - boxes[:, [1]]) * steps, levels.shape[1])
+    found = np.zeros((levels.shape[0], len(boxes), side, side), np.float32)
+    for row, row_weight in rows:
+        for column, column_weight in columns:
+            weights = row_weight[:, :, None] * column_weight[:, None, :]
+            found += weights * levels[:, row[:, :, None], column[:, None, :]]
+    return found.swapaxes(0, 1)
+
+
+def _places(places: Doubles, length: int) -> list[tuple[npt.NDArray[np.intp], Floats]]:
+    """The two pixels beside each place with their weights, which are 0 beyond the photo."""
+    low = np.clip(np.floor(places), 0, max(0, length - 2)).astype(np.intp)
+    rest = places - low
+    inside = (places >= 0) & (places <= length - 1)
+    return [
+        (low, np.where(inside, 1 - rest, 0).astype(np.float32)),
+        (np.minimum(low + 1, length - 1), np.where(inside, rest, 0).astype(np.float32)),
+    ]
+
+
+def _moved(boxes: Doubles, offsets: Floats) -> Doubles:
+    """Boxes with their edges moved by shares of their sides."""
+    return np.asarray(boxes + offsets * np.tile(boxes[:, 2:] - boxes[:, :2], 2))
+
+
+def _squares(boxes: Doubles) -> Doubles:
+    """The squares around the middles of boxes, as wide as their longer sides."""
+    halves = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) / 2
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.concatenate([middles - halves, middles + halves], axis=1)
+
+
+def _best(boxes: Doubles, scores: Floats, most: float) -> tuple[Doubles, Floats]:
+    """The boxes, the highest score first, without those of which a better one covers more than a share."""
+    order = np.argsort(-scores, kind="stable")
+    order = order[_uncovered(boxes[order], most)]
+    return boxes[order], scores[order]
+
+
+def _uncovered(boxes: Doubles, most: float, *, of_the_smaller: bool = False) -> npt.NDArray[np.intp]:
+    """Which boxes have no more in common with any box before them than a share of both together, or of the smaller one."""
+    left, top, right, bottom = boxes.T
+    areas = (right - left) * (bottom - top)
+    uncovered = np.ones(len(boxes), dtype=bool)
+    for start in range(0, len(boxes), _BATCH):
+        some = slice(start, start + _BATCH)
+        wide = np.minimum(right[some, None], right) - np.maximum(left[some, None], left)
+        high = np.minimum(bottom[some, None], bottom) - np.maximum(top[some, None], top)
+        common = np.maximum(wide, 0) * np.maximum(high, 0)
+        whole = np.minimum(areas[some, None], areas) if of_the_smaller else areas[some, None] + areas - common
+        uncovered[some] = ~np.any(np.tril(common > most * whole, start - 1), axis=1)
+    return np.flatnonzero(uncovered)
