@@ -52,7 +52,7 @@ def faces():
 
 
 @pytest.fixture(scope="session")
-def whole_photos():
+def photo_files():
     """Photos of six generated people, as files, in which a face is found; two of each person."""
     finder, found = FaceFinder(), {}
     drawn = generate_faces(30, 3, size=200, seed=3)

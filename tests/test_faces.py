@@ -160,3 +160,11 @@ def test_a_real_face_is_found_at_any_size(finder, lfw_photo, enlarged):
     eyes = face.points[:2] / enlarged
     assert eyes[0, 0] < eyes[1, 0] and np.all(np.abs(eyes[:, 1] - 112) < 12)
     assert np.all(face.points[3:, 1] > face.points[2, 1])
+
+
+def test_a_crop_resembles_a_face_and_what_is_none_does_not(finder, lfw_photo):
+    crop = acquire_faces(lfw_photo, finder)[0].pixels
+    assert finder.resemblance(crop) > 0.8
+    assert finder.resemblance(crop[8:-8, 8:-8]) > 0.8
+    assert finder.resemblance(lfw_photo) < 0.5  # the face is there, but does not fill the photo
+    assert finder.resemblance(np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)) < 0.5

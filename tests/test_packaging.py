@@ -40,13 +40,13 @@ def test_the_source_archive_holds_what_is_needed_to_test_it(built):
     assert not [name for name in names if name.startswith(("runs/", ".venv/"))]
 
 
-def test_two_photos_are_verified_at_once_in_an_empty_environment(built, whole_photos, tmp_path):
+def test_two_photos_are_verified_at_once_in_an_empty_environment(built, photo_files, tmp_path):
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", ROOT / "constraints.txt"]
     subprocess.run([*install, built[0]], check=True, capture_output=True)
     photos = [tmp_path / f"{number}.jpg" for number in range(2)]
-    for photo, file in zip(photos, whole_photos[0], strict=True):
+    for photo, file in zip(photos, photo_files[0], strict=True):
         photo.write_bytes(file)
     offline = {
         "PATH": os.environ["PATH"],

@@ -20,15 +20,15 @@ WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text())]
 
 
 @pytest.fixture
-def workplace(whole_photos, tmp_path, monkeypatch):
+def workplace(photo_files, tmp_path, monkeypatch):
     """A folder with the files that the pages speak of."""
     monkeypatch.chdir(tmp_path)
-    for name, files in zip(NAMES, whole_photos, strict=True):
+    for name, files in zip(NAMES, photo_files, strict=True):
         for number, file in enumerate(files, start=1):
             for path in (Path(f"{name}-{number}.jpg"), Path("photos", name, f"{number}.jpg")):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(file)
-    Path("who.jpg").write_bytes(whole_photos[0][1])
+    Path("who.jpg").write_bytes(photo_files[0][1])
 
 
 def test_there_are_examples():

@@ -21,6 +21,7 @@ from visavis.errors import DataError, FaceError, ImageError, ModelError
 from visavis.experiments import DataSource, train_model
 from visavis.faces import CANONICAL_POINTS, Face
 from visavis.metrics import error_curve
+from visavis.verification import FoundFace
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +222,9 @@ class FindsOne:
         points = (CANONICAL_POINTS - 56) * side / 112 + middle
         return [Face(np.array([*(middle - side / 2), side, side]), points, 0.97)]
 
+    def resemblance(self, crop):
+        return 0.9
+
 
 @pytest.fixture(scope="module")
 def aligned_run(folder, tmp_path_factory):
@@ -279,6 +283,15 @@ def test_a_photo_much_smaller_than_the_model_takes_is_warned_of(run, folder, tmp
     verifier = visavis.Verifier(run)
     assert verifier.verify(first, second).warnings == ()
     assert verifier.verify(first, tiny).warnings == ("second photo: small photo: 12 x 15 pixels",)
+
+
+def test_an_aligned_photo_that_no_face_fills_is_warned_of(lfw_photo, run):
+    verifier = visavis.Verifier(aligned=True)
+    crop = visavis.acquire_faces(lfw_photo, visavis.FaceFinder())[0].pixels
+    verdict = verifier.verify(crop, lfw_photo)
+    assert verdict.warnings == ("second photo: no face fills the photo: is it cut to the face?",)
+    assert verdict.faces[0].score > 0.8 and verdict.faces[0].box is None
+    assert visavis.Verifier(run).acquire(lfw_photo).found == FoundFace()
 
 
 def test_photos_without_a_face_are_told_and_the_others_compared(capsys, aligned_run, whole_photos):

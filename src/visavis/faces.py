@@ -203,6 +203,17 @@ class FaceFinder:
         order = np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")
         return [Face(boxes[index], points[index], float(scores[index])) for index in order]
 
+    def resemblance(self, crop: Pixels) -> float:
+        """Tell how sure the detector is that a photo is cut to a face.
+
+        Args:
+            crop: `(h, w, 3)` uint8, RGB.
+
+        Returns:
+            0 .. 1: hardly below 0.8 for faces, hardly above 0.5 for what is none, or for photos that are not cut to it.
+        """
+        return self._cascade.resemblance(crop)
+
 
 def acquire_faces(
     photo: Pixels,

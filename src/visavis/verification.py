@@ -17,6 +17,7 @@ from visavis.faces import AlignedFace, FaceFinder, acquire_faces
 __all__ = ["AcquiredPhoto", "FoundFace", "Verdict", "Verifier"]
 
 _FINDER = FaceFinder()
+_NO_FACE = 0.5
 _BLANK = 2.0  # levels that a photo's pixels spread by at least; embeddings of less are alike whoever it should have shown
 
 
@@ -26,7 +27,7 @@ class FoundFace:
 
     Attributes:
         box: Left, top, width and height; None: the photo was taken as it is.
-        score: The detector's, 0 .. 1; None likewise.
+        score: The detector's, 0 .. 1; of all of a photo that was said to be cut to the face; None: the model is not one of faces.
         warnings: What makes the comparison less reliable.
     """
 
@@ -43,19 +44,23 @@ class AcquiredPhoto:
         photo: The whole of it, `(h, w, c)` uint8.
         pixels: What the model takes, `(h, w, c)` uint8 of its input shape.
         aligned: The face that was found in it; None: the photo was taken as it is.
+        resemblance: How much a photo that was taken as it is looks like a face, 0 .. 1; None: it need not be one.
     """
 
     photo: npt.NDArray[np.uint8]
     pixels: npt.NDArray[np.uint8]
     aligned: AlignedFace | None = None
+    resemblance: float | None = None
 
     @property
     def found(self) -> FoundFace:
         """What there is to tell of the face."""
         if self.aligned is None:
             (height, width), side = self.photo.shape[:2], max(self.pixels.shape[:2])
-            small = 2 * min(height, width) < side
-            return FoundFace(warnings=(f"small photo: {width} x {height} pixels",) if small else ())
+            warnings = [f"small photo: {width} x {height} pixels"] if 2 * min(height, width) < side else []
+            if self.resemblance is not None and self.resemblance < _NO_FACE:
+                warnings.append("no face fills the photo: is it cut to the face?")
+            return FoundFace(score=self.resemblance, warnings=tuple(warnings))
         face = self.aligned.face
         if face is None:
             return FoundFace(warnings=self.aligned.warnings)
@@ -177,9 +182,8 @@ class Verifier:
             pixels = fit_face(image, self.card)
             if pixels.std(axis=(0, 1)).max() < _BLANK:
                 raise FaceError(f"{name}: nothing can be seen on it, all of it is of one colour")
-            return AcquiredPhoto(image, pixels)
-        rgb = image if image.shape[2] == 3 else image.repeat(3, axis=2)
-        aligned = acquire_faces(rgb, _FINDER, name=name, policy=self._policy, fallback=self._fallback)[0]
+            return AcquiredPhoto(image, pixels, resemblance=_FINDER.resemblance(_rgb(pixels)) if self.card.aligned else None)
+        aligned = acquire_faces(_rgb(image), _FINDER, name=name, policy=self._policy, fallback=self._fallback)[0]
         return AcquiredPhoto(image, fit_face(aligned.pixels, self.card), aligned)
 
     def embed(self, photos: Sequence[PhotoSource | AcquiredPhoto] | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -247,3 +251,7 @@ class Verifier:
     def _embed(self, photos: list[AcquiredPhoto]) -> npt.NDArray[np.float32]:
         faces = np.array([photo.pixels for photo in photos], dtype=np.uint8)
         return self.encoder.embed(faces.reshape(-1, *self.card.input_shape))
+
+
+def _rgb(photo: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return photo if photo.shape[2] == 3 else photo.repeat(3, axis=2)
