@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-BENCHMARKS := basics allpairs throughput training faces nonfaces encoding decision bulk gallery gallery_crashes gallery_milvus encoder att lfw growth
+BENCHMARKS := basics allpairs throughput training faces nonfaces encoding decision bulk gallery gallery_crashes gallery_milvus service hostile encoder att lfw growth
 
 .PHONY: demo serve test test-slow lint setup bench clean
 
