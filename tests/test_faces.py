@@ -168,3 +168,9 @@ def test_a_crop_resembles_a_face_and_what_is_none_does_not(finder, lfw_photo):
     assert finder.resemblance(crop[8:-8, 8:-8]) > 0.8
     assert finder.resemblance(lfw_photo) < 0.5  # the face is there, but does not fill the photo
     assert finder.resemblance(np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)) < 0.5
+
+
+@pytest.mark.parametrize(("turns", "way"), [(1, "a quarter to the right"), (3, "a quarter to the left")])
+def test_a_photo_that_lies_on_its_side_is_told(finder, lfw_photo, turns, way):
+    with pytest.raises(FaceError, match=f"me.jpg: no face was found, but there is one when the photo is turned {way}"):
+        acquire_faces(np.ascontiguousarray(np.rot90(lfw_photo, turns)), finder, name="me.jpg")

@@ -247,7 +247,7 @@ def acquire_faces(
     faces = finder.find(photo)
     if not faces:
         if fallback is None:
-            raise FaceError(f"{name}: no face was found")
+            raise FaceError(f"{name}: no face was found{_hint(photo, finder)}")
         return [_centre_of(photo)]
     if len(faces) > 1 and policy == "error":
         raise FaceError(f"{name}: {len(faces)} faces were found where one is wanted")
@@ -256,6 +256,14 @@ def acquire_faces(
         faces.sort(key=lambda face: float(np.linalg.norm(face.box[:2] + face.box[2:] / 2 - middle)))
     wanted = faces if policy == "all" else faces[:1]
     return [align_face(photo, face, others=len(faces) - len(wanted)) for face in wanted]
+
+
+def _hint(photo: Pixels, finder: FaceFinder) -> str:
+    """What to do about a photo in which no face was found, where it only lies on its side or stands on its head."""
+    for turns, way in ((1, "a quarter to the left"), (3, "a quarter to the right"), (2, "upside down")):
+        if finder.find(np.ascontiguousarray(np.rot90(photo, turns))):
+            return f", but there is one when the photo is turned {way}: turn it and save it"
+    return ""
 
 
 def align_face(photo: Pixels, face: Face, *, others: int = 0) -> AlignedFace:
