@@ -68,6 +68,29 @@ def test_a_photo_is_found_in_a_gallery(door, people, capsys):
     assert (code, out) == (1, "nobody\n")
 
 
+def test_what_makes_a_face_less_reliable_is_told(lfw_photo, tmp_path, capsys):
+    two = np.concatenate([lfw_photo, np.asarray(Image.fromarray(lfw_photo).resize((180, 250)))], axis=1)
+    folder, photo = tmp_path / "people" / "anna", tmp_path / "two.png"
+    folder.mkdir(parents=True)
+    for path in (folder / "two.png", photo):
+        Image.fromarray(two).save(path)
+    Image.fromarray(lfw_photo).save(folder / "one.png")
+    beside = "1 other face in the photo"
+    enrolled = answer(capsys, "enrol", tmp_path / "door.gallery", folder.parent, "--quiet")
+    assert enrolled["warnings"] == [{"photo": f"{folder.parent}/anna/two.png", "warning": beside}]
+    code, _, err = call(capsys, "gallery", "enrol", tmp_path / "other.gallery", photo, "--subject", "anna")
+    assert (code, err) == (0, f"warning: {photo}: {beside}\n")
+    code, _, err = call(capsys, "gallery", "search", tmp_path / "door.gallery", photo)
+    assert (code, err) == (0, f"warning: {photo}: {beside}\n")
+    assert answer(capsys, "search", tmp_path / "door.gallery", photo)["face"]["warnings"] == [beside]
+    code, _, err = call(capsys, "gallery", "verify", tmp_path / "door.gallery", "anna", photo)
+    assert (code, err) == (0, f"warning: the photo: {beside}\n")
+    code, _, err = call(capsys, "compare", folder / "one.png", photo)
+    assert (code, err) == (0, f"warning: {photo}: {beside}\n")
+    code, _, err = call(capsys, "explain", photo, folder / "one.png", "--out", tmp_path / "why.png")
+    assert (code, err) == (0, f"warning: first photo: {beside}\n")
+
+
 def test_a_search_takes_its_threshold_from_the_size_of_the_gallery(door, people, capsys):
     photo = people / "person-1" / "0.png"
     found = answer(capsys, "search", door, photo, "--aligned", "--target-fpir", 0.05)

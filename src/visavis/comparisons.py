@@ -16,17 +16,28 @@ class Comparison:
     """One anchor against many photos.
 
     Attributes:
+        anchor: The photo that all others were compared with.
         ranked: The photos with their verdicts, the most alike first.
         failures: Photos that could not be compared, with the reason.
     """
 
+    anchor: Path
     ranked: tuple[tuple[Path, Verdict], ...]
     failures: tuple[tuple[Path, str], ...]
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of all faces, with the name of the photo."""
+        faces = [(self.anchor, self.ranked[0][1].faces[0]), *((photo, verdict.faces[1]) for photo, verdict in self.ranked)]
+        return tuple(f"{photo}: {text}" for photo, face in faces for text in face.warnings)
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        results = [{"photo": str(photo), **verdict.to_json()} for photo, verdict in self.ranked]
-        return {"results": results, "failures": [{"photo": str(photo), "reason": reason} for photo, reason in self.failures]}
+        return {
+            "anchor": str(self.anchor),
+            "results": [{"photo": str(photo), **verdict.to_json()} for photo, verdict in self.ranked],
+            "failures": [{"photo": str(photo), "reason": reason} for photo, reason in self.failures],
+        }
 
 
 def compare_photos(verifier: Verifier, anchor: Path, photos: Sequence[Path], *, out: Path | None = None) -> Comparison:
@@ -56,7 +67,7 @@ def compare_photos(verifier: Verifier, anchor: Path, photos: Sequence[Path], *, 
         from visavis.plots import plot_comparison, save_figure  # Matplotlib takes most of a second
 
         save_figure(plot_comparison(anchor, ranked), out)
-    return Comparison(tuple(ranked), tuple(failures))
+    return Comparison(anchor, tuple(ranked), tuple(failures))
 
 
 def verify_photos(verifier: Verifier, first: Path, second: Path, *, out: Path | None = None) -> Verdict:

@@ -92,10 +92,9 @@ class Verdict:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The warnings of both faces."""
-        return tuple(
-            f"{which} photo: {text}" for which, face in zip(("first", "second"), self.faces, strict=False) for text in face.warnings
-        )
+        """The warnings of the faces."""
+        names = ("first photo", "second photo") if len(self.faces) == 2 else ("the photo",)
+        return tuple(f"{name}: {text}" for name, face in zip(names, self.faces, strict=False) for text in face.warnings)
 
     @property
     def answer(self) -> str:

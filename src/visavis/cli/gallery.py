@@ -8,7 +8,17 @@ from typing import Any
 
 import click
 
-from visavis.cli.options import acquisition_options, json_option, model_option, options, print_json, quiet_option, rule_options, say
+from visavis.cli.options import (
+    acquisition_options,
+    json_option,
+    model_option,
+    options,
+    print_json,
+    quiet_option,
+    rule_options,
+    say,
+    warn,
+)
 from visavis.errors import GalleryKeyError
 
 __all__ = ["gallery"]
@@ -66,7 +76,11 @@ def enrol(
             result = enrol_folder(opened, verifier, photos[0], progress=not quiet, **how)
         else:
             result = enrol_photos(opened, verifier, subject, photos, **how)
-    print_json(result.to_json()) if as_json else click.echo(str(result))
+    if as_json:
+        print_json(result.to_json())
+    else:
+        click.echo(str(result))
+        warn(f"{photo}: {text}" for photo, text in result.warnings)
 
 
 @gallery.command(epilog="Example: visavis gallery search door.gallery who.jpg --target-fpir 0.01 && echo known")
@@ -84,7 +98,11 @@ def search(context: click.Context, /, location: str, photo: Path, *, model: str,
 
     how = {name: settings.pop(name) for name in ("top", "threshold", "target_fpir")}
     found = search_photo(location, Verifier(model, **settings), photo, **how)
-    print_json(found.to_json()) if as_json else click.echo(str(found))
+    if as_json:
+        print_json(found.to_json())
+    else:
+        click.echo(str(found))
+        warn(f"{photo}: {text}" for text in found.face.warnings)
     context.exit(FOUND if found.hits else NOBODY)
 
 
@@ -106,6 +124,7 @@ def verify(
         print_json({"subject": subject, "reference": hit.reference, "photo": str(photo), **verdict.to_json()})
     else:
         click.echo(f"{verdict.answer} ({verdict.figures})")
+        warn(verdict.warnings)
     context.exit(FOUND if verdict.same else NOBODY)
 
 

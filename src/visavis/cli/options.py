@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -22,6 +22,7 @@ __all__ = [
     "say",
     "targets_option",
     "wanted_face_option",
+    "warn",
     "workers_option",
 ]
 
@@ -35,6 +36,12 @@ def say(text: str, *, quiet: bool) -> None:
     """Tell a person what goes on, on standard error."""
     if not quiet:
         click.echo(text, err=True)
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Tell, on standard error, what makes an answer less reliable."""
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
 
 
 def print_json(values: dict[str, Any]) -> None:

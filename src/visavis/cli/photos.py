@@ -5,7 +5,17 @@ from typing import Any
 
 import click
 
-from visavis.cli.options import acquisition_options, json_option, model_option, options, print_json, quiet_option, rule_options, say
+from visavis.cli.options import (
+    acquisition_options,
+    json_option,
+    model_option,
+    options,
+    print_json,
+    quiet_option,
+    rule_options,
+    say,
+    warn,
+)
 
 __all__ = ["compare", "explain", "verify"]
 
@@ -30,8 +40,7 @@ def verify(
         print_json({"first": str(first), "second": str(second), **verdict.to_json()})
     else:
         click.echo(f"{verdict.answer} ({verdict.figures})")
-        for warning in verdict.warnings:
-            click.echo(f"warning: {warning}", err=True)
+        warn(verdict.warnings)
     context.exit(SAME if verdict.same else DIFFERENT)
 
 
@@ -51,6 +60,7 @@ def explain(first: Path, second: Path, *, out: Path, model: str, as_json: bool, 
         print_json({"first": str(first), "second": str(second), **found.verdict.to_json(), "maps": maps})
     else:
         click.echo(f"{found.verdict.answer} ({found.verdict.figures})\npicture: {out}")
+        warn(found.verdict.warnings)
 
 
 @click.command(epilog="Example: visavis compare anchor.jpg photos/*.jpg --model runs/mine --out compared.png")
@@ -76,9 +86,10 @@ def compare(
     if out is not None:
         say(f"picture: {out}", quiet=quiet)
     if as_json:
-        print_json({"anchor": str(anchor), **compared.to_json()})
+        print_json(compared.to_json())
         return
     for photo, verdict in compared.ranked:
         click.echo(f"{photo}: {verdict.answer} ({verdict.figures})")
+    warn(compared.warnings)
     for _, reason in compared.failures:
         click.echo(f"not compared: {reason}", err=True)

@@ -25,10 +25,12 @@ class EnrolledPhotos:
     Attributes:
         references: The new references of each subject.
         failures: Photos that gave no face, with the reason.
+        warnings: Photos that were enrolled, with what makes them less reliable, such as other faces beside that which was taken.
     """
 
     references: dict[str, tuple[str, ...]]
     failures: tuple[tuple[str, str], ...]
+    warnings: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
         """Say it in words."""
@@ -41,6 +43,7 @@ class EnrolledPhotos:
         return {
             "references": {subject: list(references) for subject, references in self.references.items()},
             "failures": [{"photo": photo, "reason": reason} for photo, reason in self.failures],
+            "warnings": [{"photo": photo, "warning": text} for photo, text in self.warnings],
         }
 
 
@@ -86,6 +89,7 @@ def enrol_folder(
     people: dict[str, list[str]] = {}
     references: dict[str, tuple[str, ...]] = {}
     failures: list[tuple[str, str]] = []
+    warnings: list[tuple[str, str]] = []
     with open_photos(folder) as files:
         for name, person in files.photos:
             people.setdefault(person, []).append(name)
@@ -94,19 +98,22 @@ def enrol_folder(
             result = _enrol(gallery, verifier, person, photos, keep_photos=keep_photos, actor=actor)
             references |= result.references
             failures += result.failures
+            warnings += result.warnings
     if not references:
         raise DataError(f"{folder}: nobody can be enrolled: {failures[0][1]}")
-    return EnrolledPhotos(references, tuple(failures))
+    return EnrolledPhotos(references, tuple(failures), tuple(warnings))
 
 
 def _enrol(gallery: Gallery, verifier: Verifier, subject: str, photos: Photos, *, keep_photos: bool, actor: str) -> EnrolledPhotos:
     acquired: list[AcquiredPhoto] = []
     kept: list[bytes] = []
     failures: list[tuple[str, str]] = []
+    warnings: list[tuple[str, str]] = []
     for name, fetch in photos.items():
         try:
             photo = fetch()
             acquired.append(verifier.acquire(photo, name=name))
+            warnings += [(name, text) for text in acquired[-1].found.warnings]
             kept.append(photo if isinstance(photo, bytes) else photo.read_bytes())
         except ImageError as error:
             failures.append((name, str(error)))
@@ -114,4 +121,4 @@ def _enrol(gallery: Gallery, verifier: Verifier, subject: str, photos: Photos, *
     if acquired:
         embeddings = verifier.embed(acquired)
         references[subject] = gallery.enrol(subject, embeddings, photos=kept if keep_photos else None, actor=actor)
-    return EnrolledPhotos(references, tuple(failures))
+    return EnrolledPhotos(references, tuple(failures), tuple(warnings))

@@ -1,6 +1,6 @@
 """A photo in a file and a gallery: who is it, is it this person; the photos of a gallery for another encoder."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from visavis.gallery.maintenance import Reembedding, reembed
 from visavis.gallery.opening import binding_of, open_file, open_gallery
 from visavis.gallery.records import Embeddings, Hit
 from visavis.gallery.search_rules import SearchRule, rule_for_fpir
-from visavis.verification import Verdict, Verifier
+from visavis.verification import FoundFace, Verdict, Verifier
 
 __all__ = ["FoundSubjects", "reembed_photos", "search_photo", "verify_photo"]
 
@@ -20,11 +20,13 @@ class FoundSubjects:
     Attributes:
         hits: Subjects, the most alike first.
         threshold: The least score; None: any.
+        face: The face that was searched for.
         rule: How the threshold was chosen for this gallery; None: it was not.
     """
 
     hits: tuple[Hit, ...]
     threshold: float | None
+    face: FoundFace
     rule: SearchRule | None = None
 
     def __str__(self) -> str:
@@ -38,7 +40,8 @@ class FoundSubjects:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        plain: dict[str, Any] = {"hits": [hit.to_json() for hit in self.hits], "threshold": self.threshold}
+        hits = [hit.to_json() for hit in self.hits]
+        plain: dict[str, Any] = {"hits": hits, "threshold": self.threshold, "face": asdict(self.face)}
         if self.rule is not None:
             plain |= {"references": self.rule.references, "fpir": self.rule.fpir, "fpir_upper": self.rule.fpir_upper}
         return plain
@@ -76,8 +79,9 @@ def search_photo(
         if target_fpir is not None:
             rule = rule_for_fpir(verifier.card, target_fpir, max(1, len(gallery)))
             threshold = rule.rule.score
-        hits = gallery.search(verifier.embed([photo]), top=top, threshold=threshold)[0]
-        return FoundSubjects(tuple(hits), threshold, rule)
+        acquired = verifier.acquire(photo)
+        hits = gallery.search(verifier.embed([acquired]), top=top, threshold=threshold)[0]
+        return FoundSubjects(tuple(hits), threshold, acquired.found, rule)
 
 
 def verify_photo(location: Path | str, verifier: Verifier, subject: str, photo: Path) -> tuple[Hit, Verdict]:
