@@ -7,9 +7,10 @@
 
 The pairs of View 2's first two folds, whose people our encoder never saw, are decided in turns by two processes, each as its users
 would call it: `Verifier().verify(a, b)` by the encoder in the box at its own threshold; `face_encodings` and `face_distance` at the
-tolerance of 0.6. Seconds a pair after the first one, seconds until the first decision, of which the import, and peak memory;
-accuracy and equal error rate of the same decisions. A photo in which no face is found is a decision for "different", and has no
-part in the equal error rate. face_recognition depends on `dlib` by name, which takes a compiler; `dlib-bin` is the same, built.
+tolerance of 0.6. Of several faces in a photo both take the one nearest to its centre, which is the one that LFW means. Seconds a
+pair after the first one, seconds until the first decision, of which the import, and peak memory; accuracy, both errors and equal
+error rate of the same decisions. A photo in which no face is found is a decision for "different", and has no part in the equal
+error rate. face_recognition depends on `dlib` by name, which takes a compiler; `dlib-bin` is the same, built.
 Writes `results/decision.json`. About 10 minutes on 2 cores.
 
 Last figures: see `results/`.
@@ -64,11 +65,14 @@ def first_decision(process: Worker, first: str, second: str, started: float) -> 
 def told_of(rows: list[dict[str, Any]], mated: np.ndarray) -> dict[str, Any]:
     """Accuracy and equal error rate."""
     right = Rate(int(sum(row["same"] == bool(same) for row, same in zip(rows, mated, strict=True))), len(rows))
+    same = np.array([row["same"] for row in rows])
     found = np.array([row["score"] is not None for row in rows])
     scores = np.array([row["score"] for row in rows if row["score"] is not None])
     return {
         "accuracy": right.value,
         "accuracy_interval": list(right.interval),
+        "false_match_rate": float(same[mated == 0].mean()),
+        "false_non_match_rate": float(1 - same[mated == 1].mean()),
         "eer": equal_error_rate(error_curve(scores, mated[found]))[0],
         "pairs_without_a_face": int(np.sum(~found)),
         "milliseconds_a_pair": spread(1000 * row["seconds"] for row in rows),

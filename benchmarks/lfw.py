@@ -10,7 +10,7 @@ photos than the network: the score normalised by the training people (AS-norm, t
 by joint Bayes, fitted on the training people (`patterns.py`); and the sum of cosine and patterns, each first brought to mean 0 and
 deviation 1 over all pairs of the network's validation people. Writes `results/lfw-FACES.json`.
 
-`--faces aligned` takes the faces that `benchmarks/faces.py` found and aligned (the photo without a face is in no pair of View 2);
+`--faces aligned` takes the faces that `benchmarks/faces.py` found and aligned (and the centre of the photo in which it found none);
 `--faces centre` cuts all photos around the centre.
 
 Tried on 589 validation people, none of folds 1 and 2, equal error rate of all their pairs: 64 pixels 13.3 %, 80 pixels 13.2 %, a

@@ -61,8 +61,8 @@ def visit(browser):
     assert len(asked) == 1
 
 
-def photo(*levels):
-    return {"name": "photo.png", "mimeType": "image/png", "buffer": picture(*levels)}
+def photo(*levels, **settings):
+    return {"name": "photo.png", "mimeType": "image/png", "buffer": picture(*levels, **settings)}
 
 
 def choose(page, slot, *photos):
@@ -169,6 +169,24 @@ def test_people_are_enrolled_found_and_deleted_by_keyboard(visit, url):
     page.keyboard.press("Enter")
     page.wait_for_selector("#subjects-status >> text=is deleted")
     assert page.locator("#subjects li").count() == 0
+
+
+def test_what_makes_a_photo_less_reliable_is_told_wherever_one_is_taken(visit, url):
+    page, tiny, told = visit(url), photo(side=8), "small photo: 8 x 8 pixels"
+    page.click("#tab-many")
+    choose(page, "anchor", tiny)
+    choose(page, "others", photo())
+    page.wait_for_selector(f"#many-result .warn:text('This face: {told}')")
+    page.click("#tab-gallery")
+    page.fill("#enrol-name", "Berta")
+    choose(page, "enrol-photos", photo(), tiny)
+    page.click("#enrol-form > button")
+    page.wait_for_selector(f"#enrol-result .warn:text('Photo 2: {told}')")
+    choose(page, "probe", tiny)
+    page.wait_for_selector(f"#search-result .warn:text('{told}')")
+    page.get_by_role("button", name="Delete Berta").click()
+    page.click("#delete-dialog [value=delete]")
+    page.wait_for_selector("#subjects-status >> text=is deleted")
 
 
 def test_a_key_is_asked_for_and_opens(visit, tmp_path):

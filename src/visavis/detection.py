@@ -17,6 +17,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from visavis.errors import ModelError
+from visavis.images import resize_image
 
 if TYPE_CHECKING:
     import onnx
@@ -82,12 +83,9 @@ class Cascade:
         return boxes[order], points[order], scores[order]
 
     def resemblance(self, crop: npt.NDArray[np.uint8]) -> float:
-        """Tell how sure the last network is that a face fills a crop `(h, w, 3)` uint8 but for a tenth at each edge, 0 .. 1."""
-        height, width = crop.shape[:2]
-        whole = np.array([0, 0, width - 1, height - 1], dtype=np.float64)
-        inner = whole + 0.1 * np.array([width, height, -width, -height])
-        *_, faces = self._looked_at(self.telling, _levels(crop), np.stack([whole, inner]), 48)
-        return float(faces[:, 1].max())
+        """Tell how sure the second network is that a face fills a crop `(h, w, 3)` uint8, 0 .. 1."""
+        window = _levels(resize_image(crop, (24, 24)))
+        return float(self.refining.run(None, {"x": window[None]})[1][0, 1])
 
     def _proposed(self, levels: Floats, smallest: int) -> tuple[Doubles, Floats]:
         """Where the first network sees faces, at any size."""

@@ -210,7 +210,7 @@ class FaceFinder:
             crop: `(h, w, 3)` uint8, RGB.
 
         Returns:
-            0 .. 1: hardly below 0.8 for faces, hardly above 0.5 for what is none, or for photos that are not cut to it.
+            0 .. 1: hardly below 0.9 for faces, hardly above 0.7 for what is none, or for photos that are not cut to it.
         """
         return self._cascade.resemblance(crop)
 

@@ -17,7 +17,7 @@ from visavis.faces import AlignedFace, FaceFinder, acquire_faces
 __all__ = ["AcquiredPhoto", "FoundFace", "Verdict", "Verifier"]
 
 _FINDER = FaceFinder()
-_NO_FACE = 0.5
+_NO_FACE = 0.8  # of the detector's scores, below which what was said to be cut to a face is doubted
 _BLANK = 2.0  # levels that a photo's pixels spread by at least; embeddings of less are alike whoever it should have shown
 
 
@@ -179,9 +179,10 @@ class Verifier:
         name = name or (str(photo) if isinstance(photo, str | Path) else "the photo")
         if not self._finds_faces:
             pixels = fit_face(image, self.card)
-            if pixels.std(axis=(0, 1)).max() < _BLANK:
+            resemblance = _FINDER.resemblance(_rgb(pixels)) if self.card.aligned else None
+            if (resemblance is None or resemblance < _NO_FACE) and pixels.std(axis=(0, 1)).max() < _BLANK:
                 raise FaceError(f"{name}: nothing can be seen on it, all of it is of one colour")
-            return AcquiredPhoto(image, pixels, resemblance=_FINDER.resemblance(_rgb(pixels)) if self.card.aligned else None)
+            return AcquiredPhoto(image, pixels, resemblance=resemblance)
         aligned = acquire_faces(_rgb(image), _FINDER, name=name, policy=self._policy, fallback=self._fallback)[0]
         return AcquiredPhoto(image, fit_face(aligned.pixels, self.card), aligned)
 

@@ -1,7 +1,7 @@
 // The gallery: search, enrol, list, and delete with a confirmation.
 
 import { get, post, remove, subjectPath } from "./api.js";
-import { $, element, empty, filling } from "./dom.js";
+import { $, element, empty, filling, warning } from "./dom.js";
 import { meter } from "./meter.js";
 import { decision, errorSentences, number, percent } from "./words.js";
 
@@ -40,6 +40,7 @@ function found(answer) {
     ` Among ${number(answer.references)} references a stranger finds somebody in about ${percent(answer.false_positive_rate)} of searches.`;
   return [
     element("p", { class: `decision ${sure ? "same" : "different"}` }, sure ? answer.hits[0].subject : "Nobody who is enrolled"),
+    ...answer.face.warnings.map(warning),
     element("ol", { class: "list" }, ...rows),
     element("p", { class: "hint" }, errorSentences(answer.threshold) + chance),
   ];
@@ -53,7 +54,8 @@ async function enrol(settings) {
     $("enrol-form").reset();
     slot.set([]);
     await list();
-    return [element("p", {}, `${answer.name} is enrolled, with ${references(answer.references.length)}.`)];
+    const unsure = answer.faces.flatMap((face, place) => face.warnings.map((text) => warning(`Photo ${place + 1}: ${text}`)));
+    return [element("p", {}, `${answer.name} is enrolled, with ${references(answer.references.length)}.`), ...unsure];
   });
 }
 

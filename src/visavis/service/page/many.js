@@ -34,6 +34,7 @@ function told(answer, others) {
       element("p", { class: "hint" }, [`photo ${result.photo + 1}, score ${result.score.toFixed(3)}`, ...result.face.warnings].join("; ")),
     )));
   return [
+    ...answer.anchor.warnings.map((text) => warning(`This face: ${text}`)),
     element("ol", { class: "list" }, ...rows),
     ...answer.failures.map((failure) => warning(`Photo ${failure.photo + 1} was not compared: ${failure.reason}`)),
     element("p", { class: "hint" }, errorSentences(answer.threshold)),
