@@ -62,7 +62,7 @@ class ServiceState:
         return self.gallery
 
 
-def _state(request: Request) -> ServiceState:
+async def _state(request: Request) -> ServiceState:  # FastAPI sends what is not async through a thread of its own
     return request.app.state.service
 
 
