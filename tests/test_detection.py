@@ -1,4 +1,4 @@
-"""The cascade finds what the package finds whose weights it takes, without bias, and in bounded memory."""
+"""The cascade finds what the package finds whose weights it takes, and in bounded memory."""
 
 import tracemalloc
 from importlib.metadata import PackageNotFoundError
@@ -25,18 +25,17 @@ def test_the_package_finds_the_same_faces(cascade, lfw_photo):
     from mtcnn import MTCNN
 
     tall = np.asarray(Image.fromarray(lfw_photo).resize((400, 613)))
-    photos = [lfw_photo, tall, np.concatenate([lfw_photo, lfw_photo[:, ::-1]], axis=1)]
+    photos = [lfw_photo, tall, lfw_photo[30:, 20:], np.ascontiguousarray(lfw_photo[:, ::-1])]
     theirs = MTCNN()
     for photo in photos:
         boxes, points, scores = found(cascade, photo)
-        rows = theirs.detect_faces(photo, fit_to_image=False, output_type="numpy", box_format="xyxy")
+        rows = theirs.detect_faces(np.ascontiguousarray(photo), fit_to_image=False, output_type="numpy", box_format="xyxy")
         assert len(boxes) == len(rows) >= 1
         for box, places, score in zip(boxes, points, scores, strict=True):
-            width = box[2] - box[0]
             row = rows[np.argmin(np.abs(rows[:, 1:5] - box).sum(axis=1))]
-            np.testing.assert_allclose(box, row[1:5], atol=0.1 * width)
-            np.testing.assert_allclose(places, row[6:].reshape(2, 5).T, atol=0.04 * width)
-            assert score == pytest.approx(row[5], abs=0.02)
+            np.testing.assert_allclose(box, row[1:5], atol=0.1)
+            np.testing.assert_allclose(places, row[6:].reshape(2, 5).T, atol=0.1)
+            assert score == pytest.approx(row[5], abs=0.001)
 
 
 def test_a_mirrored_photo_has_its_points_in_mirrored_places(cascade, lfw_photo):
@@ -51,7 +50,7 @@ def test_a_mirrored_photo_has_its_points_in_mirrored_places(cascade, lfw_photo):
 def test_the_smallest_face_bounds_what_is_found(cascade, lfw_photo):
     side = np.ptp(found(cascade, lfw_photo)[0][0, ::2])
     assert len(found(cascade, lfw_photo, smallest=int(side * 0.6))[0]) >= 1
-    assert len(found(cascade, lfw_photo, smallest=int(side * 2.5))[0]) == 0
+    assert len(found(cascade, lfw_photo, smallest=int(side * 2.8))[0]) == 0
 
 
 def test_a_crowd_is_found_in_bounded_memory(cascade, lfw_photo):
@@ -85,7 +84,7 @@ def test_photos_are_shrunk_by_the_mean_of_what_a_pixel_covers():
 def test_windows_are_read_between_pixels_and_grey_beyond_the_photo():
     levels = np.arange(9, dtype=np.float32).reshape(1, 3, 3)
     boxes = np.array([[0.0, 0, 2, 2], [0.5, 0.5, 1.5, 1.5], [-1, 0, 1, 2]])
-    whole, inner, beyond = detection._windows(levels, boxes, 3)[:, 0]
+    whole, inner, beyond = detection._windows(levels, 1.5 * boxes, 3)[:, 0]  # places are counted in 2 / 3 of a pixel
     np.testing.assert_allclose(whole, levels[0])
     np.testing.assert_allclose(inner, [[2, 2.5, 3], [3.5, 4, 4.5], [5, 5.5, 6]])
     np.testing.assert_allclose(beyond, [[0, 0, 1], [0, 3, 4], [0, 6, 7]])

@@ -2,7 +2,8 @@
 
 The weights come with the package `mtcnn`; its code, which needs TensorFlow, is not loaded. The first network looks at every place
 of the photo at many sizes, each of the other two looks closer at what the one before it took for a face, and the last one finds
-five points as well. A place of `(0, 0)` is the middle of the first pixel.
+five points as well. Boxes, windows and points are counted as that package does, to the pixel: encoders learned from faces that were
+cut by its points. A place of `(0, 0)` is the middle of the first pixel.
 """
 
 import sys
@@ -74,8 +75,8 @@ class Cascade:
 
         boxes = _squares(boxes)
         offsets, places, faces = self._looked_at(self.telling, levels, boxes, 48)
-        sides = boxes[:, 2:] - boxes[:, :2]
-        points = boxes[:, None, :2] + sides[:, None] * places.reshape(-1, 2, 5).swapaxes(1, 2)
+        sides = boxes[:, 2:] - boxes[:, :2] + 1
+        points = boxes[:, None, :2] + sides[:, None] * places.reshape(-1, 2, 5).swapaxes(1, 2) - 1
         boxes, scores = _moved(boxes, offsets), faces[:, 1].astype(np.float64)
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] > least_score]
@@ -100,9 +101,10 @@ class Cascade:
             if len(rows) > _MOST_AT_ONE_SIZE:
                 best = np.argpartition(-seen[rows, columns], _MOST_AT_ONE_SIZE)[:_MOST_AT_ONE_SIZE]
                 rows, columns = rows[best], columns[best]
-            corners = _STRIDE * np.stack([columns, rows], axis=1) + 0.5
-            windows = np.concatenate([corners, corners + _WINDOW - 1], axis=1) / scale - 0.5
-            kept = _best(_moved(windows, offsets[0][:, rows, columns].T), seen[rows, columns], 0.5)
+            corners = _STRIDE * np.stack([columns, rows], axis=1)
+            windows = np.concatenate([corners + 1.0, corners + float(_WINDOW)], axis=1)
+            windows += (_WINDOW - 1) * offsets[0][:, rows, columns].T
+            kept = _best(windows / scale, seen[rows, columns], 0.5)
             boxes.append(kept[0])
             scores.append(kept[1])
             scale *= _SHRINKING
@@ -242,6 +244,7 @@ def _windows(levels: Floats, boxes: Doubles, side: int) -> Floats:
 
 def _places(places: Doubles, length: int) -> list[tuple[npt.NDArray[np.intp], Floats]]:
     """The two pixels beside each place with their weights, which are 0 beyond the photo."""
+    places = places * (length - 1) / length
     low = np.clip(np.floor(places), 0, max(0, length - 2)).astype(np.intp)
     rest = places - low
     inside = (places >= 0) & (places <= length - 1)
@@ -253,7 +256,7 @@ def _places(places: Doubles, length: int) -> list[tuple[npt.NDArray[np.intp], Fl
 
 def _moved(boxes: Doubles, offsets: Floats) -> Doubles:
     """Boxes with their edges moved by shares of their sides."""
-    return np.asarray(boxes + offsets * np.tile(boxes[:, 2:] - boxes[:, :2], 2))
+    return np.asarray(boxes + offsets * np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2))
 
 
 def _squares(boxes: Doubles) -> Doubles:
