@@ -140,8 +140,12 @@ def decision_rows(figures: Figures) -> Iterator[Row]:
     ):
         shown = [f"{value:,.2f} {unit}" if unit == "s" else f"{value:,.0f} {unit}" for value in found]
         yield Row(what, shown[0], peer, shown[1], alone(found[1] / found[0]), "decision")
-    rates = ("accuracy", "false_match_rate", "false_non_match_rate")
-    for what, name in [*((name.replace("_", " "), name) for name in rates), ("equal error rate, whatever the threshold", "eer")]:
+    for what, name in (
+        ("accuracy", "accuracy"),
+        ("false match rate", "false_match_rate"),
+        ("false non-match rate", "false_non_match_rate"),
+        ("equal error rate, whatever the threshold", "eer"),
+    ):
         shown = [f"{told[name]:.1%}" for told in (ours, theirs)]
         yield Row(f"the same decisions, {what}", shown[0], peer, shown[1], {}, "decision")
 
