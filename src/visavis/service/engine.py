@@ -97,13 +97,13 @@ class Engine:
         return self.card.aligned and not self.aligned_only
 
     async def warm_up(self) -> None:
-        """Run the largest batch, so that memory is taken now and not under load, and load what finds faces, if it is needed."""
+        """Run the largest batch, so that memory is taken now and not under load, and load what looks for faces, if it is needed."""
         blank = PreparedFace(np.zeros(self.card.input_shape, dtype=np.uint8), (1, 1), FoundFace(), None)
         await self.embed([blank] * LARGEST_BATCH)
-        if self.finds_faces:
+        if self.card.aligned:
             with contextlib.suppress(FaceError):
                 photo = np.zeros((128, 128, 3), dtype=np.uint8)
-                await _run(self._readers, Verifier(self.encoder).acquire, photo)
+                await _run(self._readers, Verifier(self.encoder, aligned=self.aligned_only).acquire, photo)
 
     async def prepare_each(self, photos: Sequence[bytes], options: Acquisition, *, name: str) -> list[PreparedFace | ImageError]:
         """Find the face of each photo, or why there is none that can be compared.
