@@ -63,9 +63,9 @@ def first_decision(process: Worker, first: str, second: str, started: float) -> 
 
 
 def told_of(rows: list[dict[str, Any]], mated: np.ndarray) -> dict[str, Any]:
-    """Accuracy and equal error rate."""
-    right = Rate(int(sum(row["same"] == bool(same) for row, same in zip(rows, mated, strict=True))), len(rows))
+    """Accuracy, both errors and equal error rate."""
     same = np.array([row["same"] for row in rows])
+    right = Rate(int(np.sum(same == mated)), len(rows))
     found = np.array([row["score"] is not None for row in rows])
     scores = np.array([row["score"] for row in rows if row["score"] is not None])
     return {

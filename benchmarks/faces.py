@@ -58,19 +58,13 @@ def compared(count: int) -> dict[str, Any]:
         "dlib HOG, boxes alone": lambda photo: hog(photo, 1),
     }
     found = {name: sum(len(detect(photo)) > 0 for photo in photos) for name, detect in detectors.items()}
-    parts = cycle(np.array_split(np.arange(count), ROUNDS))
-    now: dict[str, Any] = {}
+    parts = [[photos[index] for index in part] for part in np.array_split(np.arange(count), ROUNDS)]
 
-    def step(name: str) -> Callable[[], Any]:
-        def do() -> None:
-            if name == OURS:
-                now["photos"] = [photos[index] for index in next(parts)]
-            for photo in now["photos"]:
-                detectors[name](photo)
+    def step(detect: Callable[[Any], Any]) -> Callable[[], Any]:
+        turns = cycle(parts)
+        return lambda: [detect(photo) for photo in next(turns)]
 
-        return do
-
-    seconds = in_turns({name: step(name) for name in detectors}, rounds=ROUNDS)
+    seconds = in_turns({name: step(detect) for name, detect in detectors.items()}, rounds=ROUNDS)
     share = count / ROUNDS
     return {
         "photos": count,

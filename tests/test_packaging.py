@@ -61,5 +61,12 @@ def test_two_photos_are_verified_at_once_in_an_empty_environment(built, photo_fi
         told = json.loads(result.stdout)
         assert told["same"] == (result.returncode == 0)
         assert -1 <= told["score"] <= 1
-    without_backend = subprocess.run([python.with_name("visavis"), "train", tmp_path], capture_output=True, text=True, env=offline)
+    for person, files in enumerate(photo_files):
+        for number, file in enumerate(files):
+            path = tmp_path / "people" / f"person-{person}" / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file)
+    command = [python.with_name("visavis"), "train", tmp_path / "people", "--out", tmp_path / "run"]
+    without_backend = subprocess.run(command, capture_output=True, text=True, env=offline, cwd=tmp_path)
     assert without_backend.returncode == 2
+    assert "pip install 'visavis[tensorflow]'" in without_backend.stderr

@@ -66,9 +66,7 @@ class Cascade:
             the nose and the corners of the mouth; and scores `(n,)`, the highest first.
         """
         levels = _levels(photo)
-        boxes, _ = self._proposed(levels, smallest)
-
-        boxes = _squares(boxes)
+        boxes = _squares(self._proposed(levels, smallest))
         offsets, faces = self._looked_at(self.refining, levels, boxes, 24)
         kept = faces[:, 1] > 0.7
         boxes, _ = _best(_moved(boxes, offsets)[kept], faces[kept, 1], 0.7)
@@ -88,7 +86,7 @@ class Cascade:
         window = _levels(resize_image(crop, (24, 24)))
         return float(self.refining.run(None, {"x": window[None]})[1][0, 1])
 
-    def _proposed(self, levels: Floats, smallest: int) -> tuple[Doubles, Floats]:
+    def _proposed(self, levels: Floats, smallest: int) -> Doubles:
         """Where the first network sees faces, at any size."""
         height, width = levels.shape[1:]
         integral = _integral(levels)
@@ -108,7 +106,7 @@ class Cascade:
             boxes.append(kept[0])
             scores.append(kept[1])
             scale *= _SHRINKING
-        return _best(np.concatenate(boxes), np.concatenate(scores), 0.7)
+        return _best(np.concatenate(boxes), np.concatenate(scores), 0.7)[0]
 
     @staticmethod
     def _looked_at(network: onnxruntime.InferenceSession, levels: Floats, boxes: Doubles, side: int) -> list[Floats]:
