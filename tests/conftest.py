@@ -40,6 +40,23 @@ def lfw_photo(lfw_archive):
 
 
 @pytest.fixture(scope="session")
+def generated_photo():
+    """A photo `(300, 300, 3)` of a generated person, in which a face is found with certainty."""
+    finder = FaceFinder(least_score=0.98)
+    for face in generate_faces(30, 3, size=200, seed=3).faces:
+        photo = np.pad(face, ((50, 50), (50, 50), (0, 0)), constant_values=128)
+        if finder.find(photo) and finder.find(np.ascontiguousarray(photo[:, ::-1])):
+            return photo
+    raise AssertionError("the detector finds none of 90 generated faces")
+
+
+@pytest.fixture(scope="session", params=["generated", pytest.param("lfw", marks=pytest.mark.real_faces)])
+def portrait(request):
+    """A photo of one person: generated, and a real one where LFW is at hand."""
+    return request.getfixturevalue(f"{request.param}_photo")
+
+
+@pytest.fixture(scope="session")
 def lfw_pairs():
     """LFW's pairs.txt, likewise."""
     return _shared("lfw-pairs.txt")

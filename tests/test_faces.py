@@ -150,27 +150,29 @@ def test_nothing_is_found_where_nothing_is(finder):
     assert finder.find(np.zeros((10, 10, 3), np.uint8)) == []
 
 
-@pytest.mark.parametrize("enlarged", [1, 6])
-def test_a_real_face_is_found_at_any_size(finder, lfw_photo, enlarged):
-    photo = np.asarray(Image.fromarray(lfw_photo).resize((250 * enlarged,) * 2))
+@pytest.mark.parametrize("scale", [1, 6])
+def test_a_face_is_found_at_any_size(finder, portrait, scale):
+    side = portrait.shape[0]
+    photo = np.asarray(Image.fromarray(portrait).resize((side * scale,) * 2))
     face = finder.find(photo)[0]
     assert face.score > 0.9
-    left, top, width, height = face.box / enlarged
-    assert left < 125 < left + width and top < 125 < top + height
-    eyes = face.points[:2] / enlarged
-    assert eyes[0, 0] < eyes[1, 0] and np.all(np.abs(eyes[:, 1] - 112) < 12)
+    left, top, width, height = face.box / scale
+    assert left < side / 2 < left + width and top < side / 2 < top + height
+    eyes = face.points[:2] / scale
+    assert eyes[0, 0] < eyes[1, 0] and np.all(eyes[:, 1] < top + height / 2)
     assert np.all(face.points[3:, 1] > face.points[2, 1])
+    np.testing.assert_allclose(face.points / scale, finder.find(portrait)[0].points, atol=0.03 * width)
 
 
-def test_a_crop_resembles_a_face_and_what_is_none_does_not(finder, lfw_photo):
-    crop = acquire_faces(lfw_photo, finder)[0].pixels
+def test_a_crop_resembles_a_face_and_what_is_none_does_not(finder, portrait):
+    crop = acquire_faces(portrait, finder)[0].pixels
     assert finder.resemblance(crop) > 0.8
     assert finder.resemblance(crop[8:-8, 8:-8]) > 0.8
-    assert finder.resemblance(lfw_photo) < 0.8  # the face is there, but does not fill the photo
+    assert finder.resemblance(portrait) < 0.8  # the face is there, but does not fill the photo
     assert finder.resemblance(np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)) < 0.5
 
 
 @pytest.mark.parametrize(("turns", "way"), [(1, "a quarter to the right"), (3, "a quarter to the left")])
-def test_a_photo_that_lies_on_its_side_is_told(finder, lfw_photo, turns, way):
+def test_a_photo_that_lies_on_its_side_is_told(finder, portrait, turns, way):
     with pytest.raises(FaceError, match=f"me.jpg: no face was found, but there is one when the photo is turned {way}"):
-        acquire_faces(np.ascontiguousarray(np.rot90(lfw_photo, turns)), finder, name="me.jpg")
+        acquire_faces(np.ascontiguousarray(np.rot90(portrait, turns)), finder, name="me.jpg")

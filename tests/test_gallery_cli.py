@@ -68,13 +68,13 @@ def test_a_photo_is_found_in_a_gallery(door, people, capsys):
     assert (code, out) == (1, "nobody\n")
 
 
-def test_what_makes_a_face_less_reliable_is_told(lfw_photo, tmp_path, capsys):
-    two = np.concatenate([lfw_photo, np.asarray(Image.fromarray(lfw_photo).resize((180, 250)))], axis=1)
+def test_what_makes_a_face_less_reliable_is_told(portrait, tmp_path, capsys):
+    two = np.concatenate([portrait, np.asarray(Image.fromarray(portrait).resize((180, portrait.shape[0])))], axis=1)
     folder, photo = tmp_path / "people" / "anna", tmp_path / "two.png"
     folder.mkdir(parents=True)
     for path in (folder / "two.png", photo):
         Image.fromarray(two).save(path)
-    Image.fromarray(lfw_photo).save(folder / "one.png")
+    Image.fromarray(portrait).save(folder / "one.png")
     beside = "1 other face in the photo"
     enrolled = answer(capsys, "enrol", tmp_path / "door.gallery", folder.parent, "--quiet")
     assert enrolled["warnings"] == [{"photo": f"{folder.parent}/anna/two.png", "warning": beside}]

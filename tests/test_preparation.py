@@ -139,10 +139,10 @@ def test_nothing_to_do(finder, tmp_path):
         prepare_photos(tmp_path / "one", tmp_path / "faces", workers=1, progress=False)
 
 
-def test_command_with_several_processes(lfw_photo, tmp_path, capsys):
+def test_command_with_several_processes(portrait, tmp_path, capsys):
     for person, shift in (("anna", 0), ("ben", 5)):
         (tmp_path / "photos" / person).mkdir(parents=True)
-        Image.fromarray(np.roll(lfw_photo, shift, axis=1)).save(tmp_path / "photos" / person / "1.png")
+        Image.fromarray(np.roll(portrait, shift, axis=1)).save(tmp_path / "photos" / person / "1.png")
     arguments = ["prepare", tmp_path / "photos", "--out", tmp_path / "faces", "--workers", 2, "--json", "--quiet"]
     with pytest.raises(SystemExit) as stop:
         cli.main([str(argument) for argument in arguments])

@@ -285,13 +285,13 @@ def test_a_photo_much_smaller_than_the_model_takes_is_warned_of(run, folder, tmp
     assert verifier.verify(first, tiny).warnings == ("second photo: small photo: 12 x 15 pixels",)
 
 
-def test_an_aligned_photo_that_no_face_fills_is_warned_of(lfw_photo, run):
+def test_an_aligned_photo_that_no_face_fills_is_warned_of(portrait, run):
     verifier = visavis.Verifier(aligned=True)
-    crop = visavis.acquire_faces(lfw_photo, visavis.FaceFinder())[0].pixels
-    verdict = verifier.verify(crop, lfw_photo)
+    crop = visavis.acquire_faces(portrait, visavis.FaceFinder())[0].pixels
+    verdict = verifier.verify(crop, portrait)
     assert verdict.warnings == ("second photo: no face fills the photo: is it cut to the face?",)
     assert verdict.faces[0].score > 0.8 and verdict.faces[0].box is None
-    assert visavis.Verifier(run).acquire(lfw_photo).found == FoundFace()
+    assert visavis.Verifier(run).acquire(portrait).found == FoundFace()
 
 
 def test_photos_without_a_face_are_told_and_the_others_compared(capsys, aligned_run, whole_photos):

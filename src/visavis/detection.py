@@ -1,17 +1,14 @@
 """Where faces are in a photo, by the cascade of three networks called MTCNN (Zhang et al., 2016), run by ONNX Runtime.
 
-The weights come with the package `mtcnn`; its code, which needs TensorFlow, is not loaded. The first network looks at every place
+The weights are those of the package `mtcnn`, converted to ONNX by `recipes/detector.py`. The first network looks at every place
 of the photo at many sizes, each of the other two looks closer at what the one before it took for a face, and the last one finds
 five points as well. Boxes, windows and points are counted as that package does, to the pixel: encoders learned from faces that were
 cut by its points. A place of `(0, 0)` is the middle of the first pixel.
 """
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import hashlib
 from dataclasses import dataclass
-from importlib.metadata import distribution
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +17,7 @@ import onnxruntime
 from visavis.errors import ModelError
 from visavis.images import resize_image
 
-if TYPE_CHECKING:
-    import onnx
-
-__all__ = ["Cascade", "load_cascade"]
+__all__ = ["WEIGHTS", "Cascade", "load_cascade"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -31,12 +25,15 @@ Doubles = npt.NDArray[np.float64]
 _WINDOW, _STRIDE, _SHRINKING = 12, 2, 0.709
 _MOST_AT_ONE_SIZE = 4096
 _BATCH = 128
-_POOLS = {
-    "pnet": ((2, "SAME_UPPER"), None, None),
-    "rnet": ((3, "SAME_UPPER"), (3, "VALID"), None, None),
-    "onet": ((3, "SAME_UPPER"), (3, "VALID"), (2, "SAME_UPPER"), None, None),
+
+WEIGHTS = Path(__file__).parent / "faces" / "weights"
+_DIGESTS = {
+    "pnet": "7160cd5d4749689b50b19b7159c9a2d8c26a4e84b7bc6bcbaaf12111304a38a0",
+    "rnet": "a48f61345817b64a279f9e01ff974b5925ae3970ec077ab6127e5d48c1e25154",
+    "onet": "2b4d26f35952c0cea9848bf39a3adfd9da3f78254924d76bb8876074d6cfdc3d",
 }
-"""What follows each layer that has a slope (PReLU): side and padding of a maximum over windows two pixels apart."""
+"""SHA-256 of the files, as `recipes/detector.py` prints them."""
+_REINSTALL = "Try: pip install --force-reinstall visavis"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +81,7 @@ class Cascade:
     def resemblance(self, crop: npt.NDArray[np.uint8]) -> float:
         """Tell how sure the second network is that a face fills a crop `(h, w, 3)` uint8, 0 .. 1."""
         window = _levels(resize_image(crop, (24, 24)))
-        return float(self.refining.run(None, {"x": window[None]})[1][0, 1])
+        return float(self.refining.run(None, {"photo": window[None]})[1][0, 1])
 
     def _proposed(self, levels: Floats, smallest: int) -> Doubles:
         """Where the first network sees faces, at any size."""
@@ -93,7 +90,7 @@ class Cascade:
         boxes, scores = [np.zeros((0, 4))], [np.zeros(0, np.float32)]
         scale = _WINDOW / smallest
         while min(height, width) * scale >= _WINDOW:
-            offsets, faces = self.proposing.run(None, {"x": _shrunk(integral, int(height * scale), int(width * scale))[None]})
+            offsets, faces = self.proposing.run(None, {"photo": _shrunk(integral, int(height * scale), int(width * scale))[None]})
             seen = faces[0, 1]
             rows, columns = np.nonzero(seen > 0.6)
             if len(rows) > _MOST_AT_ONE_SIZE:
@@ -112,91 +109,37 @@ class Cascade:
     def _looked_at(network: onnxruntime.InferenceSession, levels: Floats, boxes: Doubles, side: int) -> list[Floats]:
         """What a network says of windows of a photo."""
         parts = [boxes[start : start + _BATCH] for start in range(0, max(1, len(boxes)), _BATCH)]
-        outputs = [network.run(None, {"x": _windows(levels, part, side)}) for part in parts]
+        outputs = [network.run(None, {"photo": _windows(levels, part, side)}) for part in parts]
         return [np.concatenate(output) for output in zip(*outputs, strict=True)]
 
 
-def load_cascade() -> Cascade:
-    """Build the networks, of one thread each, from the weights that the package `mtcnn` brings.
+def load_cascade(folder: Path = WEIGHTS) -> Cascade:
+    """Load the three networks, of one thread each.
+
+    Args:
+        folder: Where `pnet.onnx`, `rnet.onnx` and `onet.onnx` are; default: those of the package.
 
     Raises:
-        ModelError: If `mtcnn` is not installed, or brings other weights.
+        ModelError: If a file is missing, or is not the one that visavis was released with.
     """
-    import joblib
-
-    try:
-        package = distribution("mtcnn")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        sessions = []
-        for name, pools in _POOLS.items():
-            with _closed_twice_in_silence():
-                weights = joblib.load(package.locate_file(f"mtcnn/assets/weights/{name}.lz4"))
-            network = _network(weights, pools).SerializeToString()
-            sessions.append(onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"]))
-    except Exception as error:  # damaged weights can be anything
-        raise ModelError(f"what finds faces cannot be loaded. Try: pip install --force-reinstall mtcnn==1.0.0 ({error})") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    sessions = [
+        onnxruntime.InferenceSession(_verified(folder / f"{name}.onnx", digest), options, providers=["CPUExecutionProvider"])
+        for name, digest in _DIGESTS.items()
+    ]
     return Cascade(*sessions)
 
 
-@contextmanager
-def _closed_twice_in_silence() -> Iterator[None]:
-    """Keep to oneself that a file is flushed after it was closed: from Python 3.13 on that is told where lz4 reads the weights."""
-    tell = sys.unraisablehook
-
-    def tell_others(told: Any) -> None:
-        if not isinstance(told.exc_value, ValueError):
-            tell(told)
-
-    sys.unraisablehook = tell_others
+def _verified(path: Path, digest: str) -> bytes:
+    """Read a file whose SHA-256 digest must be this one."""
     try:
-        yield
-    finally:
-        sys.unraisablehook = tell
-
-
-def _network(weights: list[Floats], pools: tuple[tuple[int, str] | None, ...]) -> "onnx.ModelProto":
-    """A network from the arrays of its Keras layers: kernel, bias and slopes of each, then kernel and bias of each output."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    nodes: list[onnx.NodeProto] = []
-    constants: list[onnx.TensorProto] = []
-
-    def constant(values: Floats) -> str:
-        constants.append(numpy_helper.from_array(np.ascontiguousarray(values), f"weights_{len(constants)}"))
-        return str(constants[-1].name)
-
-    def then(kind: str, *inputs: str, **settings: Any) -> str:
-        nodes.append(helper.make_node(kind, inputs, [f"value_{len(nodes)}"], **settings))
-        return str(nodes[-1].output[0])
-
-    def weighted(value: str, kernel: Floats, bias: Floats) -> str:
-        if kernel.ndim == 4:
-            return then("Conv", value, constant(kernel.transpose(3, 2, 0, 1)), constant(bias))
-        return then("Gemm", value, constant(kernel), constant(bias))
-
-    value, flat = "x", False
-    for layer, pool in enumerate(pools):
-        kernel, bias, slopes = weights[3 * layer : 3 * layer + 3]
-        if kernel.ndim == 2 and not flat:
-            value, flat = then("Flatten", then("Transpose", value, perm=[0, 3, 2, 1])), True
-        value = weighted(value, kernel, bias)
-        value = then("PRelu", value, constant(slopes.reshape(-1) if flat else slopes.reshape(-1, 1, 1)))
-        if pool is not None:
-            side, padding = pool
-            value = then("MaxPool", value, kernel_shape=[side, side], strides=[2, 2], auto_pad=padding)
-    ends = weights[3 * len(pools) :]
-    outputs = [weighted(value, kernel, bias) for kernel, bias in zip(ends[::2], ends[1::2], strict=True)]
-    outputs[-1] = then("Softmax", outputs[-1], axis=1)
-    shape = (None, None) if flat else (None, None, None, None)
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (None, 3, None, None))],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in outputs],
-        constants,
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: the face detector cannot be read ({error.strerror}). {_REINSTALL}") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ModelError(f"{path}: damaged or replaced, its SHA-256 digest must be {digest}. {_REINSTALL}")
+    return content
 
 
 def _levels(photo: npt.NDArray[np.uint8]) -> Floats:
