@@ -25,11 +25,11 @@ import numpy as np
 from record import PHOTOS, write_result
 from sklearn.decomposition import PCA
 
-from visavis.configuration import config_for
-from visavis.datasets import FaceDataset, kfold_people, read_archive, split_people
+from visavis.data import FaceDataset, kfold_people, read_archive, split_people
 from visavis.metrics import all_pairs_curve, equal_error_rate
 from visavis.models import embed, embedding_of
-from visavis.training import train
+from visavis.training.configuration import config_for
+from visavis.training.trainer import train
 
 
 def eer_of(features: np.ndarray, labels: np.ndarray) -> float:

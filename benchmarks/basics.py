@@ -23,9 +23,9 @@ import numpy as np
 from record import write_result
 from sklearn.metrics import roc_curve
 
-from visavis.datasets import generate_faces
+from visavis.data import generate_faces
+from visavis.data.pairs import index_pairs
 from visavis.metrics import all_pairs_curve, equal_error_rate
-from visavis.pairs import index_pairs
 
 PHOTOS, PEOPLE, SAMPLE = 13_233, 5_749, 5_000_000
 

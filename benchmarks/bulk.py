@@ -25,8 +25,8 @@ from measure import cost_of, ratio, spread
 from pyarrow import parquet
 from record import LFW, write_result
 
-from visavis.datasets import load_dataset, open_photos
-from visavis.preparation import prepare_photos
+from visavis.data import load_dataset, open_photos
+from visavis.data.preparation import prepare_photos
 
 VISAVIS = (sys.executable, "-m", "visavis")
 CORES = os.cpu_count() or 1

@@ -27,7 +27,7 @@ import numpy as np
 from measure import Worker, ratio, spread
 from record import LFW, PHOTOS, RUNS, write_result
 
-from visavis.datasets import open_photos
+from visavis.data import open_photos
 from visavis.metrics import Rate, equal_error_rate, error_curve
 
 HERE = Path(__file__).parent

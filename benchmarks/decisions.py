@@ -22,15 +22,16 @@ import numpy as np
 import numpy.typing as npt
 from record import PHOTOS, RUNS, write_result
 
-from visavis.assessment import evaluate_model
-from visavis.calibration import fit_calibration, measure_reliability
-from visavis.datasets import FaceDataset, PairProtocol, read_lfw_pairs
+from visavis.data import FaceDataset, PairProtocol, read_lfw_pairs
 from visavis.encoders import Encoder, embed_faces, load_encoder, load_faces
 from visavis.errors import DataError
-from visavis.evaluation import evaluate_folds, normalised_scores, pair_scores
-from visavis.intervals import all_pairs_errors, effective_trials
+from visavis.evaluation import evaluate_folds, pair_scores
+from visavis.evaluation.assessment import evaluate_model
 from visavis.metrics import Rate, all_pairs_curve, equal_error_rate, error_curve
-from visavis.thresholds import threshold_for_fmr
+from visavis.metrics.calibration import fit_calibration, measure_reliability
+from visavis.metrics.intervals import all_pairs_errors, effective_trials
+from visavis.metrics.normalisation import normalised_scores
+from visavis.metrics.operating_points import threshold_for_fmr
 
 Embeddings = npt.NDArray[np.float32]
 

@@ -24,10 +24,10 @@ from measure import cost_of
 from PIL import Image
 from record import PHOTOS, RUNS, write_result
 
-from visavis.datasets import kfold_people, load_dataset, read_lfw_pairs, split_people
+from visavis.data import kfold_people, load_dataset, read_lfw_pairs, split_people
+from visavis.data.preparation import prepare_photos
 from visavis.encoders import load_encoder
 from visavis.evaluation import evaluate_all_pairs, evaluate_folds, pair_scores
-from visavis.preparation import prepare_photos
 
 ATT = RUNS / "att-faces"
 CLI = Path(sys.executable).with_name("visavis")
@@ -61,9 +61,9 @@ def strangers_of_att(name: str) -> dict[str, Any]:
 
 def fine_tuned(folds: int) -> list[dict[str, Any]]:
     """Each fold's people before and after training on others."""
+    from visavis.encoders.keras import load_pretrained
     from visavis.models import embed, embedding_of
-    from visavis.runs import load_pretrained
-    from visavis.training import train
+    from visavis.training.trainer import train
 
     start = load_pretrained()
     faces = load_dataset(ATT, size=start.card.input_shape[:2])
@@ -84,9 +84,9 @@ def fine_tuned(folds: int) -> list[dict[str, Any]]:
 
 def adapted(draws: int = 5) -> list[float]:
     """The folds' mean error rate after what is done in closed form alone, for other draws of the folds."""
-    from visavis.adaptation import adapt
+    from visavis.encoders.keras import load_pretrained
     from visavis.models import embed, embedding_of
-    from visavis.runs import load_pretrained
+    from visavis.training.adaptation import adapt
 
     start = load_pretrained()
     network = embedding_of(start.siamese)

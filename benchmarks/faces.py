@@ -24,10 +24,10 @@ from measure import in_turns, ratio, spread
 from mtcnn import MTCNN
 from record import LFW, RUNS, write_result
 
-from visavis.datasets import open_photos
+from visavis.data import open_photos
+from visavis.data.preparation import TABLE, prepare_photos
 from visavis.faces import FaceFinder
 from visavis.images import read_image
-from visavis.preparation import TABLE, prepare_photos
 
 OUT = RUNS / "lfw-faces"
 OURS = "visavis"

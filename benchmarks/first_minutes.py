@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 from record import LFW, write_result
 
-from visavis.datasets import open_photos
+from visavis.data import open_photos
 
 ROOT = Path(__file__).parents[1]
 PEOPLE, PHOTOS = 20, 6

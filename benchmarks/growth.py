@@ -40,8 +40,8 @@ STAGES = ("store", "train", "embed", "evaluate", "gallery")
 
 def store(folder: Path, count: int) -> None:
     """Generate a data set into a file."""
-    from visavis.datasets import generate_faces
-    from visavis.datasets.dataset import FACES
+    from visavis.data import generate_faces
+    from visavis.data.dataset import FACES
 
     folder.mkdir(parents=True)
     faces = generate_faces(count // PHOTOS_EACH, PHOTOS_EACH, size=SIDE, out=folder / FACES, workers=CORES)
@@ -50,9 +50,9 @@ def store(folder: Path, count: int) -> None:
 
 def train(folder: Path, count: int) -> None:
     """One epoch."""
-    from visavis.configuration import config_for
-    from visavis.datasets import Split, read_saved
-    from visavis.training import train
+    from visavis.data import Split, read_saved
+    from visavis.training.configuration import config_for
+    from visavis.training.trainer import train
 
     faces = read_saved(folder)
     held_out = faces.labels < min(VALIDATION, len(faces.people) // 5)

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from answering import answer
 
-from visavis.configuration import LOSSES
-from visavis.devices import compiling
 from visavis.models import build_embedding
+from visavis.training.configuration import LOSSES
+from visavis.training.devices import compiling
 
 
 class Trainer:

@@ -33,11 +33,12 @@ import numpy as np
 from patterns import JointBayes, patterns
 from record import LFW, PHOTOS, RUNS, write_result
 
-from visavis.configuration import TrainingConfig, config_for
-from visavis.datasets import FaceDataset, PairProtocol, Split, lfw_folds, load_dataset, read_lfw, read_lfw_pairs, split_people
-from visavis.evaluation import evaluate_folds, normalised_scores
+from visavis.data import FaceDataset, PairProtocol, Split, lfw_folds, load_dataset, read_lfw, read_lfw_pairs, split_people
+from visavis.evaluation import evaluate_folds
+from visavis.metrics.normalisation import normalised_scores
 from visavis.models import embed, embedding_of
-from visavis.training import train
+from visavis.training.configuration import TrainingConfig, config_for
+from visavis.training.trainer import train
 
 SIDE, SIDE_OF_PATTERNS = 64, 112
 FOLDS_AT_ONCE = 2

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from record import LFW, PHOTOS, RUNS, write_result
 
 from visavis import FaceFinder, Verifier, read_image
-from visavis.datasets import load_dataset, open_photos
+from visavis.data import load_dataset, open_photos
 from visavis.faces import CANONICAL_SIDE
 
 Picture = npt.NDArray[np.uint8]

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 from record import write_result
 
-from visavis.datasets import generate_faces
+from visavis.data import generate_faces
 from visavis.encoders import Encoder, load_encoder
 from visavis.encoders.photos import fit_face
 

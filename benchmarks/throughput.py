@@ -21,13 +21,13 @@ import numpy as np
 from measure import time_to
 from record import PHOTOS, write_result
 
-from visavis.augmentation import Augmentation
-from visavis.configuration import LOSSES, config_for
-from visavis.datasets import Split, read_archive, split_people
+from visavis.data import Split, read_archive, split_people
+from visavis.data.pairs import generate_image_pairs
 from visavis.metrics import all_pairs_curve, equal_error_rate
 from visavis.models import build_embedding, build_siamese, embed
-from visavis.pairs import generate_image_pairs
-from visavis.sampling import Batches, BatchShape
+from visavis.training.augmentation import Augmentation
+from visavis.training.batches import Batches, BatchShape
+from visavis.training.configuration import LOSSES, config_for
 
 ROUNDS, STEPS, MINUTE, SPLITS = 7, 12, 40.0, 3
 LIGHT = Augmentation(rotation=5, scale=0.06, shift=0.03, contrast=0.15, gamma=1.2, side_light=0.2, cutout=0.2, noise=3, blur=0)

@@ -27,10 +27,10 @@ import numpy as np
 from measure import Worker, in_turns, ratio, spread, time_to
 from record import PHOTOS, RUNS, write_result
 
-from visavis.augmentation import Augmentation
-from visavis.datasets import Split, read_archive, split_people
+from visavis.data import Split, read_archive, split_people
 from visavis.metrics import all_pairs_curve, equal_error_rate
-from visavis.sampling import Batches, BatchShape
+from visavis.training.augmentation import Augmentation
+from visavis.training.batches import Batches, BatchShape
 
 HERE = Path(__file__).parent
 PEER = "pytorch-metric-learning"

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import visavis
-from visavis.plots import plot_det, plot_scores
+from visavis.evaluation.plots import plot_det, plot_scores
 
 plt.ion()  # figures show themselves
 faces = visavis.generate_faces(people=60, photos=6, size=48, seed=1)

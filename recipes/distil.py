@@ -27,15 +27,17 @@ from keras import ops
 from pictures import KEPT, LEFT, TOP
 from PIL import Image
 
-from visavis.augmentation import Augmentation, augment
-from visavis.checkpoints import CHECKPOINT, load_checkpoint
-from visavis.configuration import TrainingConfig
-from visavis.datasets import Split, load_dataset
+from visavis.data import Split, load_dataset
+from visavis.encoders.card_calibration import with_rules
+from visavis.encoders.keras import load_model, load_pretrained, save_model
+from visavis.encoders.loading import CHECKPOINT
 from visavis.faces import CANONICAL_SIDE
 from visavis.models import build_embedding, build_siamese, embed, embedding_of, head_of, products
-from visavis.recalibration import with_rules
-from visavis.runs import load_model, load_pretrained, make_card, save_model
-from visavis.training import Trainer
+from visavis.training.augmentation import Augmentation, augment
+from visavis.training.cards import make_card
+from visavis.training.checkpoints import load_checkpoint
+from visavis.training.configuration import TrainingConfig
+from visavis.training.trainer import Trainer
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

@@ -23,7 +23,7 @@ from PIL import Image
 from teacher import Teacher
 from tqdm import tqdm
 
-from visavis.datasets import FaceDataset, lfw_folds, load_dataset, open_photos, read_lfw_pairs, split_people
+from visavis.data import FaceDataset, lfw_folds, load_dataset, open_photos, read_lfw_pairs, split_people
 from visavis.faces import CANONICAL_POINTS, Similarity, cut_face
 from visavis.images import read_image
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from visavis.encoders import PRETRAINED_FILE
-from visavis.export import export_model
-from visavis.runs import load_model, save_pretrained
+from visavis.encoders.export import export_model
+from visavis.encoders.keras import load_model, save_pretrained
 
 
 def main() -> None:

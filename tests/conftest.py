@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visavis.datasets import generate_faces
+from visavis.data import generate_faces
 from visavis.faces import FaceFinder
 from visavis.images import read_image
 

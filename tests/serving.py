@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from visavis.calibration import Calibration
-from visavis.cards import Card
-from visavis.histograms import ScoreHistogram
+from visavis.encoders.card import Card
+from visavis.metrics.calibration import Calibration
+from visavis.metrics.histograms import ScoreHistogram
+from visavis.metrics.operating_points import Threshold
 from visavis.service.access import Access
 from visavis.service.engine import Engine
 from visavis.service.limits import ServiceLimits
 from visavis.service.metrics import Metrics
 from visavis.service.running import ServiceSettings, make_server
 from visavis.service.state import ServiceState
-from visavis.thresholds import Threshold
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 RULES = (

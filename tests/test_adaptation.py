@@ -6,9 +6,9 @@ import pytest
 from keras import layers
 
 from visavis import FaceDataset, Split, embed
-from visavis.adaptation import _some, adapt
 from visavis.metrics import all_pairs_curve, equal_error_rate
 from visavis.models import StandardizePhotos
+from visavis.training.adaptation import _some, adapt
 
 
 def people(count, *, photos=5, seed=0, light=3.0):
@@ -66,7 +66,7 @@ def test_what_the_last_layer_does_is_the_map_that_was_chosen(network):
 
 @pytest.mark.parametrize(("count", "photos", "most", "seen"), [(20, 30, 100, 20), (200, 3, 100, 50), (20, 3, 100, 20)])
 def test_people_with_many_photos_leave_room_for_others(network, monkeypatch, count, photos, most, seen):
-    monkeypatch.setattr("visavis.adaptation._MOST", most)
+    monkeypatch.setattr("visavis.training.adaptation._MOST", most)
     looked_at = _some(people(count, photos=photos))
     assert len(looked_at) == min(most, count * photos)
     assert len(looked_at.people) == seen
@@ -83,7 +83,7 @@ def test_it_is_left_as_it_is_where_nothing_can_be_told(network):
 
 
 def test_it_is_left_as_it_is_where_validation_people_are_worse_off(network, monkeypatch):
-    monkeypatch.setattr("visavis.adaptation.chance_of_fewer_errors", lambda *_: 0.1)
+    monkeypatch.setattr("visavis.training.adaptation.chance_of_fewer_errors", lambda *_: 0.1)
     assert adapt(network, Split(people(40), people(12, seed=1), None), flip=False) == (network, None)
 
 

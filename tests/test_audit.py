@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from visavis import cli
-from visavis.audit import MOST_BITS, audit_dataset, near_duplicates, perceptual_hashes, write_fix_list
-from visavis.datasets import FaceDataset, generate_faces
+from visavis.data import FaceDataset, generate_faces
+from visavis.data.audit import MOST_BITS, audit_dataset, near_duplicates, perceptual_hashes, write_fix_list
 
 
 @pytest.fixture(scope="module")

@@ -9,16 +9,16 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
 import visavis
-from visavis.calibration import Calibration, fit_calibration, fit_sigmoid, measure_reliability
-from visavis.cards import Card, DataSide
 from visavis.cli import main
+from visavis.encoders.card import Card, DataSide
+from visavis.encoders.export import export_model
+from visavis.encoders.keras import KerasEncoder, load_model, save_model
 from visavis.errors import DataError, ModelError
-from visavis.export import export_model
+from visavis.evaluation.recalibration import calibrate_model
 from visavis.metrics import all_pairs_curve, error_curve
+from visavis.metrics.calibration import Calibration, fit_calibration, fit_sigmoid, measure_reliability
+from visavis.metrics.operating_points import Threshold, threshold_for_fmr
 from visavis.models import build_embedding, build_siamese
-from visavis.recalibration import calibrate_model
-from visavis.runs import KerasEncoder, load_model, save_model
-from visavis.thresholds import Threshold, threshold_for_fmr
 
 
 def people(rng, count, photos, *, spread=0.5, size=16):

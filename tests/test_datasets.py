@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visavis.datasets import (
+from visavis.data import (
     FaceDataset,
     fetch_olivetti,
     generate_faces,

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visavis import detection
-from visavis.detection import load_cascade
 from visavis.errors import ModelError
+from visavis.faces import detection
+from visavis.faces.detection import load_cascade
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_missing_weights_are_named(tmp_path):
 
 
 def test_the_detector_is_loaded_without_joblib_mtcnn_and_onnx():
-    load = "from visavis.detection import load_cascade; load_cascade()"
+    load = "from visavis.faces.detection import load_cascade; load_cascade()"
     code = f"{load}; import sys; print(*{{'joblib', 'mtcnn', 'onnx'}} & {{*sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert loaded == []

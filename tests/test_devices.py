@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from visavis.devices import Devices, compiling, use_devices
+from visavis.training.devices import Devices, compiling, use_devices
 
 pytest.importorskip("jax", reason="needs the extra jax")
 
@@ -115,5 +115,5 @@ def test_more_devices_need_jax(monkeypatch):
 )
 def test_xla_is_used_where_it_pays(monkeypatch, backend, steps, avx512, told):
     monkeypatch.setattr("keras.backend.backend", lambda: backend)
-    monkeypatch.setattr("visavis.devices._has_avx512", lambda: avx512)
+    monkeypatch.setattr("visavis.training.devices._has_avx512", lambda: avx512)
     assert compiling(steps) == told

@@ -9,16 +9,16 @@ import pytest
 from onnx import TensorProto, helper
 
 import visavis
-from visavis.calibration import Calibration
-from visavis.cards import Card, DataSide
-from visavis.datasets import FaceDataset
+from visavis.data import FaceDataset
 from visavis.encoders import fit_face, load_faces
+from visavis.encoders.card import Card, DataSide
+from visavis.encoders.export import export_model
+from visavis.encoders.keras import KerasEncoder
 from visavis.encoders.onnx import CARD_KEY, Description, copy_with_card
 from visavis.errors import DataError, ModelError
-from visavis.export import export_model
+from visavis.metrics.calibration import Calibration
+from visavis.metrics.operating_points import Threshold
 from visavis.models import build_embedding, build_siamese, copy_network, embedding_of, products
-from visavis.runs import KerasEncoder
-from visavis.thresholds import Threshold
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_a_litert_file_has_its_card_beside_it(trained, tmp_path):
 
 
 def test_a_file_that_would_embed_otherwise_is_not_written(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("visavis.export._TOLERANCE", -1.0)
+    monkeypatch.setattr("visavis.encoders.export._TOLERANCE", -1.0)
     with pytest.raises(ModelError, match=r"small.onnx: its embeddings would differ"):
         export_model(trained, tmp_path / "small.onnx")
     assert not list(tmp_path.iterdir())

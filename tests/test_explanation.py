@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 import visavis
-from visavis.cards import Card
 from visavis.cli import main
-from visavis.explanation import explain_photos, hidden, importance
-from visavis.runs import KerasEncoder
-from visavis.thresholds import Threshold
+from visavis.encoders.card import Card
+from visavis.encoders.keras import KerasEncoder
+from visavis.metrics.operating_points import Threshold
+from visavis.verification.explanation import explain_photos, hidden, importance
 
 
 class Corners:

@@ -5,15 +5,7 @@ import pytest
 from PIL import Image
 
 from visavis.errors import FaceError
-from visavis.faces import (
-    CANONICAL_POINTS,
-    Face,
-    FaceFinder,
-    Similarity,
-    acquire_faces,
-    align_face,
-    sharpness,
-)
+from visavis.faces import CANONICAL_POINTS, Face, FaceFinder, Similarity, acquire_faces, align_face, sharpness
 
 
 class Finds:

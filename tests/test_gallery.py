@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from visavis.cards import Card
+from visavis.encoders.card import Card
 from visavis.errors import DamagedGalleryError, GalleryError, GalleryKeyError, UnknownSubjectError, WrongEncoderError
-from visavis.gallery import Hit, open_gallery
-from visavis.gallery import matrix as matrix_module
+from visavis.gallery import Hit, matrix as matrix_module, open_gallery
 from visavis.gallery.matrix import Matrix
 from visavis.gallery.schema import MIGRATIONS
 

@@ -11,12 +11,12 @@ from test_gallery import KEY
 from test_verification import call
 
 import visavis
-from visavis.cards import Card
 from visavis.encoders import PRETRAINED_FILE
+from visavis.encoders.card import Card
 from visavis.encoders.onnx import copy_with_card
 from visavis.errors import ModelError
 from visavis.gallery.search_rules import rule_for_fpir
-from visavis.thresholds import Threshold
+from visavis.metrics.operating_points import Threshold
 
 pytestmark = pytest.mark.skipif(not PRETRAINED_FILE.is_file(), reason="this installation comes without an encoder")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from visavis.datasets import generate_faces
+from visavis.data import generate_faces
 from visavis.metrics import all_pairs_curve, equal_error_rate
 
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 import visavis
-from visavis.cards import Card
-from visavis.datasets import as_numbers, read_attributes
+from visavis.data import as_numbers, read_attributes
+from visavis.encoders.card import Card
+from visavis.encoders.keras import save_model
 from visavis.errors import DataError
-from visavis.evaluation import evaluate_groups, evaluate_quality
-from visavis.intervals import all_pairs_errors, cross_pairs_errors
+from visavis.metrics.intervals import all_pairs_errors, cross_pairs_errors
+from visavis.metrics.quality import evaluate_quality
+from visavis.metrics.subgroups import evaluate_groups
 from visavis.models import build_embedding, build_siamese
-from visavis.runs import save_model
 
 
 def rows_of(people, photos, *, spread=0.8, size=10, seed=0):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from visavis.cards import Card
-from visavis.histograms import score_histogram
+from visavis.encoders.card import Card
+from visavis.encoders.card_calibration import calibrated
 from visavis.metrics import all_pairs_curve
-from visavis.recalibration import calibrated
+from visavis.metrics.histograms import score_histogram
 
 
 def people(count=40, photos=3, seed=0):

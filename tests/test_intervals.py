@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from visavis.datasets import PairProtocol
+from visavis.data import PairProtocol
 from visavis.evaluation import evaluate_all_pairs, evaluate_protocol
-from visavis.intervals import RATES, all_pairs_errors, effective_trials, pair_errors
 from visavis.metrics import Rate
+from visavis.metrics.intervals import RATES, all_pairs_errors, effective_trials, pair_errors
 
 
 def scored_pairs(people, photos, *, between=0.3, seed=0):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from visavis import losses
+from visavis.models import losses
 
 BATCH_LOSSES = [
     losses.BatchContrastive(margin=0.8),

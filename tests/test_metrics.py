@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from visavis.errors import DataError
 from visavis.metrics import (

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from visavis.evaluation import normalised_scores
 from visavis.metrics import equal_error_rate, error_curve
+from visavis.metrics.normalisation import normalised_scores
 
 
 def unit(rows):

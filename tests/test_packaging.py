@@ -28,7 +28,13 @@ def built(tmp_path_factory):
 def test_the_wheel_holds_the_encoder_the_pages_and_the_types(built):
     with zipfile.ZipFile(built[0]) as wheel:
         names = set(wheel.namelist())
-    for name in ("models/encoder.onnx", "models/encoder.npz", "templates/report.html", "py.typed"):
+    for name in (
+        "encoders/weights/encoder.onnx",
+        "encoders/weights/encoder.npz",
+        "evaluation/templates/report.html",
+        "__init__.pyi",
+        "py.typed",
+    ):
         assert f"visavis/{name}" in names
     assert not [name for name in names if name.split("/")[0] not in ("visavis", f"visavis-{visavis.__version__}.dist-info")]
 

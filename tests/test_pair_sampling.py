@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from visavis.datasets import generate_faces
+from visavis.data import generate_faces
 from visavis.errors import DataError
 from visavis.evaluation import evaluate_all_pairs, evaluate_protocol, pair_scores, sample_pairs
 from visavis.metrics import Rate, all_pairs_curve
@@ -81,8 +81,8 @@ def test_nothing_to_draw():
 
 
 def test_evaluate_tells_that_pairs_were_drawn(tmp_path):
-    from visavis.assessment import evaluate_model
     from visavis.encoders import load_encoder
+    from visavis.evaluation.assessment import evaluate_model
 
     faces = generate_faces(10, 6, size=80, seed=5)
     aligned = type(faces)(faces.faces, faces.labels, faces.people, faces.sources, aligned=True)

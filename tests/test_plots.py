@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from visavis import test_visualize as show_test_photos
-from visavis import visualize
+from visavis import test_visualize as show_test_photos, visualize
 from visavis.evaluation import evaluate_all_pairs, evaluate_folds, telling_pairs
+from visavis.evaluation.plots import plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure
 from visavis.metrics import error_curve
-from visavis.plots import plot_comparison, plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure
 from visavis.verification import Verdict
+from visavis.verification.plots import plot_comparison
 
 
 def titles(figure):

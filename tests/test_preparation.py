@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from test_datasets import damaged_zip
 
-from visavis import cli, preparation
-from visavis.datasets import load_dataset
+from visavis import cli
+from visavis.data import load_dataset, preparation
+from visavis.data.preparation import prepare_photos
 from visavis.errors import DataError
 from visavis.faces import CANONICAL_POINTS, Face
-from visavis.preparation import prepare_photos
 
 
 class FindsRed:

@@ -10,10 +10,10 @@ from PIL import Image
 
 import visavis
 from visavis import cli
-from visavis.datasets import FaceDataset
+from visavis.data import FaceDataset
 from visavis.encoders import PRETRAINED_FILE
-from visavis.experiments import DataSource, default_init, train_model
-from visavis.runs import load_pretrained
+from visavis.encoders.keras import load_pretrained
+from visavis.training.experiments import DataSource, default_init, train_model
 
 pytestmark = pytest.mark.skipif(not PRETRAINED_FILE.is_file(), reason="the encoder is not made yet: see recipes/")
 

@@ -7,13 +7,7 @@ import pytest
 from test_intervals import scored_pairs
 
 from visavis.metrics import all_pairs_curve, equal_error_rate, error_curve, roc_auc, tar_at_fmr
-from visavis.resampling import (
-    all_pairs_by_people,
-    chance_of_fewer_errors,
-    interval,
-    pairs_by_people,
-    telling_thresholds,
-)
+from visavis.metrics.bootstrap import all_pairs_by_people, chance_of_fewer_errors, interval, pairs_by_people, telling_thresholds
 
 
 def rows_of(people, photos, *, size=12, seed=0):

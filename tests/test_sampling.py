@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from visavis.augmentation import Augmentation, augment, composite
-from visavis.datasets import read_arrays
+from visavis.data import read_arrays
 from visavis.errors import DataError
-from visavis.sampling import Batches, BatchShape
+from visavis.training.augmentation import Augmentation, augment, composite
+from visavis.training.batches import Batches, BatchShape
 
 STILL = Augmentation(
     rotation=0, scale=0, shift=0, flip=0, contrast=0, gamma=1, side_light=0, colour=0, grey=0, cutout=0, noise=0, blur=0

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from visavis import cli
-from visavis.datasets import FaceDataset
+from visavis.data import FaceDataset
+from visavis.data.preparation import prepare_photos
 from visavis.encoders import load_encoder
 from visavis.errors import DataError, ModelError
 from visavis.faces import CANONICAL_POINTS, Face
-from visavis.preparation import prepare_photos
 from visavis.scale import EmbeddingSettings, embed_photos, work
 from visavis.scale.sources import list_photos
 
@@ -94,7 +94,7 @@ def test_faces_are_found_in_whole_photos(finder, photos, tmp_path):
 
 
 def test_prepared_faces_bring_what_was_found(finder, photos, tmp_path, monkeypatch):
-    from visavis import preparation
+    from visavis.data import preparation
 
     monkeypatch.setattr(preparation, "_FINDER", FindsRed())
     prepare_photos(photos, tmp_path / "faces", workers=1, progress=False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from visavis.errors import DataError
-from visavis.evaluation import evaluate_search, template_scores
+from visavis.metrics.search import evaluate_search, template_scores
 
 
 def rows_of(people, photos, *, spread=0.5, size=16, seed=0):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from visavis.datasets import (
+from visavis.data import (
     check_leaks,
     kfold_people,
     lfw_folds,

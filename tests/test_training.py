@@ -12,16 +12,16 @@ import keras
 import numpy as np
 import pytest
 
-from visavis.adaptation import adapt
-from visavis.augmentation import Augmentation
-from visavis.checkpoints import replaced
-from visavis.configuration import LOSSES, TrainingConfig, config_for
-from visavis.datasets import generate_faces, split_people, split_photos
+from visavis.data import generate_faces, split_people, split_photos
 from visavis.errors import LeakError, TrainingError
+from visavis.files import atomic_write
 from visavis.models import embed, embedding_of, head_of
-from visavis.runs import make_card
-from visavis.sampling import BatchShape
-from visavis.training import Trainer, train
+from visavis.training.adaptation import adapt
+from visavis.training.augmentation import Augmentation
+from visavis.training.batches import BatchShape
+from visavis.training.cards import make_card
+from visavis.training.configuration import LOSSES, TrainingConfig, config_for
+from visavis.training.trainer import Trainer, train
 
 LITTLE = {"network": "classic", "embedding_size": 32, "batch": BatchShape(people=6, photos=3), "steps": 8, "validate_every": 4}
 
@@ -223,7 +223,7 @@ def test_patience_ends_a_run_that_gets_no_better(split):
 
 def test_collapse_is_said_plainly(split, monkeypatch):
     monkeypatch.setattr(
-        "visavis.selection.embed", lambda *_, **__: np.tile(np.eye(32, dtype=np.float32)[0], (len(split.validation), 1))
+        "visavis.training.validation.embed", lambda *_, **__: np.tile(np.eye(32, dtype=np.float32)[0], (len(split.validation), 1))
     )
     with pytest.raises(TrainingError, match="collapsed at step 4: the embeddings of all photos are alike"):
         train(split, TrainingConfig(**LITTLE), progress=False)
@@ -292,7 +292,7 @@ def test_settings_suit_the_data(split):
 def test_files_are_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), replaced(path) as temporary:
+    with pytest.raises(RuntimeError), atomic_write(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -302,7 +302,7 @@ def test_files_are_replaced_whole_or_not_at_all(tmp_path):
 def test_a_file_without_room_is_named_and_the_old_one_stays(tmp_path, no_room):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
-    with pytest.raises(OSError, match="file.bin"), no_room(), replaced(path) as temporary:
+    with pytest.raises(OSError, match="file.bin"), no_room(), atomic_write(path) as temporary:
         temporary.write_bytes(bytes(20_000))
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

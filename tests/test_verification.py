@@ -14,13 +14,13 @@ from PIL import Image
 
 import visavis
 from visavis import cli
-from visavis.assessment import evaluate_model
-from visavis.calibration import distance_of, fit_sigmoid, score_of
-from visavis.cards import Card
+from visavis.encoders.card import Card
 from visavis.errors import DataError, FaceError, ImageError, ModelError
-from visavis.experiments import DataSource, train_model
+from visavis.evaluation.assessment import evaluate_model
 from visavis.faces import CANONICAL_POINTS, Face
 from visavis.metrics import error_curve
+from visavis.metrics.calibration import distance_of, fit_sigmoid, score_of
+from visavis.training.experiments import DataSource, train_model
 from visavis.verification import FoundFace
 
 
@@ -239,7 +239,7 @@ def aligned_run(folder, tmp_path_factory):
 @pytest.fixture
 def whole_photos(monkeypatch, folder, tmp_path):
     """Two photos with a face in the middle, and one of a wall."""
-    monkeypatch.setattr("visavis.verification._FINDER", FindsOne())
+    monkeypatch.setattr("visavis.verification.verifier._FINDER", FindsOne())
     for index, name in enumerate(("a.jpg", "b.jpg")):
         face = Image.open(folder / f"person-0{index}" / "0.png").resize((120, 120))
         photo = Image.new("RGB", (300, 200), (90, 120, 150))
@@ -427,7 +427,7 @@ def test_a_backend_that_is_not_installed_is_named(capsys, monkeypatch, tmp_path)
     def missing(*_):
         raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
 
-    monkeypatch.setattr("visavis.devices.use_devices", missing)
+    monkeypatch.setattr("visavis.training.devices.use_devices", missing)
     code, _, err = call(capsys, "train", "synthetic", "--out", tmp_path)
     assert (code, "pip install 'visavis[tensorflow]' (tensorflow is missing)" in err) == (2, True)
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from visavis.assessment import Evaluated, evaluate_model
-from visavis.comparisons import compare_photos
-from visavis.datasets import FaceDataset
-from visavis.experiments import DataSource, train_model
+from visavis.data import FaceDataset
+from visavis.evaluation.assessment import Evaluated, evaluate_model
+from visavis.training.experiments import DataSource, train_model
 from visavis.verification import Verdict, Verifier
+from visavis.verification.comparisons import compare_photos
 
 __all__ = ["DemoResult", "run_demo"]
 

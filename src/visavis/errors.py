@@ -20,6 +20,7 @@ A wrong argument is a plain `ValueError`. What goes wrong with files, people, mo
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, get_args
 
 _BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -78,6 +79,28 @@ class DamagedGalleryError(GalleryError):
 
 class MissingDependencyError(VisavisError, ImportError):
     """An optional part is not installed; the message names the extra that brings it."""
+
+
+def check_option(name: str, value: object, options: Any) -> None:
+    """Check an argument that takes one of a few values.
+
+    Args:
+        name: The argument.
+        value: What was given.
+        options: The `Literal` of its values.
+
+    Raises:
+        ValueError: If it is none of them.
+
+    Example:
+        >>> from typing import Literal
+        >>> check_option("split", "people", Literal["person", "photo"])
+        Traceback (most recent call last):
+        ValueError: split must be 'person' or 'photo', got 'people'
+    """
+    *others, last = (repr(option) for option in get_args(options))
+    if not any(value is option or (isinstance(value, str) and value == option) for option in get_args(options)):
+        raise ValueError(f"{name} must be {', '.join(others)}{' or ' if others else ''}{last}, got {value!r}")
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def prepare(photos: Path, out: Path, *, quiet: bool, as_json: bool, **settings: 
     Writes a data set that train, evaluate and the others take, a table of the faces, and a list of the photos that gave none,
     with the reasons. Run it again after an interruption: it goes on where it stopped.
     """
-    from visavis.preparation import prepare_photos
+    from visavis.data.preparation import prepare_photos
 
     result = prepare_photos(photos, out, progress=not quiet, **settings)
     print_json(result.to_json()) if as_json else click.echo(str(result))
@@ -68,7 +68,7 @@ def embed(photos: str, out: str, *, engine: Any, workers: int | None, quiet: boo
 @options(quiet_option, json_option)
 def inspect(data: str, *, out: Path | None, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Look through DATA: near-duplicates, blurred and small faces, photos without a face, doubtful names, leaks."""
-    from visavis.inspection import inspect_data
+    from visavis.evaluation.inspection import inspect_data
 
     audit = inspect_data(data, out=out, progress=not quiet, **settings)
     if out is not None:

@@ -50,8 +50,8 @@ def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> 
     DATA is `synthetic`, `olivetti` or `lfw`, a folder with one sub-folder per person (or a .tar or .zip of one), a .npz file with
     face_images and face_labels, or two files as images.npy,labels.npy.
     """
-    from visavis.devices import use_devices
-    from visavis.experiments import DataSource, default_init, train_model
+    from visavis.training.devices import use_devices
+    from visavis.training.experiments import DataSource, default_init, train_model
 
     devices = use_devices(settings["devices"])
     quiet = quiet or not devices.writes
@@ -97,7 +97,7 @@ def evaluate(model: str, data: str, *, quiet: bool, as_json: bool, **settings: A
 
     RUN is a run folder, a model file, `pretrained` for the encoder that comes with visavis, or `dlib`.
     """
-    from visavis.assessment import evaluate_model
+    from visavis.evaluation.assessment import evaluate_model
 
     result = evaluate_model(model, data, command=command_line(), progress=not quiet, **settings)
     say(f"report: {result.report}", quiet=quiet)
@@ -133,7 +133,7 @@ def calibrate(model: str, data: str, *, out: Path, quiet: bool, as_json: bool, *
 
     None of these people may be among those that the model is tested on later: evaluate leaves them out.
     """
-    from visavis.recalibration import calibrate_model
+    from visavis.evaluation.recalibration import calibrate_model
 
     found = calibrate_model(model, data, out, progress=not quiet, **settings)
     print_json(found.to_json()) if as_json else click.echo(str(found))
@@ -145,7 +145,7 @@ def calibrate(model: str, data: str, *, out: Path, quiet: bool, as_json: bool, *
 @click.option("--without-names", is_flag=True, help="Put digests in the place of people's names in the card.")
 def export(run: Path, out: Path, *, without_names: bool) -> None:
     """Write the embedding network of RUN with its card into one file that runs without Keras."""
-    from visavis.export import export_model
+    from visavis.encoders.export import export_model
 
     click.echo(export_model(run, out, names=not without_names))
 

@@ -32,8 +32,8 @@ def verify(
     context: click.Context, /, first: Path, second: Path, *, model: str, draw: Path | None, as_json: bool, **verifier: Any
 ) -> None:
     """Tell whether two photos show the same person. Exits with 0 if so, 1 if not, 2 on an error."""
-    from visavis.comparisons import verify_photos
     from visavis.verification import Verifier
+    from visavis.verification.comparisons import verify_photos
 
     verdict = verify_photos(Verifier(model, **verifier), first, second, out=draw)
     if as_json:
@@ -51,8 +51,8 @@ def verify(
 @options(model_option, rule_options, acquisition_options, json_option)
 def explain(first: Path, second: Path, *, out: Path, model: str, as_json: bool, **verifier: Any) -> None:
     """Draw what on two faces raised the score of their comparison, and what lowered it."""
-    from visavis.explanation import explain_photos
     from visavis.verification import Verifier
+    from visavis.verification.explanation import explain_photos
 
     found = explain_photos(Verifier(model, **verifier), first, second, out=out)
     if as_json:
@@ -79,8 +79,8 @@ def compare(
     **verifier: Any,
 ) -> None:
     """Compare one anchor with many photos, the most alike first."""
-    from visavis.comparisons import compare_photos
     from visavis.verification import Verifier
+    from visavis.verification.comparisons import compare_photos
 
     compared = compare_photos(Verifier(model, **verifier), anchor, photos, out=out)
     if out is not None:

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from visavis.cards import Card
+from visavis.encoders.card import Card
 from visavis.errors import MissingDependencyError
 from visavis.faces import CANONICAL_SIDE
 from visavis.metrics import unit_rows
-from visavis.thresholds import Threshold
+from visavis.metrics.operating_points import Threshold
 
 __all__ = ["DlibEncoder", "load_dlib"]
 

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from visavis.cards import Card
+from visavis.encoders.card import Card
 from visavis.errors import ModelError
 from visavis.metrics import unit_rows
 
 if TYPE_CHECKING:  # two photos are verified without data sets, and sooner
-    from visavis.datasets import FaceDataset
+    from visavis.data import FaceDataset
 
 __all__ = ["PRETRAINED_FILE", "Encoder", "embed_faces", "load_encoder", "raw_embeddings"]
 
 PRETRAINED = "pretrained"
+CHECKPOINT, MODEL = "checkpoint.npz", "model.keras"  # in a run folder
 _CHUNK = 512
-PRETRAINED_FILE = Path(__file__).parents[1] / "models" / "encoder.onnx"
+PRETRAINED_FILE = Path(__file__).parent / "weights" / "encoder.onnx"
 
 
 class Encoder(Protocol):
@@ -67,7 +68,7 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None) 
         from visavis.encoders.onnx import load_onnx
 
         return load_onnx(path, threads=threads)
-    from visavis.runs import load_model
+    from visavis.encoders.keras import load_model
 
     return load_model(path)
 

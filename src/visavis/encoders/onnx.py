@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from visavis.calibration import score_of
-from visavis.cards import Card
-from visavis.checkpoints import replaced
+from visavis.encoders.card import Card
 from visavis.encoders.digests import onnx_digest
 from visavis.errors import ModelError
+from visavis.files import atomic_write
 from visavis.metrics import unit_rows
-from visavis.thresholds import Threshold
+from visavis.metrics.calibration import score_of
+from visavis.metrics.operating_points import Threshold
 
 __all__ = ["CARD_KEY", "Description", "OnnxEncoder", "copy_with_card", "load_onnx", "read_description"]
 
@@ -204,7 +204,7 @@ def copy_with_card(path: Path, card: Card, out: Path, *, description: Descriptio
     if description is not None:
         kept[_DESCRIPTION_KEY] = json.dumps(asdict(description))
     onnx.helper.set_model_props(proto, kept)
-    with replaced(out) as temporary:
+    with atomic_write(out) as temporary:
         temporary.write_bytes(proto.SerializeToString())
 
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from visavis.cards import Card
+from visavis.encoders.card import Card
 from visavis.errors import DataError
 from visavis.images import crop_centre, read_image, resize_image, to_gray
 
 if TYPE_CHECKING:  # two photos are verified without data sets, and sooner
-    from visavis.datasets import FaceDataset
+    from visavis.data import FaceDataset
 
 __all__ = ["PhotoSource", "fit_face", "load_faces", "read_photo"]
 
@@ -59,7 +59,7 @@ def load_faces(card: Card, data: "str | FaceDataset") -> "FaceDataset":
     Raises:
         DataError: If the data cannot be read, or if the faces are not aligned as those were that the model learned from.
     """
-    from visavis.datasets import load_dataset
+    from visavis.data import load_dataset
 
     height, width, channels = card.input_shape
     faces = data

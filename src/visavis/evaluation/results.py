@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from visavis.calibration import Reliability
-from visavis.evaluation.groups import Subgroups
-from visavis.evaluation.quality import RejectCurve
 from visavis.evaluation.sampling import SampledPairs
-from visavis.evaluation.search import SearchEvaluation
-from visavis.intervals import FEW, RATES
 from visavis.metrics import Confusion, ErrorCurve, Rate, equal_error_rate, roc_auc, tar_at_fmr
-from visavis.resampling import Replicates, interval
-from visavis.thresholds import Threshold
+from visavis.metrics.bootstrap import Replicates, interval
+from visavis.metrics.calibration import Reliability
+from visavis.metrics.intervals import FEW, RATES
+from visavis.metrics.operating_points import Threshold
+from visavis.metrics.quality import RejectCurve
+from visavis.metrics.search import SearchEvaluation
+from visavis.metrics.subgroups import Subgroups
 
 __all__ = ["Evaluation", "FoldedEvaluation", "RuleReached", "tar_name"]
 

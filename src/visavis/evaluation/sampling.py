@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from visavis.datasets import PairProtocol
+from visavis.data import PairProtocol
 from visavis.errors import DataError
 from visavis.metrics import Rate
 

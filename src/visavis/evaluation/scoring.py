@@ -6,21 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from visavis.calibration import Calibration, Reliability, measure_reliability
-from visavis.datasets import PairProtocol
+from visavis.data import PairProtocol
 from visavis.errors import DataError
 from visavis.evaluation.results import Evaluation, FoldedEvaluation, RuleReached
-from visavis.intervals import RATES, PeopleErrors, all_pairs_errors, effective_trials, pair_errors
-from visavis.metrics import (
-    ErrorCurve,
-    all_pairs_curve,
-    best_accuracy_threshold,
-    confusion,
-    equal_error_rate,
-    error_curve,
-)
-from visavis.resampling import PeopleCurves, all_pairs_by_people, pairs_by_people, telling_thresholds
-from visavis.thresholds import Threshold
+from visavis.metrics import ErrorCurve, all_pairs_curve, best_accuracy_threshold, confusion, equal_error_rate, error_curve
+from visavis.metrics.bootstrap import PeopleCurves, all_pairs_by_people, pairs_by_people, telling_thresholds
+from visavis.metrics.calibration import Calibration, Reliability, measure_reliability
+from visavis.metrics.intervals import RATES, PeopleErrors, all_pairs_errors, effective_trials, pair_errors
+from visavis.metrics.operating_points import Threshold
 
 __all__ = ["evaluate_all_pairs", "evaluate_folds", "evaluate_protocol", "pair_scores", "telling_pairs"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from visavis.datasets.folders import open_photos
+from visavis.data.folders import open_photos
 from visavis.errors import DataError, ImageError
 from visavis.gallery.records import Gallery
 from visavis.verification import AcquiredPhoto, Verifier

@@ -10,8 +10,8 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from visavis.checkpoints import replaced
 from visavis.errors import DamagedGalleryError, GalleryError, GalleryKeyError, WrongEncoderError
+from visavis.files import atomic_write
 from visavis.gallery.encryption import Cipher, fingerprint, make_cipher
 from visavis.gallery.records import Binding, Embeddings
 from visavis.gallery.schema import connect, create_file, is_written, migrate, sweep, told, transaction
@@ -125,7 +125,7 @@ class GalleryFile:
             raise GalleryError(f"{out}: is there already. Give the {kind} a new name.")
         with self.writing() as connection:
             write_log(connection, actor, kind)
-        with replaced(out) as temporary:
+        with atomic_write(out) as temporary:
             create_file(temporary)
             yield temporary
 

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from visavis.cards import Card
+from visavis.encoders.card import Card
 from visavis.errors import ModelError
-from visavis.thresholds import Threshold
+from visavis.metrics.operating_points import Threshold
 
 __all__ = ["SearchRule", "foretold_fpir", "rule_for_fpir"]
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from visavis.losses import pairwise_distances
+from visavis.models.losses import pairwise_distances
 
 __all__ = ["DistanceSigmoid", "EuclideanDistance", "PairLogits", "StandardizePhotos"]
 

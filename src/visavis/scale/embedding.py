@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from visavis.datasets import read_saved
+from visavis.data import read_saved
 from visavis.encoders import Encoder, load_encoder
 from visavis.errors import DataError
 from visavis.scale.shards import FAILURES, EmbeddingSettings, Failure, Shard, Table, make_shards

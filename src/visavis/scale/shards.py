@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from visavis.checkpoints import replaced
+from visavis.files import atomic_write
 from visavis.scale.sources import Photo, filesystem_of
 
 __all__ = ["EmbeddingSettings", "Shard", "Table", "make_shards"]
@@ -116,7 +116,7 @@ class Table:
     def write(self, name: str, content: bytes | memoryview) -> None:
         """Write a file whole or not at all: on a disk under another name first; object stores show nothing before its end."""
         if self.local:
-            with replaced(Path(self.path) / name) as temporary:
+            with atomic_write(Path(self.path) / name) as temporary:
                 temporary.write_bytes(content)
             return
         self.system.create_dir(self.path, recursive=True)

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from visavis.datasets import open_photos, read_saved
-from visavis.datasets.dataset import FACES
-from visavis.datasets.folders import photos_among
+from visavis.data import open_photos, read_saved
+from visavis.data.dataset import FACES
+from visavis.data.folders import photos_among
 from visavis.errors import DataError, MissingDependencyError
 
 __all__ = ["Photo", "Source", "filesystem_of", "is_prepared", "list_photos", "open_source"]

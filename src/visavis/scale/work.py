@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from visavis.data.preparation import POINTS, TABLE
 from visavis.encoders import Encoder, fit_face, load_encoder
 from visavis.errors import ImageError, ModelError
 from visavis.faces import AlignedFace, FaceFinder, acquire_faces
 from visavis.images import read_image
-from visavis.preparation import POINTS, TABLE
 from visavis.scale.shards import CARD_KEY, ENCODER_KEY, FAILURES_KEY, SETTINGS_KEY, Shard, Table, schema
 from visavis.scale.sources import Source, open_source
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from visavis.cards import Card
+from visavis.encoders.card import Card
+from visavis.metrics.operating_points import Threshold
 from visavis.service.engine import PreparedFace
-from visavis.thresholds import Threshold
 from visavis.verification import Verdict
 
 __all__ = [

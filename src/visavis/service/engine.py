@@ -11,15 +11,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from visavis.cards import Card
 from visavis.encoders import Encoder
+from visavis.encoders.card import Card
 from visavis.errors import FaceError, ImageError
-from visavis.explanation import explain_faces
 from visavis.images import Limits, read_image
 from visavis.service.batching import LARGEST_BATCH, Batcher
 from visavis.service.limits import ServiceLimits
 from visavis.service.problems import FormError
 from visavis.verification import FoundFace, Verifier
+from visavis.verification.explanation import explain_faces
 
 __all__ = ["Acquisition", "Engine", "PreparedFace"]
 

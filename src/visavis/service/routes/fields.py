@@ -4,12 +4,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from visavis.cards import Card
 from visavis.encoders import Encoder
+from visavis.encoders.card import Card
 from visavis.gallery.search_rules import rule_for_fpir
+from visavis.metrics.operating_points import Threshold
 from visavis.service.answers import ProblemAnswer
 from visavis.service.engine import Acquisition
-from visavis.thresholds import Threshold
 from visavis.verification import Verifier
 
 __all__ = ["PROBLEM_ANSWERS", "AcquisitionFields", "DecisionFields", "EnrolFields", "SearchFields", "problem_answers"]

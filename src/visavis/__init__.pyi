@@ -1,0 +1,76 @@
+"""The public names, each written down once: type checkers read this file, and `import visavis` loads a name at its first use."""
+
+from .data import (
+    FaceDataset as FaceDataset,
+    PairProtocol as PairProtocol,
+    Split as Split,
+    check_leaks as check_leaks,
+    fetch_lfw as fetch_lfw,
+    fetch_olivetti as fetch_olivetti,
+    generate_faces as generate_faces,
+    kfold_people as kfold_people,
+    lfw_folds as lfw_folds,
+    load_dataset as load_dataset,
+    read_archive as read_archive,
+    read_arrays as read_arrays,
+    read_folder as read_folder,
+    read_lfw as read_lfw,
+    read_lfw_pairs as read_lfw_pairs,
+    read_pairs as read_pairs,
+    split_people as split_people,
+    split_photos as split_photos,
+)
+from .data.audit import Audit as Audit, audit_dataset as audit_dataset
+from .data.pairs import generate_image_pairs as generate_image_pairs, index_pairs as index_pairs
+from .data.preparation import Preparation as Preparation, prepare_photos as prepare_photos
+from .demo import run_demo as run_demo
+from .encoders import load_encoder as load_encoder
+from .encoders.export import export_model as export_model
+from .encoders.keras import load_model as load_model, save_model as save_model
+from .errors import (
+    DamagedGalleryError as DamagedGalleryError,
+    DataError as DataError,
+    DownloadError as DownloadError,
+    FaceError as FaceError,
+    GalleryError as GalleryError,
+    GalleryKeyError as GalleryKeyError,
+    ImageError as ImageError,
+    LeakError as LeakError,
+    MissingDependencyError as MissingDependencyError,
+    ModelError as ModelError,
+    TrainingError as TrainingError,
+    UnknownSubjectError as UnknownSubjectError,
+    VisavisError as VisavisError,
+    WrongEncoderError as WrongEncoderError,
+)
+from .evaluation import (
+    Evaluation as Evaluation,
+    FoldedEvaluation as FoldedEvaluation,
+    compare_reports as compare_reports,
+    evaluate_all_pairs as evaluate_all_pairs,
+    evaluate_folds as evaluate_folds,
+    evaluate_protocol as evaluate_protocol,
+)
+from .evaluation.assessment import evaluate_model as evaluate_model
+from .evaluation.inspection import inspect_data as inspect_data
+from .evaluation.plots import test_visualize as test_visualize, visualize as visualize
+from .evaluation.recalibration import calibrate_model as calibrate_model
+from .faces import AlignedFace as AlignedFace, Face as Face, FaceFinder as FaceFinder, acquire_faces as acquire_faces
+from .gallery import Gallery as Gallery, Hit as Hit, Subject as Subject, open_gallery as open_gallery
+from .images import Limits as Limits, read_image as read_image
+from .models import build_embedding as build_embedding, build_siamese as build_siamese, embed as embed, embedding_of as embedding_of
+from .models.losses import contrastive_loss as contrastive_loss
+from .scale import Embedded as Embedded, EmbeddingSettings as EmbeddingSettings, embed_photos as embed_photos
+from .training.augmentation import Augmentation as Augmentation
+from .training.batches import BatchShape as BatchShape
+from .training.cards import make_card as make_card
+from .training.configuration import TrainingConfig as TrainingConfig, config_for as config_for
+from .training.devices import Devices as Devices, use_devices as use_devices
+from .training.experiments import DataSource as DataSource, train_model as train_model
+from .training.trainer import TrainingRun as TrainingRun, train as train
+from .verification import Verdict as Verdict, Verifier as Verifier
+from .verification.comparisons import Comparison as Comparison, compare_photos as compare_photos, verify_photos as verify_photos
+from .verification.estimator import SiameseVerifier as SiameseVerifier
+from .verification.explanation import Explanation as Explanation, explain_photos as explain_photos
+
+__version__: str

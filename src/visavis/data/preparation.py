@@ -1,0 +1,215 @@
+"""Whole photos to aligned faces on disk: in parallel, resumable, and with a reason for every photo that gave none."""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from visavis.data import FaceDataset, PhotoFiles, open_photos
+from visavis.data.dataset import FACES, map_new
+from visavis.errors import DataError, ImageError
+from visavis.faces import CANONICAL_SIDE, AlignedFace, FaceFinder, FacePolicy, acquire_faces
+from visavis.files import atomic_write, write_csv
+from visavis.images import read_image
+from visavis.workers import run_tasks
+
+__all__ = ["Preparation", "prepare_photos"]
+
+TABLE, FAILURES = "faces.csv", "failures.csv"
+_PARTS, _PLAN = ".parts", "plan.json"
+_PART = 16
+_FINDER = FaceFinder()
+POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+_COLUMNS = ("source", "person", "left", "top", "width", "height", *(f"{point}_{axis}" for point in POINTS for axis in "xy"))
+QUALITIES = {
+    "score": "detector score",
+    "eye_distance": "distance of the eyes",
+    "sharpness": "sharpness",
+}
+_COLUMNS += (*QUALITIES, "warnings")
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What became of a folder of photos.
+
+    Attributes:
+        out: The folder of the data set.
+        photos: How many photos there were.
+        faces: How many faces they gave.
+        people: How many people have a face.
+        failures: How many photos gave none; `failures.csv` says why.
+        lost_people: People of whom no photo gave a face.
+    """
+
+    out: Path
+    photos: int
+    faces: int
+    people: int
+    failures: int
+    lost_people: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {**asdict(self), "out": str(self.out), "failure_to_acquire_rate": self.failures / self.photos}
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        lines = [f"{self.faces:,} faces of {self.people:,} people from {self.photos:,} photos, in {self.out}"]
+        if self.failures:
+            rate = self.failures / self.photos
+            lines.append(f"{self.failures:,} photos gave no face ({rate:.2%}); the reasons: {self.out / FAILURES}")
+        if self.lost_people:
+            lines.append(f"people without a face: {', '.join(self.lost_people[:10])}{' ...' if len(self.lost_people) > 10 else ''}")
+        return "\n".join(lines)
+
+
+def prepare_photos(
+    photos: Path | str,
+    out: Path | str,
+    *,
+    policy: FacePolicy = "largest",
+    fallback: Literal["centre"] | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Preparation:
+    """Find and align the faces of many photos, and write them as a data set.
+
+    The folder `out` holds the faces `(n, 112, 112, 3)` with people and sources, as `load_dataset` reads them; `faces.csv` with box,
+    points, detector score, distance of the eyes, sharpness and warnings of each; and `failures.csv` with the reason for every
+    photo that gave none. What was interrupted goes on where it stopped when it is called again.
+
+    Args:
+        photos: A folder with one sub-folder per person, or a `.tar` or `.zip` of one.
+        out: A new folder.
+        policy: Which face of several; see `acquire_faces`.
+        fallback: What to take where there is none; see `acquire_faces`.
+        workers: How many processes; None: one for each core.
+        progress: Whether to show a bar on standard error.
+
+    Raises:
+        DataError: If there are no photos, if none gives a face, if `out` holds a finished data set, or one begun with other photos
+            or another policy.
+    """
+    out = Path(out)
+    with open_photos(photos) as files:
+        parts = _begin(out, files, policy, fallback)
+        names = [files.photos[start : start + _PART] for start in range(0, len(files.photos), _PART)]
+        missing = [number for number in range(len(names)) if not _part(parts, number).is_file()]
+        tasks = (
+            _Task(
+                _part(parts, number), files.root, [(*photo, _fetched(files, photo[0])) for photo in names[number]], policy, fallback
+            )
+            for number in missing
+        )
+        left = sum(len(names[number]) for number in missing)
+        done = len(files.photos) - left
+        with tqdm(total=len(files.photos), initial=done, desc="faces", unit="photo", disable=not progress) as bar:
+            processes = min(workers or os.cpu_count() or 1, max(1, len(missing)))
+            for number, _ in zip(missing, run_tasks(_do, tasks, workers=processes), strict=True):
+                bar.update(len(names[number]))
+    return _join(out, parts, len(names), [person for _, person in files.photos])
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One part of the work, and the file that it ends in."""
+
+    part: Path
+    root: str
+    photos: list[tuple[str, str, Path | bytes | ImageError]]
+    policy: FacePolicy
+    fallback: Literal["centre"] | None
+
+
+def _begin(out: Path, files: PhotoFiles, policy: str, fallback: str | None) -> Path:
+    """Return the folder of the finished parts; make sure that they are of the same photos and policy."""
+    if (out / FACES).exists():
+        raise DataError(f"{out}: holds a data set already. Give a new folder")
+    parts = out / _PARTS
+    out.mkdir(parents=True, exist_ok=True)
+    parts.mkdir(mode=0o700, exist_ok=True)
+    listing = json.dumps([str(Path(files.root).resolve()), files.photos, policy, fallback, _PART]).encode()
+    plan = {"digest": hashlib.sha256(listing).hexdigest()}
+    if (parts / _PLAN).is_file() and json.loads((parts / _PLAN).read_text()) != plan:
+        raise DataError(f"{out}: was begun with other photos or another policy. Give a new folder, or delete this one")
+    with atomic_write(parts / _PLAN) as path:
+        path.write_text(json.dumps(plan))
+    return parts
+
+
+def _fetched(files: PhotoFiles, name: str) -> Path | bytes | ImageError:
+    """What an archive holds under this name, or why it cannot be read: one damaged photo is to cost no others."""
+    try:
+        return files.fetch(name)
+    except ImageError as error:
+        return error
+
+
+def _part(parts: Path, number: int) -> Path:
+    return parts / f"{number:08d}.npz"
+
+
+def _do(task: _Task) -> None:
+    """Find the faces of some photos and write them, whole or not at all."""
+    faces, rows, failures = [], [], []
+    for name, person, content in task.photos:
+        try:
+            if isinstance(content, ImageError):
+                raise content
+            photo = read_image(content, name=f"{task.root}/{name}")
+            found = acquire_faces(photo, _FINDER, name=f"{task.root}/{name}", policy=task.policy, fallback=task.fallback)
+        except ImageError as error:
+            failures.append([name, person, str(error).removeprefix(f"{task.root}/{name}: ")])
+            continue
+        faces += [face.pixels for face in found]
+        rows += [_row(name if number == 0 else f"{name}#{number + 1}", person, face) for number, face in enumerate(found)]
+    with atomic_write(task.part) as path:
+        pixels = np.array(faces, dtype=np.uint8).reshape(-1, CANONICAL_SIDE, CANONICAL_SIDE, 3)
+        np.savez(path, pixels=pixels, told=np.array(json.dumps([rows, failures])))
+
+
+def _row(source: str, person: str, aligned: AlignedFace) -> list[Any]:
+    face = aligned.face
+    places = [""] * 14 if face is None else [round(float(value), 2) for value in [*face.box, *face.points.ravel()]]
+    told = ["", ""] if face is None else [round(face.score, 4), round(face.eye_distance, 1)]
+    return [source, person, *places, *told, round(aligned.sharpness, 1), "; ".join(aligned.warnings)]
+
+
+def _join(out: Path, parts: Path, count: int, people_of_photos: list[str]) -> Preparation:
+    """Put the parts together; the faces take their final name last, so that a folder with `faces.npy` is whole."""
+    rows: list[list[Any]] = []
+    failures: list[list[str]] = []
+    for number in range(count):
+        with np.load(_part(parts, number), allow_pickle=False) as part:
+            more_rows, more_failures = json.loads(str(part["told"]))
+        rows += more_rows
+        failures += more_failures
+    write_csv(out / FAILURES, ("source", "person", "reason"), failures)
+    if not rows:
+        raise DataError(f"none of {len(people_of_photos):,} photos gave a face; the reasons: {out / FAILURES}")
+    write_csv(out / TABLE, _COLUMNS, rows)
+    joined = parts / FACES
+    pixels = map_new(joined, (len(rows), CANONICAL_SIDE, CANONICAL_SIDE, 3))
+    place = 0
+    for number in range(count):
+        with np.load(_part(parts, number), allow_pickle=False) as part:
+            faces = part["pixels"]
+        pixels[place : place + len(faces)] = faces
+        place += len(faces)
+    pixels.flush()
+    people = tuple(dict.fromkeys(row[1] for row in rows))
+    number_of = {person: number for number, person in enumerate(people)}
+    labels = np.array([number_of[row[1]] for row in rows], dtype=np.int64)
+    FaceDataset(pixels, labels, people, [row[0] for row in rows], aligned=True).save_names(out)
+    del pixels
+    joined.replace(out / FACES)
+    shutil.rmtree(parts)
+    lost = tuple(person for person in dict.fromkeys(people_of_photos) if person not in number_of)
+    return Preparation(out, len(people_of_photos), len(rows), len(people), len(failures), lost)

@@ -1,0 +1,147 @@
+"""Siamese models in Keras: a `.keras` file with its card inside."""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from visavis.encoders import PRETRAINED_FILE, load_encoder
+from visavis.encoders.card import Card
+from visavis.encoders.loading import CHECKPOINT, MODEL
+from visavis.errors import ModelError
+from visavis.files import atomic_write
+from visavis.metrics import unit_rows
+from visavis.models import DistanceSigmoid, build_embedding, build_siamese, embed, embedding_of, products
+
+__all__ = ["KerasEncoder", "load_model", "load_pretrained", "save_model", "save_pretrained"]
+
+_CARD_MEMBER = "visavis.json"
+
+
+@dataclass(frozen=True)
+class KerasEncoder:
+    """A trained Siamese model with its card.
+
+    Attributes:
+        card: What it takes and how it decides.
+        siamese: The model of two inputs; its embedding network embeds.
+    """
+
+    card: Card
+    siamese: keras.Model
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the embedding network's weights, hexadecimal."""
+        digest = hashlib.sha256(b"mirrored" if self.card.flip else b"")
+        for weights in embedding_of(self.siamese).get_weights():
+            digest.update(np.ascontiguousarray(weights).tobytes())
+        return digest.hexdigest()
+
+    def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Turn faces `(n, h, w, c)` into `(n, d)` float32, rows of unit length."""
+        return unit_rows(self.raw(faces))
+
+    def raw(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Turn them into rows as long as both, of the photo and its mirror image, agree; see `Encoder.raw`."""
+        return embed(embedding_of(self.siamese), faces, flip=self.card.flip, unit=False)
+
+
+def save_model(path: Path | str, siamese: keras.Model, card: Card) -> Path:
+    """Write the Siamese model with its card into one file, whole or not at all.
+
+    Args:
+        path: A run folder, where the file becomes `model.keras`, or a file name that ends in `.keras`.
+        siamese: The model.
+        card: Its card.
+
+    Returns:
+        The path of the file.
+    """
+    path = Path(path)
+    path = path if path.suffix == ".keras" else path / MODEL
+    with atomic_write(path) as temporary:
+        siamese.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(_CARD_MEMBER, json.dumps(card.to_json(), indent=1))
+    return path
+
+
+def load_model(path: Path | str) -> KerasEncoder:
+    """Read what `save_model` wrote.
+
+    Args:
+        path: A run folder or a `.keras` file.
+
+    Raises:
+        ModelError: If there is none, if it is damaged, or if something else made it.
+    """
+    path = Path(path)
+    file = path / MODEL if path.is_dir() else path
+    if not file.is_file():
+        hint = " Its training was not finished: go on with --resume." if (path / CHECKPOINT).is_file() else ""
+        raise ModelError(f"{file}: no such model.{hint or ' Train one with: visavis train DATA --out RUN'}")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            values = json.loads(archive.read(_CARD_MEMBER))
+    except KeyError as error:
+        raise ModelError(f"{file}: a Keras model without a card, not made by visavis.") from error
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise ModelError(f"{file}: not a model file, or a damaged one ({error}).") from error
+    card = Card.from_json(values, source=str(file))
+    try:
+        return KerasEncoder(card, keras.saving.load_model(file, compile=False))
+    except Exception as error:  # Keras raises whatever its parts raise
+        raise ModelError(f"{file}: Keras cannot read it ({error}).") from error
+
+
+def load_pretrained() -> KerasEncoder:
+    """Build the encoder that comes with visavis in Keras, to go on training from.
+
+    Raises:
+        ModelError: If this installation has none.
+    """
+    card = load_encoder("pretrained").card
+    with np.load(PRETRAINED_FILE.with_suffix(".npz"), allow_pickle=False) as weights:
+        return _from_halves(dict(weights), card)
+
+
+def save_pretrained(model: KerasEncoder) -> KerasEncoder:
+    """Write the weights of the encoder that comes with visavis in 16 bits, and return the model that has just these weights.
+
+    Each batch normalisation is worked into the product before it but for an offset, so that what is rounded is what is multiplied.
+    """
+    halves: dict[str, Any] = {}
+    for product, normalise in products(embedding_of(model.siamese)):
+        gamma, beta, mean, variance = normalise.get_weights()
+        scale = gamma / np.sqrt(variance + normalise.epsilon)
+        halves[product.name] = np.asarray(product.get_weights()[0] * scale, dtype=np.float16)
+        halves[normalise.name] = np.asarray(beta - mean * scale, dtype=np.float16)
+    with atomic_write(PRETRAINED_FILE.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **halves)
+    return _from_halves(halves, model.card)
+
+
+def _from_halves(halves: dict[str, npt.NDArray[np.float16]], card: Card) -> KerasEncoder:
+    network = build_embedding(card.training["network"], card.input_shape, embedding_size=card.training["embedding_size"])
+    for product, normalise in products(network):
+        kernel, offset = (halves[layer.name].astype(np.float32) for layer in (product, normalise))
+        product.set_weights([kernel])
+        variance = np.float32(1) - np.float32(normalise.epsilon)
+        normalise.set_weights([np.ones_like(offset), offset, np.zeros_like(offset), np.full_like(offset, variance)])
+    return KerasEncoder(card, _siamese(network, card))
+
+
+def _siamese(network: keras.Model, card: Card) -> keras.Model:
+    head = DistanceSigmoid(dtype="float32", name="head")
+    siamese = build_siamese(network, head)
+    if card.calibration is not None:
+        head.calibrate(card.calibration.offset, card.calibration.slope)
+    return siamese

@@ -1,0 +1,93 @@
+"""Compare photos in files: a pair, or one anchor with many; told in words and drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from visavis.errors import ImageError
+from visavis.verification import Verdict, Verifier
+
+__all__ = ["Comparison", "compare_photos", "verify_photos"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One anchor against many photos.
+
+    Attributes:
+        anchor: The photo that all others were compared with.
+        ranked: The photos with their verdicts, the most alike first.
+        failures: Photos that could not be compared, with the reason.
+    """
+
+    anchor: Path
+    ranked: tuple[tuple[Path, Verdict], ...]
+    failures: tuple[tuple[Path, str], ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of all faces, with the name of the photo."""
+        faces = [(self.anchor, self.ranked[0][1].faces[0]), *((photo, verdict.faces[1]) for photo, verdict in self.ranked)]
+        return tuple(f"{photo}: {text}" for photo, face in faces for text in face.warnings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "anchor": str(self.anchor),
+            "results": [{"photo": str(photo), **verdict.to_json()} for photo, verdict in self.ranked],
+            "failures": [{"photo": str(photo), "reason": reason} for photo, reason in self.failures],
+        }
+
+
+def compare_photos(verifier: Verifier, anchor: Path, photos: Sequence[Path], *, out: Path | None = None) -> Comparison:
+    """Compare one anchor with many photos, the most alike first, and draw it if asked to.
+
+    Args:
+        verifier: Compares them.
+        anchor: The photo that all others are compared with.
+        photos: The others; those that cannot be read or show no face are told with the reason.
+        out: Where to draw the comparison, a PNG; None: nowhere.
+
+    Raises:
+        ImageError: If the anchor cannot be compared, or none of the others.
+    """
+    first = verifier.acquire(anchor)
+    acquired, failures = {}, []
+    for photo in photos:
+        try:
+            acquired[photo] = verifier.acquire(photo)
+        except ImageError as error:
+            failures.append((photo, str(error)))
+    if not acquired:
+        raise ImageError(f"none of {len(photos)} photos can be compared; {failures[0][1] if failures else 'none was given'}")
+    verdicts = verifier.compare(first, list(acquired.values()))
+    ranked = sorted(zip(acquired, verdicts, strict=True), key=lambda pair: -pair[1].score)
+    if out is not None:
+        from visavis.evaluation.plots import save_figure
+        from visavis.verification.plots import plot_comparison  # Matplotlib takes most of a second
+
+        save_figure(plot_comparison(anchor, ranked), out)
+    return Comparison(anchor, tuple(ranked), tuple(failures))
+
+
+def verify_photos(verifier: Verifier, first: Path, second: Path, *, out: Path | None = None) -> Verdict:
+    """Compare two photos, and draw what was compared if asked to.
+
+    Args:
+        verifier: Compares them.
+        first: A photo.
+        second: Another.
+        out: Where to draw it, a PNG; None: nowhere.
+
+    Raises:
+        ImageError: If a photo cannot be read; as `FaceError` if it has no face, or too many.
+    """
+    acquired = verifier.acquire(first), verifier.acquire(second)
+    verdict = verifier.verify(*acquired)
+    if out is not None:
+        from visavis.evaluation.plots import save_figure
+        from visavis.verification.plots import plot_verdict
+
+        save_figure(plot_verdict(acquired, verdict, names=(first.name, second.name)), out)
+    return verdict
