@@ -8,10 +8,10 @@ import pytest
 
 RUN = """
 import keras
-from visavis.configuration import TrainingConfig
-from visavis.datasets import generate_faces, split_people
-from visavis.sampling import BatchShape
-from visavis.training import train
+from visavis.training.configuration import TrainingConfig
+from visavis.data import generate_faces, split_people
+from visavis.training.batches import BatchShape
+from visavis.training.trainer import train
 split = split_people(generate_faces(24, 6, size=32, gray=True, seed=11), fractions=(0.7, 0.3, 0))
 little = dict(network="classic", embedding_size=32, batch=BatchShape(6, 3), steps=60, validate_every=30)
 config = TrainingConfig(**little, loss="contrastive")

@@ -15,12 +15,12 @@ pytest.importorskip("jax", reason="needs the extra jax")
 
 RUN = """
 import json, sys
-from visavis.devices import use_devices
+from visavis.training.devices import use_devices
 devices = use_devices(sys.argv[1] if sys.argv[1] == "all" else int(sys.argv[1]))
-from visavis.configuration import TrainingConfig
-from visavis.datasets import generate_faces, split_people
-from visavis.sampling import BatchShape
-from visavis.training import train
+from visavis.training.configuration import TrainingConfig
+from visavis.data import generate_faces, split_people
+from visavis.training.batches import BatchShape
+from visavis.training.trainer import train
 split = split_people(generate_faces(14, 5, size=32, gray=True, seed=3), fractions=(0.6, 0.4, 0))
 little = dict(network="classic", embedding_size=16, batch=BatchShape(6, 2), steps=5, validate_every=1)
 told = {"shared": devices.shared, "processes": devices.processes, "writes": devices.writes}
