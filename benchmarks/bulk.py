@@ -46,7 +46,7 @@ def unpack(folder: Path, count: int) -> None:
 def embedded(photos: Path, out: Path, *options: str) -> dict[str, float]:
     """What it costs to embed these photos from nothing."""
     shutil.rmtree(out, ignore_errors=True)
-    return cost_of(*VISAVIS, "embed", str(photos), "--out", str(out), "--shard", "32", "--quiet", *options, runs=1)
+    return cost_of(*VISAVIS, "embed", str(photos), "--out", str(out), "--photos-per-file", "32", "--quiet", *options, runs=1)
 
 
 def marginal(few: dict[str, float], all_of_them: dict[str, float], photos: int) -> dict[str, float]:

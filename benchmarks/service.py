@@ -129,7 +129,7 @@ def slope(memory: list[tuple[float, float]], *, after: float) -> float:
 def measure(clients: int, seconds: float) -> dict[str, Any]:
     """All of it."""
     encoder, (files, faces) = load_encoder(), photos()
-    command = [sys.executable, "-m", "visavis", "serve", "--port", "0", "--aligned-only", "--rate", "0"]
+    command = [sys.executable, "-m", "visavis", "serve", "--port", "0", "--aligned-only", "--rate-limit", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as service:
         assert service.stdout is not None
         port = int(service.stdout.readline().rsplit(":", 1)[1].strip(" /\n"))

@@ -167,16 +167,16 @@ def test_people_are_listed_and_deleted(door, capsys):
 def test_a_gallery_is_looked_after(door, people, capsys, monkeypatch):
     for package in ("cryptography", "onnx"):
         pytest.importorskip(package)
-    assert call(capsys, "gallery", "check", door)[1] == "sound: 11 references\n"
-    code, _, err = call(capsys, "gallery", "rotate", door)
+    assert call(capsys, "gallery", "check", door)[1] == "intact: 11 references\n"
+    code, _, err = call(capsys, "gallery", "rotate-key", door)
     assert (code, "VISAVIS_GALLERY_NEW_KEY" in err) == (2, True)
     monkeypatch.setenv("VISAVIS_GALLERY_NEW_KEY", KEY)
-    assert answer(capsys, "rotate", door) == {"references": 11}
+    assert answer(capsys, "rotate-key", door) == {"references": 11}
     code, _, err = call(capsys, "gallery", "check", door)
     assert (code, "encrypted, and no key was given" in err) == (2, True)
     monkeypatch.setenv("VISAVIS_GALLERY_KEY", KEY)
     assert answer(capsys, "backup", door, door.with_name("copy.gallery"))["backup"].endswith("copy.gallery")
-    assert answer(capsys, "check", door.with_name("copy.gallery")) == {"references": 11, "sound": True}
+    assert answer(capsys, "check", door.with_name("copy.gallery")) == {"references": 11, "intact": True}
     assert answer(capsys, "export", door, door.with_name("door.zip"))["references"] == 11
     assert answer(capsys, "import", door.with_name("new.gallery"), door.with_name("door.zip")) == {"references": 11}
     other = door.with_name("other.onnx")

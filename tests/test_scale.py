@@ -197,7 +197,19 @@ def test_nothing_to_embed(tmp_path):
 
 
 def test_command_with_several_processes(photos, tmp_path, capsys):
-    arguments = ["embed", photos, "--out", tmp_path / "e.parquet", "--aligned", "--shard", 3, "--workers", 2, "--json", "--quiet"]
+    arguments = [
+        "embed",
+        photos,
+        "--out",
+        tmp_path / "e.parquet",
+        "--aligned",
+        "--photos-per-file",
+        3,
+        "--workers",
+        2,
+        "--json",
+        "--quiet",
+    ]
     with pytest.raises(SystemExit) as stop:
         cli.main([str(argument) for argument in arguments])
     told = json.loads(capsys.readouterr().out)

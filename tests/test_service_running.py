@@ -56,7 +56,7 @@ def test_keys_are_created_listed_and_revoked(capsys, tmp_path):
 @pytest.fixture
 def process(tmp_path):
     """The service in a process of its own, and its address."""
-    command = [sys.executable, "-m", "visavis", "serve", "--port", "0", "--aligned-only", "--rate", "0"]
+    command = [sys.executable, "-m", "visavis", "serve", "--port", "0", "--aligned-only", "--rate-limit", "0"]
     command += ["--gallery", str(tmp_path / "test.gallery")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         line = started.stdout.readline()

@@ -6,14 +6,14 @@ from typing import Any
 import click
 
 from visavis.cli.options import (
+    face_policy_option,
     fallback_option,
     json_option,
     model_option,
     options,
     print_json,
+    print_note,
     quiet_option,
-    say,
-    wanted_face_option,
     workers_option,
 )
 
@@ -22,13 +22,14 @@ __all__ = ["embed", "inspect", "prepare"]
 
 @click.command(epilog="Example: visavis prepare photos/ --out faces/ && visavis train faces/ --out runs/mine")
 @click.argument("photos", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one, or one begun before.")
-@options(wanted_face_option, fallback_option, workers_option, quiet_option, json_option)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one, or an unfinished one.")
+@options(face_policy_option, fallback_option, workers_option, quiet_option, json_option)
 def prepare(photos: Path, out: Path, *, quiet: bool, as_json: bool, **settings: Any) -> None:
-    """Find and align the faces in PHOTOS, a folder with one sub-folder per person or a .tar or .zip of one.
+    """Detect and align the faces in a folder of photos.
 
-    Writes a data set that train, evaluate and the others take, a table of the faces, and a list of the photos that gave none,
-    with the reasons. Run it again after an interruption: it goes on where it stopped.
+    PHOTOS is a folder with one sub-folder per person, or a .tar or .zip of one. Writes a data set for train, evaluate and the
+    other commands, a table of the faces, and a list of the photos without a usable face, with the reasons. After an
+    interruption, run it again: it resumes where it stopped.
     """
     from visavis.data.preparation import prepare_photos
 
@@ -38,20 +39,34 @@ def prepare(photos: Path, out: Path, *, quiet: bool, as_json: bool, **settings: 
 
 @click.command(epilog="Example: visavis embed photos/ --out embeddings.parquet --model runs/mine")
 @click.argument("photos")
-@click.option("--out", required=True, help="The folder or URI of the table; a new one, or one begun before.")
+@click.option("--out", required=True, help="The folder or URI to write; a new one, or an unfinished one.")
 @options(model_option)
 @click.option("--aligned", is_flag=True, help="The photos are cut to the face already: look for none.")
-@options(wanted_face_option, fallback_option)
-@click.option("--engine", type=click.Choice(["processes", "ray"]), default="processes", show_default=True, help="What runs it.")
+@options(face_policy_option, fallback_option)
+@click.option(
+    "--engine",
+    type=click.Choice(["processes", "ray"]),
+    default="processes",
+    show_default=True,
+    help="Run in local processes or on Ray.",
+)
 @options(workers_option)
-@click.option("--shard", "photos_per_shard", type=click.IntRange(min=1), default=1024, show_default=True, help="Photos a file.")
+@click.option(
+    "--photos-per-file",
+    "photos_per_shard",
+    type=click.IntRange(min=1),
+    default=1024,
+    show_default=True,
+    help="Photos in each Parquet file.",
+)
 @options(quiet_option, json_option)
 def embed(photos: str, out: str, *, engine: Any, workers: int | None, quiet: bool, as_json: bool, **settings: Any) -> None:
-    """Embed the faces in PHOTOS into a table: a folder of Parquet files, each written whole or not at all.
+    """Write the embeddings of many photos to a table of Parquet files.
 
-    PHOTOS is a folder with one sub-folder per person, a .tar or .zip of one, a URI such as s3://bucket/photos, or what prepare
-    wrote. Photos that give no embedding are listed with the reasons. Run it again after an interruption: it goes on where it
-    stopped. The engine ray works on the cluster of RAY_ADDRESS, or on this machine if that is not set.
+    PHOTOS is a folder with one sub-folder per person, a .tar or .zip of one, a URI such as s3://bucket/photos, or a data set
+    that prepare wrote. Each file is written atomically. Photos without an embedding are listed with the reasons. After an
+    interruption, run it again: it resumes where it stopped. The engine ray uses the cluster at RAY_ADDRESS, or this machine if
+    that is not set.
     """
     from visavis.scale import EmbeddingSettings, embed_photos
 
@@ -61,16 +76,19 @@ def embed(photos: str, out: str, *, engine: Any, workers: int | None, quiet: boo
 
 @click.command(epilog="Example: visavis inspect faces/ --out inspect.html --fix-list drop.csv")
 @click.argument("data")
-@click.option("--out", type=click.Path(path_type=Path), help="The page to write, with pictures.")
-@click.option("--fix-list", type=click.Path(path_type=Path), help="A CSV of the photos that may be left out.")
-@click.option("--model", help="A run folder, a model file or pretrained: finds doubtful names as well.")
-@click.option("--against", help="Another data set, such as test people: no photo may be in both.")
+@click.option("--out", type=click.Path(path_type=Path), help="The HTML page to write, with pictures.")
+@click.option("--fix-list", type=click.Path(path_type=Path), help="Write a CSV of the photos to consider dropping.")
+@click.option("--model", help="A run folder, a model file or pretrained; also finds doubtful labels.")
+@click.option("--against", help="Another data set, such as the test people: report photos that are in both.")
 @options(quiet_option, json_option)
 def inspect(data: str, *, out: Path | None, quiet: bool, as_json: bool, **settings: Any) -> None:
-    """Look through DATA: near-duplicates, blurred and small faces, photos without a face, doubtful names, leaks."""
+    """Check a data set for duplicates, poor faces, doubtful labels and leaks.
+
+    Near-duplicates are found too, and photos without a face. Doubtful labels need --model, leaks need --against.
+    """
     from visavis.evaluation.inspection import inspect_data
 
     audit = inspect_data(data, out=out, progress=not quiet, **settings)
     if out is not None:
-        say(f"page: {out}", quiet=quiet)
+        print_note(f"page: {out}", quiet=quiet)
     print_json(audit.to_json()) if as_json else click.echo(str(audit))

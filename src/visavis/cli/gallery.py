@@ -1,4 +1,4 @@
-"""Commands on galleries: enrol, search, verify, delete, list, log, backup, check, export, import, rotate, reembed."""
+"""Commands on galleries: enrolment and search, and maintenance of the gallery."""
 
 import getpass
 import os
@@ -8,114 +8,130 @@ from typing import Any
 
 import click
 
+from visavis.cli.groups import SectionedGroup
 from visavis.cli.options import (
     acquisition_options,
+    decision_options,
     json_option,
     model_option,
     options,
     print_json,
+    print_note,
+    print_warnings,
     quiet_option,
-    rule_options,
-    say,
-    warn,
 )
 from visavis.errors import GalleryKeyError
 
 __all__ = ["gallery"]
 
-FOUND, NOBODY = 0, 1
+MATCH, NO_MATCH = 0, 1
 NEW_KEY_VARIABLE = "VISAVIS_GALLERY_NEW_KEY"
 
 location_argument = click.argument("location", metavar="GALLERY")
 out_argument = click.argument("out", type=click.Path(path_type=Path))
 actor_option = click.option(
-    "--actor", default=lambda: getpass.getuser(), show_default="your account", help="Who asks for it, for the gallery's log."
+    "--actor", default=lambda: getpass.getuser(), show_default="your account", help="The account to record in the gallery's log."
 )
 
 
 @click.group(
-    epilog="A key in VISAVIS_GALLERY_KEY (openssl rand -hex 32) encrypts embeddings and photos in a new gallery, and opens it."
+    cls=SectionedGroup,
+    epilog="A key in VISAVIS_GALLERY_KEY (openssl rand -hex 32) encrypts the embeddings and photos of a new gallery, and opens it.",
 )
 def gallery() -> None:
-    """People enrolled in a file: find out who it is, verify, delete.
+    """Enrol people in a gallery; search it, verify, delete.
 
     \b
     visavis gallery enrol door.gallery people/                        one sub-folder per person
-    visavis gallery search door.gallery who.jpg --target-fpir 0.01    who is it?
+    visavis gallery search door.gallery who.jpg --target-fpir 0.01    find the best matches
     """  # noqa: D301 - click asks for the character itself
 
 
-def managing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the gallery and an actor, without an encoder: it looks after the gallery only."""
+def maintenance(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the arguments of a command that needs no encoder: the gallery, the actor and the output format."""
     return options(location_argument, actor_option, json_option)(command)
 
 
-@gallery.command(epilog="Example: visavis gallery enrol door.gallery anna-1.jpg anna-2.jpg --subject anna")
+@click.command(epilog="Example: visavis gallery enrol door.gallery anna-1.jpg anna-2.jpg --subject anna")
 @location_argument
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--subject", help="Whose photos they are; without it, PHOTOS is a folder (or .tar, .zip) with one sub-folder per person."
+    "--subject", help="The person in PHOTOS; without it, PHOTOS is a folder (or .tar, .zip) with one sub-folder per person."
 )
-@click.option("--keep-photos", is_flag=True, help="Keep the photos in the gallery, so that another encoder can embed them later.")
+@click.option("--keep-photos", is_flag=True, help="Store the photos too, so that reembed can use another encoder later.")
 @options(model_option, acquisition_options, actor_option, quiet_option, json_option)
 def enrol(
     location: str, photos: tuple[Path, ...], *, subject: str | None, model: str, quiet: bool, as_json: bool, **settings: Any
 ) -> None:
-    """Put people into GALLERY, which is made if there is none. Only embeddings are kept, unless asked otherwise."""
+    """Enrol people in a gallery.
+
+    The gallery is created if missing. Only embeddings are stored unless --keep-photos is given.
+    """
     from visavis.gallery import open_gallery
     from visavis.gallery.enrolling import enrol_folder, enrol_photos
     from visavis.images import IMAGE_SUFFIXES
     from visavis.verification import Verifier
 
     if subject is None and (len(photos) > 1 or photos[0].suffix.lower() in IMAGE_SUFFIXES):
-        raise click.UsageError("photos need the name of their person (--subject NAME); or give one folder of people")
-    how = {name: settings.pop(name) for name in ("keep_photos", "actor")}
+        raise click.UsageError("name the person in the photos (--subject NAME), or give one folder with one sub-folder per person")
+    options = {name: settings.pop(name) for name in ("keep_photos", "actor")}
     verifier = Verifier(model, **settings)
     with open_gallery(location, verifier.encoder) as opened:
         if subject is None:
-            result = enrol_folder(opened, verifier, photos[0], progress=not quiet, **how)
+            result = enrol_folder(opened, verifier, photos[0], progress=not quiet, **options)
         else:
-            result = enrol_photos(opened, verifier, subject, photos, **how)
+            result = enrol_photos(opened, verifier, subject, photos, **options)
     if as_json:
         print_json(result.to_json())
     else:
         click.echo(str(result))
-        warn(f"{photo}: {text}" for photo, text in result.warnings)
+        print_warnings(f"{photo}: {text}" for photo, text in result.warnings)
 
 
-@gallery.command(epilog="Example: visavis gallery search door.gallery who.jpg --target-fpir 0.01 && echo known")
+@click.command(epilog="Example: visavis gallery search door.gallery who.jpg --target-fpir 0.01 && echo known")
 @location_argument
 @click.argument("photo", type=click.Path(path_type=Path))
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many people at most.")
-@click.option("--threshold", type=float, help="The least comparison score.")
-@click.option("--target-fpir", type=float, help="Choose the threshold so that this part of strangers finds somebody, at this size.")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Maximum number of people.")
+@click.option("--threshold", type=float, help="Minimum comparison score.")
+@click.option(
+    "--target-fpir",
+    type=float,
+    help="Choose the threshold for this expected false positive identification rate (FPIR) at the gallery's size.",
+)
 @options(model_option, acquisition_options, json_option)
 @click.pass_context
 def search(context: click.Context, /, location: str, photo: Path, *, model: str, as_json: bool, **settings: Any) -> None:
-    """Find out who in GALLERY is most alike. Exits with 0 if somebody is found, 1 if nobody is, 2 on an error."""
+    """Search a gallery for the best matches of a photo.
+
+    Exit codes: 0 at least one match, 1 no match, 2 an error.
+    """
     from visavis.gallery.searching import search_photo
     from visavis.verification import Verifier
 
-    how = {name: settings.pop(name) for name in ("top", "threshold", "target_fpir")}
-    found = search_photo(location, Verifier(model, **settings), photo, **how)
+    query = {name: settings.pop(name) for name in ("top", "threshold", "target_fpir")}
+    result = search_photo(location, Verifier(model, **settings), photo, **query)
     if as_json:
-        print_json(found.to_json())
+        print_json(result.to_json())
     else:
-        click.echo(str(found))
-        warn(f"{photo}: {text}" for text in found.face.warnings)
-    context.exit(FOUND if found.hits else NOBODY)
+        click.echo(str(result))
+        print_warnings(f"{photo}: {text}" for text in result.face.warnings)
+    context.exit(MATCH if result.hits else NO_MATCH)
 
 
-@gallery.command(epilog="Example: visavis gallery verify door.gallery anna who.jpg && echo it is Anna")
+@click.command(epilog="Example: visavis gallery verify door.gallery anna who.jpg && echo it is Anna")
 @location_argument
 @click.argument("subject")
 @click.argument("photo", type=click.Path(path_type=Path))
-@options(model_option, rule_options, acquisition_options, json_option)
+@options(model_option, decision_options, acquisition_options, json_option)
 @click.pass_context
 def verify(
     context: click.Context, /, location: str, subject: str, photo: Path, *, model: str, as_json: bool, **verifier: Any
 ) -> None:
-    """Tell whether PHOTO shows SUBJECT, by the best of their references. Exits with 0 if so, 1 if not, 2 on an error."""
+    """Decide whether a photo shows an enrolled person.
+
+    The photo is compared with all references of SUBJECT, and the best score counts.
+    Exit codes: 0 the same person, 1 different people, 2 an error.
+    """
     from visavis.gallery.searching import verify_photo
     from visavis.verification import Verifier
 
@@ -124,15 +140,18 @@ def verify(
         print_json({"subject": subject, "reference": hit.reference, "photo": str(photo), **verdict.to_json()})
     else:
         click.echo(f"{verdict.answer} ({verdict.figures})")
-        warn(verdict.warnings)
-    context.exit(FOUND if verdict.same else NOBODY)
+        print_warnings(verdict.warnings)
+    context.exit(MATCH if verdict.same else NO_MATCH)
 
 
-@gallery.command(epilog="Example: visavis gallery delete door.gallery anna berta")
-@managing
+@click.command(epilog="Example: visavis gallery delete door.gallery anna berta")
+@maintenance
 @click.argument("subjects", nargs=-1, required=True)
 def delete(location: str, subjects: tuple[str, ...], *, actor: str, as_json: bool) -> None:
-    """Delete SUBJECTS with all that the gallery has of them; nothing of it is left in the file."""
+    """Delete people and all their data from a gallery.
+
+    The freed pages of the file are overwritten before the command returns.
+    """
     from visavis.gallery import open_gallery
 
     with open_gallery(location, None) as opened:
@@ -143,13 +162,13 @@ def delete(location: str, subjects: tuple[str, ...], *, actor: str, as_json: boo
         click.echo("\n".join(f"deleted {subject}: {count} references" for subject, count in deleted.items()))
 
 
-@gallery.command("list", epilog="Example: visavis gallery list door.gallery --limit 20 --after anna")
+@click.command("list", epilog="Example: visavis gallery list door.gallery --limit 20 --after anna")
 @location_argument
-@click.option("--after", help="Begin after this name.")
-@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="How many people at most.")
+@click.option("--after", help="Start after this name.")
+@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Maximum number of people.")
 @json_option
 def list_subjects(location: str, *, after: str | None, limit: int, as_json: bool) -> None:
-    """List the people in GALLERY by name."""
+    """List the people in a gallery by name."""
     from visavis.gallery import open_gallery
 
     with open_gallery(location, None) as opened:
@@ -161,13 +180,16 @@ def list_subjects(location: str, *, after: str | None, limit: int, as_json: bool
         click.echo(f"{subject.name}: {len(subject.references)} references, enrolled {subject.created}")
 
 
-@gallery.command(epilog="Example: visavis gallery log door.gallery --json")
+@click.command(epilog="Example: visavis gallery log door.gallery --json")
 @location_argument
-@click.option("--after", type=int, default=0, help="Begin after the entry of this number.")
-@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="How many entries at most.")
+@click.option("--after", type=int, default=0, help="Start after the entry with this number.")
+@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Maximum number of entries.")
 @json_option
 def log(location: str, *, as_json: bool, **page: Any) -> None:
-    """Tell who did what to GALLERY. Deleted people stand in it by number alone."""
+    """Print the log of a gallery.
+
+    Subjects appear by number; the names of deleted people are not kept.
+    """
     from visavis.gallery.opening import open_file
 
     with open_file(location) as opened:
@@ -175,11 +197,14 @@ def log(location: str, *, as_json: bool, **page: Any) -> None:
     print_json({"log": [entry.to_json() for entry in entries]}) if as_json else click.echo("\n".join(map(str, entries)))
 
 
-@gallery.command(epilog="Example: visavis gallery backup door.gallery copies/monday.gallery")
-@managing
+@click.command(epilog="Example: visavis gallery backup door.gallery copies/monday.gallery")
+@maintenance
 @out_argument
 def backup(location: str, out: Path, *, actor: str, as_json: bool) -> None:
-    """Write a copy of GALLERY to OUT, a new file, while others use it. Encrypted stays encrypted."""
+    """Copy a gallery to a new file while others use it.
+
+    An encrypted gallery stays encrypted.
+    """
     from visavis.gallery import back_up
     from visavis.gallery.opening import open_file
 
@@ -188,24 +213,30 @@ def backup(location: str, out: Path, *, actor: str, as_json: bool) -> None:
     print_json({"backup": str(out)}) if as_json else click.echo(out)
 
 
-@gallery.command(epilog="Example: visavis gallery check door.gallery && echo sound")
+@click.command(epilog="Example: visavis gallery check door.gallery && echo intact")
 @location_argument
 @json_option
 def check(location: str, *, as_json: bool) -> None:
-    """Look through all of GALLERY: pages, keys and every embedding. Exits with 2 if something is wrong."""
+    """Check that a gallery is intact.
+
+    Reads all pages, keys and embeddings. Exit codes: 0 intact, 2 damaged.
+    """
     from visavis.gallery.opening import open_file
 
     with open_file(location) as opened:
         opened.check()
         count = len(opened)
-    print_json({"references": count, "sound": True}) if as_json else click.echo(f"sound: {count:,} references")
+    print_json({"references": count, "intact": True}) if as_json else click.echo(f"intact: {count:,} references")
 
 
-@gallery.command(epilog="Example: visavis gallery export door.gallery door.zip")
-@managing
+@click.command(epilog="Example: visavis gallery export door.gallery door.zip")
+@maintenance
 @out_argument
 def export(location: str, out: Path, *, actor: str, as_json: bool) -> None:
-    """Write all of GALLERY to OUT, a new ZIP of JSON, embeddings and photos. Nothing in it is encrypted."""
+    """Export a gallery to a new ZIP, unencrypted.
+
+    It holds JSON, embeddings and photos that other programs can read.
+    """
     from visavis.gallery import export_gallery
     from visavis.gallery.opening import open_file
 
@@ -214,12 +245,15 @@ def export(location: str, out: Path, *, actor: str, as_json: bool) -> None:
     print_json({"export": str(out), "references": count}) if as_json else click.echo(f"{count:,} references: {out}")
 
 
-@gallery.command("import", epilog="Example: visavis gallery import new.gallery door.zip")
-@managing
+@click.command("import", epilog="Example: visavis gallery import new.gallery door.zip")
+@maintenance
 @click.argument("source", type=click.Path(path_type=Path))
 @model_option
 def import_file(location: str, source: Path, *, model: str, actor: str, as_json: bool) -> None:
-    """Enrol everybody in SOURCE, a file of export, in GALLERY, which is made if there is none."""
+    """Enrol everybody from an exported ZIP.
+
+    The gallery is created if missing.
+    """
     from visavis.encoders import load_encoder
     from visavis.gallery import import_gallery, open_gallery
 
@@ -228,31 +262,41 @@ def import_file(location: str, source: Path, *, model: str, actor: str, as_json:
     print_json({"references": count}) if as_json else click.echo(f"enrolled {count:,} references")
 
 
-@gallery.command(epilog=f"Example: {NEW_KEY_VARIABLE}=$(openssl rand -hex 32) visavis gallery rotate door.gallery")
-@managing
-def rotate(location: str, *, actor: str, as_json: bool) -> None:
-    """Encrypt GALLERY with the key in VISAVIS_GALLERY_NEW_KEY in the place of the old one, or for the first time."""
-    from visavis.gallery import rotate as rotate_key
+@click.command(epilog=f"Example: {NEW_KEY_VARIABLE}=$(openssl rand -hex 32) visavis gallery rotate-key door.gallery")
+@maintenance
+def rotate_key(location: str, *, actor: str, as_json: bool) -> None:
+    """Encrypt a gallery with a new key, or for the first time.
+
+    The new key is read from VISAVIS_GALLERY_NEW_KEY, the current one from VISAVIS_GALLERY_KEY.
+    """
+    from visavis.gallery import rotate
     from visavis.gallery.opening import open_file
 
     key = os.environ.get(NEW_KEY_VARIABLE)
     if not key:
-        raise GalleryKeyError(f"put the new key into {NEW_KEY_VARIABLE}. Make one with: openssl rand -hex 32")
+        raise GalleryKeyError(f"{NEW_KEY_VARIABLE} must hold the new key; create one with: openssl rand -hex 32")
     with open_file(location) as opened:
-        rotate_key(opened, key, actor=actor)
+        rotate(opened, key, actor=actor)
         count = len(opened)
     print_json({"references": count}) if as_json else click.echo(f"encrypted {count:,} references with the new key")
 
 
-@gallery.command(epilog="Example: visavis gallery reembed door.gallery --model new.onnx")
-@managing
-@click.option("--drop", is_flag=True, help="Delete references of which no photo was kept, or in which no face is found.")
+@click.command(epilog="Example: visavis gallery reembed door.gallery --model new.onnx")
+@maintenance
+@click.option("--drop", is_flag=True, help="Delete references without a stored photo, or without a face in it.")
 @options(model_option, acquisition_options, quiet_option)
 def reembed(location: str, *, model: str, drop: bool, quiet: bool, actor: str, as_json: bool, **verifier: Any) -> None:
-    """Give GALLERY to another encoder: all embeddings are made again from the photos that were kept (enrol --keep-photos)."""
+    """Recompute all embeddings with another encoder.
+
+    This needs the photos, which enrol stores with --keep-photos.
+    """
     from visavis.gallery.searching import reembed_photos
     from visavis.verification import Verifier
 
     result = reembed_photos(location, Verifier(model, **verifier), drop=drop, actor=actor)
-    say(f"open it from now on with: --model {model}", quiet=quiet)
+    print_note(f"from now on, open it with: --model {model}", quiet=quiet)
     print_json(result.to_json()) if as_json else click.echo(str(result))
+
+
+gallery.add_section("People", enrol, search, verify, list_subjects, delete)
+gallery.add_section("Maintenance", log, check, backup, export, import_file, rotate_key, reembed)

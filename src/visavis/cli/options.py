@@ -1,4 +1,4 @@
-"""What several commands share: options, and how they speak."""
+"""Options that several commands share, and their output."""
 
 import json
 import shlex
@@ -17,40 +17,40 @@ __all__ = [
     "options",
     "overwrite_option",
     "print_json",
+    "print_note",
+    "print_warnings",
     "quiet_option",
-    "rule_options",
-    "say",
-    "targets_option",
-    "wanted_face_option",
-    "warn",
+    "decision_options",
+    "target_fmrs_option",
+    "face_policy_option",
     "workers_option",
 ]
 
 
 def command_line() -> str:
-    """Return the command that was given."""
+    """Return the command as it was typed."""
     return shlex.join(["visavis", *sys.argv[1:]])
 
 
-def say(text: str, *, quiet: bool) -> None:
-    """Tell a person what goes on, on standard error."""
+def print_note(text: str, *, quiet: bool) -> None:
+    """Print a note on progress to standard error."""
     if not quiet:
         click.echo(text, err=True)
 
 
-def warn(warnings: Iterable[str]) -> None:
-    """Tell, on standard error, what makes an answer less reliable."""
+def print_warnings(warnings: Iterable[str]) -> None:
+    """Print to standard error what makes an answer less reliable."""
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
 
 
 def print_json(values: dict[str, Any]) -> None:
-    """Print one JSON object on standard output."""
+    """Print one JSON object to standard output."""
     click.echo(json.dumps(values, indent=2))
 
 
 def options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Put several options on a command, in the order in which its help shows them."""
+    """Return a decorator that adds several options, in the order in which the help shows them."""
 
     def apply(command: Any) -> Any:
         for option in reversed(options):
@@ -60,44 +60,56 @@ def options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return apply
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-overwrite_option = click.option("--overwrite", is_flag=True, help="Train anew over the run that the run folder holds.")
-quiet_option = click.option("--quiet", is_flag=True, help="No progress on standard error.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the run that the folder holds.")
+quiet_option = click.option("--quiet", is_flag=True, help="Show no progress on standard error.")
 model_option = click.option(
     "--model",
     default="pretrained",
     show_default=True,
     envvar="VISAVIS_MODEL",
     show_envvar=True,
-    help="A run folder, a model file, pretrained or dlib.",
+    help="A run folder, a model file, pretrained (the bundled encoder) or dlib.",
 )
 fallback_option = click.option(
-    "--fallback", type=click.Choice(["centre"]), default=None, help="What to take where no face is found."
+    "--fallback",
+    type=click.Choice(["centre"]),
+    default=None,
+    help="What to crop if no face is detected; without it, the photo is a failure.",
 )
-wanted_face_option = click.option(
-    "--face", "policy", type=click.Choice(["largest", "centre", "all", "error"]), default="largest", help="Which face of several."
+face_policy_option = click.option(
+    "--face",
+    "policy",
+    type=click.Choice(["largest", "centre", "all", "error"]),
+    default="largest",
+    show_default=True,
+    help="Which face to take if there are several.",
 )
-workers_option = click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one for each core.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), default=None, help="Number of processes; default: one per core."
+)
 acquisition_options = options(
-    click.option("--aligned", is_flag=True, help="The photos are cut to the face already: look for none."),
+    click.option("--aligned", is_flag=True, help="The photos are face crops already: skip detection."),
     click.option(
         "--face",
         "policy",
         type=click.Choice(["largest", "centre", "error"]),
         default="largest",
         show_default=True,
-        help="Which face, where there are several.",
+        help="Which face to take if there are several.",
     ),
     fallback_option,
 )
-targets_option = click.option(
+target_fmrs_option = click.option(
     "--target-fmr",
     "target_fmrs",
     type=float,
     multiple=True,
-    help="Choose a threshold that keeps this false match rate; again for more, the first one decides.",
+    help="Choose a threshold for this false match rate (FMR). Repeat it for more; the first one decides.",
 )
-rule_options = options(
-    click.option("--target-fmr", type=float, help="Decide by the model's threshold for this false match rate."),
-    click.option("--prior", type=float, default=0.5, show_default=True, help="The part of pairs of one person, for probabilities."),
+decision_options = options(
+    click.option("--target-fmr", type=float, help="Decide by the model's threshold for this false match rate (FMR)."),
+    click.option(
+        "--prior", type=float, default=0.5, show_default=True, help="Prior probability that the photos show the same person."
+    ),
 )

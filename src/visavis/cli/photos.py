@@ -7,14 +7,14 @@ import click
 
 from visavis.cli.options import (
     acquisition_options,
+    decision_options,
     json_option,
     model_option,
     options,
     print_json,
+    print_note,
+    print_warnings,
     quiet_option,
-    rule_options,
-    say,
-    warn,
 )
 
 __all__ = ["compare", "explain", "verify"]
@@ -25,13 +25,16 @@ SAME, DIFFERENT = 0, 1
 @click.command(epilog="Example: visavis verify a.jpg b.jpg --model runs/mine && echo same")
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
-@click.option("--draw", type=click.Path(path_type=Path), help="Draw both photos, the faces and the score into this PNG.")
-@options(model_option, rule_options, acquisition_options, json_option)
+@click.option("--draw", type=click.Path(path_type=Path), help="Draw both photos, their faces and the score into this PNG.")
+@options(model_option, decision_options, acquisition_options, json_option)
 @click.pass_context
 def verify(
     context: click.Context, /, first: Path, second: Path, *, model: str, draw: Path | None, as_json: bool, **verifier: Any
 ) -> None:
-    """Tell whether two photos show the same person. Exits with 0 if so, 1 if not, 2 on an error."""
+    """Decide whether two photos show the same person.
+
+    Exit codes: 0 the same person, 1 different people, 2 an error.
+    """
     from visavis.verification import Verifier
     from visavis.verification.comparisons import verify_photos
 
@@ -40,7 +43,7 @@ def verify(
         print_json({"first": str(first), "second": str(second), **verdict.to_json()})
     else:
         click.echo(f"{verdict.answer} ({verdict.figures})")
-        warn(verdict.warnings)
+        print_warnings(verdict.warnings)
     context.exit(SAME if verdict.same else DIFFERENT)
 
 
@@ -48,26 +51,26 @@ def verify(
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The PNG to draw.")
-@options(model_option, rule_options, acquisition_options, json_option)
+@options(model_option, decision_options, acquisition_options, json_option)
 def explain(first: Path, second: Path, *, out: Path, model: str, as_json: bool, **verifier: Any) -> None:
-    """Draw what on two faces raised the score of their comparison, and what lowered it."""
+    """Draw occlusion maps: which regions raise or lower the score."""
     from visavis.verification import Verifier
     from visavis.verification.explanation import explain_photos
 
-    found = explain_photos(Verifier(model, **verifier), first, second, out=out)
+    explanation = explain_photos(Verifier(model, **verifier), first, second, out=out)
     if as_json:
-        maps = [weights.round(6).tolist() for weights in found.maps]
-        print_json({"first": str(first), "second": str(second), **found.verdict.to_json(), "maps": maps})
+        maps = [weights.round(6).tolist() for weights in explanation.maps]
+        print_json({"first": str(first), "second": str(second), **explanation.verdict.to_json(), "maps": maps})
     else:
-        click.echo(f"{found.verdict.answer} ({found.verdict.figures})\npicture: {out}")
-        warn(found.verdict.warnings)
+        click.echo(f"{explanation.verdict.answer} ({explanation.verdict.figures})\npicture: {out}")
+        print_warnings(explanation.verdict.warnings)
 
 
 @click.command(epilog="Example: visavis compare anchor.jpg photos/*.jpg --model runs/mine --out compared.png")
 @click.argument("anchor", type=click.Path(path_type=Path))
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Draw the comparison into this PNG.")
-@options(model_option, rule_options, acquisition_options, quiet_option, json_option)
+@click.option("--out", type=click.Path(path_type=Path), help="Draw the comparisons into this PNG.")
+@options(model_option, decision_options, acquisition_options, quiet_option, json_option)
 def compare(
     anchor: Path,
     photos: tuple[Path, ...],
@@ -78,18 +81,18 @@ def compare(
     as_json: bool,
     **verifier: Any,
 ) -> None:
-    """Compare one anchor with many photos, the most alike first."""
+    """Compare one photo with many, best match first."""
     from visavis.verification import Verifier
     from visavis.verification.comparisons import compare_photos
 
     compared = compare_photos(Verifier(model, **verifier), anchor, photos, out=out)
     if out is not None:
-        say(f"picture: {out}", quiet=quiet)
+        print_note(f"picture: {out}", quiet=quiet)
     if as_json:
         print_json(compared.to_json())
         return
     for photo, verdict in compared.ranked:
         click.echo(f"{photo}: {verdict.answer} ({verdict.figures})")
-    warn(compared.warnings)
+    print_warnings(compared.warnings)
     for _, reason in compared.failures:
         click.echo(f"not compared: {reason}", err=True)

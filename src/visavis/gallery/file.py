@@ -84,7 +84,7 @@ class GalleryFile:
         if key != self._fingerprint:
             if key is None:
                 raise GalleryKeyError(
-                    f"{self.path}: is not encrypted, but a key was given. Encrypt it with: visavis gallery rotate"
+                    f"{self.path}: is not encrypted, but a key was given. Encrypt it with: visavis gallery rotate-key"
                 )
             lacks = "encrypted, and no key was given" if self._fingerprint is None else "encrypted with another key"
             raise GalleryKeyError(f"{self.path}: {lacks}. Put the right one into VISAVIS_GALLERY_KEY.")
