@@ -42,7 +42,13 @@ def test_every_loss_trains(split, loss):
     assert all(math.isfinite(row["loss"]) for row in run.history)
     offset, slope = head_of(run.siamese).calibration()
     assert slope > 0
-    assert run.threshold == pytest.approx(1 - (offset / slope) ** 2 / 2)
+    assert run.threshold == pytest.approx(1 - max(0, offset / slope) ** 2 / 2)
+
+
+def test_the_threshold_of_a_negative_offset_accepts_nothing_but_equal_photos(split, monkeypatch):
+    monkeypatch.setattr("visavis.training.trainer.fit_sigmoid", lambda _: (-1.0, 2.0))
+    run = train(split, TrainingConfig(**LITTLE), progress=False)
+    assert run.threshold == make_card(run, split, data="these").calibration.even_score == 1
 
 
 def test_it_learns():

@@ -18,7 +18,7 @@ from visavis.encoders.loading import CHECKPOINT
 from visavis.errors import TrainingError
 from visavis.files import write_csv
 from visavis.metrics import ErrorCurve, all_pairs_curve, equal_error_rate
-from visavis.metrics.calibration import fit_sigmoid, score_of
+from visavis.metrics.calibration import Calibration, fit_sigmoid
 from visavis.models import DistanceSigmoid, PairLogits, build_embedding, build_siamese, copy_network, embedding_of, head_of
 from visavis.training.adaptation import adapt
 from visavis.training.batches import Batches
@@ -273,14 +273,13 @@ class Trainer:
         curve = all_pairs_curve(selection.choose(), selection.validation.labels)
         if self.config.loss != "binary-crossentropy":
             head.calibrate(*fit_sigmoid(curve))
-        offset, slope = head.calibration()
         return TrainingRun(
             siamese=selection.shown,
             config=self.config,
             history=selection.history,
             best_step=selection.best_step,
             validation=curve,
-            threshold=score_of(offset / slope),
+            threshold=Calibration(*head.calibration()).even_score,
         )
 
     def _write(self, out: Path) -> None:
