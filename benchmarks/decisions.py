@@ -26,7 +26,7 @@ from visavis.data import FaceDataset, PairProtocol, read_lfw_pairs
 from visavis.encoders import Encoder, embed_faces, load_encoder, load_faces
 from visavis.errors import DataError
 from visavis.evaluation import evaluate_folds, pair_scores
-from visavis.evaluation.assessment import evaluate_model
+from visavis.evaluation.evaluate import evaluate_model
 from visavis.metrics import Rate, all_pairs_curve, equal_error_rate, error_curve
 from visavis.metrics.calibration import fit_calibration, measure_reliability
 from visavis.metrics.intervals import all_pairs_errors, effective_trials

@@ -225,7 +225,18 @@ def resident(process: int) -> float:
 def measure(count: int, seed: int) -> dict[str, Any]:
     """All of it."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "visavis", "serve", "--port", "0", "--rate-limit", "0", "--gallery", f"{folder}/test.gallery"]
+        command = [
+            sys.executable,
+            "-m",
+            "visavis",
+            "serve",
+            "--port",
+            "0",
+            "--rate-limit",
+            "0",
+            "--gallery",
+            f"{folder}/test.gallery",
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as service:
             assert service.stdout is not None
             url = service.stdout.readline().split()[-1].rstrip("/")

@@ -12,7 +12,7 @@ from PIL import Image
 from visavis.encoders.card import Card
 from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import ScoreHistogram
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 from visavis.service.access import Access
 from visavis.service.engine import Engine
 from visavis.service.limits import ServiceLimits
@@ -22,8 +22,8 @@ from visavis.service.state import ServiceState
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 RULES = (
-    Threshold(0.95, "test people", 10, 1000, 20, 200, 50, target_fmr=0.01, fmr_upper=0.02),
-    Threshold(0.99, "test people", 1, 1000, 60, 200, 50, target_fmr=0.001, fmr_upper=0.005),
+    OperatingPoint(0.95, "test people", 10, 1000, 20, 200, 50, target_fmr=0.01, fmr_upper=0.02),
+    OperatingPoint(0.99, "test people", 1, 1000, 60, 200, 50, target_fmr=0.001, fmr_upper=0.005),
 )
 HISTOGRAM = ScoreHistogram(-1.0, 1.0, (0, 0, 1, 9), (2, 5, 3, 0), "test people")
 

@@ -14,10 +14,10 @@ from visavis.encoders.card import Card, DataSide
 from visavis.encoders.export import export_model
 from visavis.encoders.keras import KerasEncoder, load_model, save_model
 from visavis.errors import DataError, ModelError
-from visavis.evaluation.recalibration import calibrate_model
+from visavis.evaluation.calibrate import calibrate_model
 from visavis.metrics import all_pairs_curve, error_curve
 from visavis.metrics.calibration import Calibration, fit_calibration, fit_sigmoid, measure_reliability
-from visavis.metrics.operating_points import Threshold, threshold_for_fmr
+from visavis.metrics.operating_points import OperatingPoint, threshold_for_fmr
 from visavis.models import build_embedding, build_siamese
 
 
@@ -120,7 +120,7 @@ def test_too_few_people_cannot_show_a_rate_and_are_told_how_many_would():
 
 
 def test_a_card_finds_the_rule_for_a_rate():
-    rules = tuple(Threshold(score, "x", target_fmr=fmr) for score, fmr in ((0.5, 1e-2), (0.7, 1e-3)))
+    rules = tuple(OperatingPoint(score, "x", target_fmr=fmr) for score, fmr in ((0.5, 1e-2), (0.7, 1e-3)))
     card = Card(
         (32, 32, 3), threshold=rules[0], operating_points=rules[1:], calibration=Calibration(1.0, 2.0, ((0.1, -1.0), (0.9, 3.0)))
     )

@@ -17,7 +17,7 @@ from visavis.encoders.keras import KerasEncoder
 from visavis.encoders.onnx import CARD_KEY, Description, copy_with_card
 from visavis.errors import DataError, ModelError
 from visavis.metrics.calibration import Calibration
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 from visavis.models import build_embedding, build_siamese, copy_network, embedding_of, products
 
 
@@ -29,7 +29,7 @@ def trained():
     for variable in network.variables:
         shift = rng.uniform(0.1, 0.4, variable.shape)
         variable.assign(variable + shift if "moving" in variable.path else variable * (1 + shift))
-    rule = Threshold(0.4, "validation people", 1, 100, 2, 50)
+    rule = OperatingPoint(0.4, "validation people", 1, 100, 2, 50)
     card = Card((32, 32, 3), calibration=Calibration(5.0, 5.0), threshold=rule, flip=True, data="generated", licence="MIT")
     return KerasEncoder(card, build_siamese(network))
 
@@ -192,7 +192,7 @@ def test_a_description_says_how_faces_become_inputs(tmp_path, batch, channels_fi
     faces = some_faces(6, side=8)
     expected = (faces.mean(axis=(1, 2))[:, ::-1] - [1, 2, 3]) * 0.5
     np.testing.assert_allclose(encoder.embed(faces), expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
-    assert encoder.card.threshold == Threshold(0.25, str(path.with_suffix(".toml")))
+    assert encoder.card.threshold == OperatingPoint(0.25, str(path.with_suffix(".toml")))
     verdict = visavis.Verifier(encoder).verify(faces[0], faces[0])
     assert verdict.same
     assert verdict.probability is None

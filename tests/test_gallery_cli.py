@@ -16,7 +16,7 @@ from visavis.encoders.card import Card
 from visavis.encoders.onnx import copy_with_card
 from visavis.errors import ModelError
 from visavis.gallery.search_rules import rule_for_fpir
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 
 pytestmark = pytest.mark.skipif(not PRETRAINED_FILE.is_file(), reason="this installation comes without an encoder")
 
@@ -189,7 +189,7 @@ def test_a_gallery_is_looked_after(door, people, capsys, monkeypatch):
 
 
 def card(*targets):
-    rules = tuple(Threshold(1 - target, "people", 1, 1000, 0, 10, 50, target, 2 * target) for target in targets)
+    rules = tuple(OperatingPoint(1 - target, "people", 1, 1000, 0, 10, 50, target, 2 * target) for target in targets)
     return Card((8, 8, 3), threshold=rules[0], operating_points=rules[1:])
 
 
@@ -209,7 +209,7 @@ def test_nothing_is_extrapolated():
         rule_for_fpir(card(0.1, 0.001), 0.1, 106)
     assert rule_for_fpir(card(0.1, 0.001), 0.1, 105).references == 105
     with pytest.raises(ModelError, match="the model's rules keep none"):
-        rule_for_fpir(Card((8, 8, 3), threshold=Threshold(0.5, "somewhere")), 0.1, 5)
+        rule_for_fpir(Card((8, 8, 3), threshold=OperatingPoint(0.5, "somewhere")), 0.1, 5)
     for target, references in ((0, 5), (1, 5), (0.1, 0)):
         with pytest.raises(ValueError, match="must be"):
             rule_for_fpir(card(0.1), target, references)

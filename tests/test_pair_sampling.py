@@ -82,7 +82,7 @@ def test_nothing_to_draw():
 
 def test_evaluate_tells_that_pairs_were_drawn(tmp_path):
     from visavis.encoders import load_encoder
-    from visavis.evaluation.assessment import evaluate_model
+    from visavis.evaluation.evaluate import evaluate_model
 
     faces = generate_faces(10, 6, size=80, seed=5)
     aligned = type(faces)(faces.faces, faces.labels, faces.people, faces.sources, aligned=True)

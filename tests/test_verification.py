@@ -16,7 +16,7 @@ import visavis
 from visavis import cli
 from visavis.encoders.card import Card
 from visavis.errors import DataError, FaceError, ImageError, ModelError
-from visavis.evaluation.assessment import evaluate_model
+from visavis.evaluation.evaluate import evaluate_model
 from visavis.faces import CANONICAL_POINTS, Face
 from visavis.metrics import error_curve
 from visavis.metrics.calibration import distance_of, fit_sigmoid, score_of

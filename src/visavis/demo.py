@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from visavis.data import FaceDataset
-from visavis.evaluation.assessment import Evaluated, evaluate_model
+from visavis.evaluation.evaluate import Evaluated, evaluate_model
 from visavis.training.experiments import DataSource, train_model
 from visavis.verification import Verdict, Verifier
 from visavis.verification.comparisons import compare_photos

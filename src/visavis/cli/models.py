@@ -123,7 +123,7 @@ def evaluate(model: str, data: str, *, quiet: bool, as_json: bool, **settings: A
 
     MODEL is a run folder, a model file, pretrained (the bundled encoder) or dlib.
     """
-    from visavis.evaluation.assessment import evaluate_model
+    from visavis.evaluation.evaluate import evaluate_model
 
     result = evaluate_model(model, data, command=command_line(), progress=not quiet, **settings)
     print_note(f"report: {result.report}", quiet=quiet)
@@ -168,7 +168,7 @@ def calibrate(model: str, data: str, *, out: Path, quiet: bool, as_json: bool, *
 
     The weights stay as they are. The people in DATA must not be used for testing later; evaluate leaves them out.
     """
-    from visavis.evaluation.recalibration import calibrate_model
+    from visavis.evaluation.calibrate import calibrate_model
 
     result = calibrate_model(model, data, out, progress=not quiet, **settings)
     print_json(result.to_json()) if as_json else click.echo(str(result))

@@ -9,7 +9,7 @@ from typing import Any
 from visavis.errors import ModelError
 from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import ScoreHistogram
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 
 __all__ = ["Card", "DataSide"]
 
@@ -62,8 +62,8 @@ class Card:
     aligned: bool = False
     flip: bool = False
     calibration: Calibration | None = None
-    threshold: Threshold | None = None
-    operating_points: tuple[Threshold, ...] = ()
+    threshold: OperatingPoint | None = None
+    operating_points: tuple[OperatingPoint, ...] = ()
     histogram: ScoreHistogram | None = None
     data: str = ""
     split: str = "person"
@@ -84,7 +84,7 @@ class Card:
     def _names(self) -> dict[str, frozenset[str]]:
         return {name: frozenset(side.people) for name, side in self.sides.items()}
 
-    def rule(self, target_fmr: float | None = None) -> Threshold:
+    def rule(self, target_fmr: float | None = None) -> OperatingPoint:
         """Return the decision rule.
 
         Args:
@@ -114,7 +114,7 @@ class Card:
         )
 
     @property
-    def rules(self) -> tuple[Threshold, ...]:
+    def rules(self) -> tuple[OperatingPoint, ...]:
         """All decision rules, the usual one first."""
         return (() if self.threshold is None else (self.threshold,)) + self.operating_points
 
@@ -170,12 +170,12 @@ class Card:
             known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
             known["input_shape"] = tuple(known["input_shape"])
             if known.get("threshold") is not None:
-                known["threshold"] = Threshold(**known["threshold"])
+                known["threshold"] = OperatingPoint(**known["threshold"])
             if known.get("calibration") is not None:
                 known["calibration"] = _calibration(known["calibration"])
             if known.get("histogram") is not None:
                 known["histogram"] = _histogram(known["histogram"])
-            known["operating_points"] = tuple(Threshold(**rule) for rule in known.get("operating_points", ()))
+            known["operating_points"] = tuple(OperatingPoint(**rule) for rule in known.get("operating_points", ()))
             known["sides"] = {
                 name: DataSide(tuple(side["people"]), side["photos"], side["digest"])
                 for name, side in known.get("sides", {}).items()

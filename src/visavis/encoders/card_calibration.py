@@ -10,7 +10,7 @@ from visavis.encoders.card import Card
 from visavis.metrics import all_pairs_curve
 from visavis.metrics.calibration import fit_calibration
 from visavis.metrics.histograms import score_histogram
-from visavis.metrics.operating_points import Threshold, threshold_for_fmr
+from visavis.metrics.operating_points import OperatingPoint, threshold_for_fmr
 
 __all__ = ["calibrated", "with_rules"]
 
@@ -40,7 +40,7 @@ def calibrated(
     """
     curve = all_pairs_curve(embeddings, labels)
     calibration = fit_calibration(curve, method)
-    likelier = Threshold.tried(calibration.even_score, curve, chosen_on=chosen_on, people=len(np.unique(labels)))
+    likelier = OperatingPoint.tried(calibration.even_score, curve, chosen_on=chosen_on, people=len(np.unique(labels)))
     histogram = score_histogram(curve, chosen_on=chosen_on)
     card = replace(card, calibration=calibration, threshold=likelier, operating_points=(), histogram=histogram)
     return with_rules(card, embeddings, labels, target_fmrs, chosen_on=chosen_on) if target_fmrs else card

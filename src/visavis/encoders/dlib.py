@@ -14,7 +14,7 @@ from visavis.encoders.card import Card
 from visavis.errors import MissingDependencyError
 from visavis.faces import CANONICAL_SIDE
 from visavis.metrics import unit_rows
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 
 __all__ = ["DlibEncoder", "load_dlib"]
 
@@ -70,6 +70,6 @@ def load_dlib() -> DlibEncoder:
     if found is None or not found.submodule_search_locations:
         raise MissingDependencyError("dlib's encoder needs: pip install 'visavis[dlib]'")
     weights = Path(found.submodule_search_locations[0]) / "models" / "dlib_face_recognition_resnet_model_v1.dat"
-    rule = Threshold(score=1 - 0.6**2 / (2 * 1.4**2), chosen_on="face_recognition's tolerance of 0.6")
+    rule = OperatingPoint(score=1 - 0.6**2 / (2 * 1.4**2), chosen_on="face_recognition's tolerance of 0.6")
     card = Card((CANONICAL_SIDE, CANONICAL_SIDE, 3), aligned=True, threshold=rule, licence="public domain")
     return DlibEncoder(card, dlib.face_recognition_model_v1(str(weights)), hashlib.sha256(weights.read_bytes()).hexdigest())

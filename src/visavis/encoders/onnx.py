@@ -17,7 +17,7 @@ from visavis.errors import ModelError
 from visavis.files import atomic_write
 from visavis.metrics import unit_rows
 from visavis.metrics.calibration import score_of
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 
 __all__ = ["CARD_KEY", "Description", "OnnxEncoder", "copy_with_card", "load_onnx", "read_description"]
 
@@ -75,7 +75,7 @@ class Description:
         rule = None
         if self.threshold is not None:
             score = self.threshold if self.metric == "cosine" else score_of(self.threshold)
-            rule = Threshold(score=score, chosen_on=source)
+            rule = OperatingPoint(score=score, chosen_on=source)
         height, width = self.input_size
         shape = (height, width, _COLOURS[self.colour])
         return Card(shape, aligned=self.aligned, flip=self.flip, threshold=rule, licence=self.licence)

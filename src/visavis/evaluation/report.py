@@ -12,7 +12,7 @@ from visavis.data.audit import KINDS, Audit
 from visavis.encoders.card import Card
 from visavis.evaluation import Evaluation, FoldedEvaluation
 from visavis.files import atomic_write
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 from visavis.metrics.search import SearchEvaluation
 from visavis.metrics.subgroups import GroupErrors
 
@@ -184,7 +184,7 @@ def _search(search: SearchEvaluation) -> dict[str, Any]:
     }
 
 
-def _chosen(rule: Threshold) -> str:
+def _chosen(rule: OperatingPoint) -> str:
     if not rule.nonmated:
         return rule.chosen_on
     bound = "" if rule.fmr_upper is None else f", at most {_percent(rule.fmr_upper)}"

@@ -12,7 +12,7 @@ from visavis.metrics import Confusion, ErrorCurve, Rate, equal_error_rate, roc_a
 from visavis.metrics.bootstrap import Replicates, interval
 from visavis.metrics.calibration import Reliability
 from visavis.metrics.intervals import FEW, RATES
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 from visavis.metrics.quality import RejectCurve
 from visavis.metrics.search import SearchEvaluation
 from visavis.metrics.subgroups import Subgroups
@@ -189,7 +189,7 @@ class RuleReached:
         fnmr: The false non-match rate.
     """
 
-    rule: Threshold
+    rule: OperatingPoint
     fmr: Rate
     fnmr: Rate
 

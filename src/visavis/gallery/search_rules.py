@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from visavis.encoders.card import Card
 from visavis.errors import ModelError
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 
 __all__ = ["SearchRule", "foretold_fpir", "rule_for_fpir"]
 
@@ -20,7 +20,7 @@ class SearchRule:
         target_fpir: The false positive identification rate that is to be kept.
     """
 
-    rule: Threshold
+    rule: OperatingPoint
     references: int
     target_fpir: float
 

@@ -10,13 +10,13 @@ from visavis.errors import DataError
 from visavis.metrics import ErrorCurve, Rate, all_pairs_curve, equal_error_rate, threshold_at_fmr
 from visavis.metrics.intervals import all_pairs_errors, effective_trials
 
-__all__ = ["Threshold", "threshold_for_fmr"]
+__all__ = ["OperatingPoint", "threshold_for_fmr"]
 
 _RULE_OF_THREE = 3.0
 
 
 @dataclass(frozen=True)
-class Threshold:
+class OperatingPoint:
     """A decision rule and what it did to the people it was chosen on.
 
     Attributes:
@@ -42,7 +42,7 @@ class Threshold:
     fmr_upper: float | None = None
 
     @classmethod
-    def tried(cls, score: float, curve: ErrorCurve, *, chosen_on: str, people: int) -> "Threshold":
+    def tried(cls, score: float, curve: ErrorCurve, *, chosen_on: str, people: int) -> "OperatingPoint":
         """Return the rule of a score, with what it does to the pairs of the people that it was chosen on."""
         counts = curve.at(score)
         return cls(score, chosen_on, counts.fp, curve.nonmated, counts.fn, curve.mated, people)
@@ -60,7 +60,7 @@ class Threshold:
 
 def threshold_for_fmr(
     embeddings: npt.NDArray[np.float32], labels: npt.ArrayLike, target: float, *, chosen_on: str = "validation people"
-) -> Threshold:
+) -> OperatingPoint:
     """Choose the lowest threshold at which no more than a part of strangers' pairs is accepted.
 
     Args:
@@ -90,6 +90,6 @@ def threshold_for_fmr(
             f"{errors.people:,} people tell as much as {effective:,.0f} independent ones, and {needed:,} are needed. "
             f"Take about {math.ceil(errors.people * needed / effective):,} people, or a rate of {_RULE_OF_THREE / effective:.2g}."
         )
-    rule = Threshold.tried(score, curve, chosen_on=chosen_on, people=errors.people)
+    rule = OperatingPoint.tried(score, curve, chosen_on=chosen_on, people=errors.people)
     upper = Rate(rule.false_matches, rule.nonmated, effective).interval[1]
     return replace(rule, target_fmr=target, fmr_upper=upper)

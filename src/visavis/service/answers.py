@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from visavis.encoders.card import Card
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 from visavis.service.engine import PreparedFace
 from visavis.verification import Verdict
 
@@ -75,7 +75,7 @@ class Rule(_Answer):
     chosen_on: Annotated[str, Field(description="Who these people are.")]
 
     @classmethod
-    def of(cls, rule: Threshold) -> "Rule":
+    def of(cls, rule: OperatingPoint) -> "Rule":
         """Return a rule as it is answered."""
         return cls(
             score=rule.score,

@@ -10,7 +10,7 @@ from visavis.data import Split
 from visavis.encoders.card import Card, DataSide
 from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import score_histogram
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 from visavis.models import head_of
 from visavis.training.trainer import TrainingRun
 
@@ -28,7 +28,7 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
         command: The command that was given, if any.
     """
     people = len(split.validation.people)
-    threshold = Threshold.tried(run.threshold, run.validation, chosen_on="validation people", people=people)
+    threshold = OperatingPoint.tried(run.threshold, run.validation, chosen_on="validation people", people=people)
     sides = {"train": split.train, "validation": split.validation, "test": split.test}
     return Card(
         input_shape=split.train.shape,

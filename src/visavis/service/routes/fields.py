@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from visavis.encoders import Encoder
 from visavis.encoders.card import Card
 from visavis.gallery.search_rules import rule_for_fpir
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 from visavis.service.answers import ProblemAnswer
 from visavis.service.engine import Acquisition
 from visavis.verification import Verifier
@@ -76,7 +76,7 @@ class SearchFields(DecisionFields):
             raise ValueError("give target_fmr or target_fpir, not both")
         return self
 
-    def rule(self, card: Card, references: int) -> Threshold:
+    def rule(self, card: Card, references: int) -> OperatingPoint:
         """Return the threshold for a gallery of so many references.
 
         Raises:

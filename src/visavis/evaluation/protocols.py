@@ -13,7 +13,7 @@ from visavis.metrics import ErrorCurve, all_pairs_curve, best_accuracy_threshold
 from visavis.metrics.bootstrap import PeopleCurves, all_pairs_by_people, pairs_by_people, telling_thresholds
 from visavis.metrics.calibration import Calibration, Reliability, measure_reliability
 from visavis.metrics.intervals import RATES, PeopleErrors, all_pairs_errors, effective_trials, pair_errors
-from visavis.metrics.operating_points import Threshold
+from visavis.metrics.operating_points import OperatingPoint
 
 __all__ = ["evaluate_all_pairs", "evaluate_folds", "evaluate_protocol", "pair_scores", "telling_pairs"]
 
@@ -80,7 +80,7 @@ def evaluate_all_pairs(
     threshold: float | None = None,
     threshold_from: str = "validation people",
     name: str = "all pairs",
-    rules: Sequence[Threshold] = (),
+    rules: Sequence[OperatingPoint] = (),
     calibration: Calibration | None = None,
     prior: float = 0.5,
 ) -> Evaluation:
@@ -112,7 +112,7 @@ def evaluate_protocol(
     *,
     threshold: float | None = None,
     threshold_from: str = "validation people",
-    rules: Sequence[Threshold] = (),
+    rules: Sequence[OperatingPoint] = (),
     calibration: Calibration | None = None,
     prior: float = 0.5,
 ) -> Evaluation:
@@ -175,7 +175,7 @@ class _Protocol:
     curve: ErrorCurve
     threshold: float | None
     threshold_from: str
-    rules: tuple[Threshold, ...]
+    rules: tuple[OperatingPoint, ...]
     calibration: Calibration | None
     prior: float
 
@@ -209,7 +209,7 @@ class _Protocol:
     def _reliability(self) -> Reliability | None:
         return None if self.calibration is None else measure_reliability(self.curve, self.calibration, prior=self.prior)
 
-    def _reached(self, rule: Threshold, errors: PeopleErrors, lax: PeopleErrors) -> RuleReached:
+    def _reached(self, rule: OperatingPoint, errors: PeopleErrors, lax: PeopleErrors) -> RuleReached:
         decisions = self.curve.at(rule.score)
         fmr, fnmr = (replace(getattr(decisions, rate), effective=effective_trials(rate, errors, lax)) for rate in ("fmr", "fnmr"))
         return RuleReached(rule, fmr, fnmr)
