@@ -1,4 +1,4 @@
-"""The whole of it on generated faces, from nothing to a report."""
+"""The demo: train, evaluate and compare on generated faces."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,12 @@ __all__ = ["DemoResult", "run_demo"]
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What `run_demo` made.
+    """Result of `run_demo`.
 
     Attributes:
         out: The run folder.
-        evaluated: The test people's error rates.
-        verdicts: One anchor against five photos: the file, whether it shows the same person in truth, and the verdict.
+        evaluated: The error rates on the test people.
+        verdicts: One anchor against five photos: the file, the true label (same person or not), and the verdict.
     """
 
     out: Path
@@ -31,14 +31,14 @@ class DemoResult:
     verdicts: tuple[tuple[Path, bool, Verdict], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers as plain values."""
+        """Return the figures as plain values."""
         compared = [{"photo": str(path), "truly_same": truth, **verdict.to_json()} for path, truth, verdict in self.verdicts]
         return {"run": str(self.out), **self.evaluated.evaluation.to_json(), "compared": compared}
 
     def __str__(self) -> str:
-        """Say what there is to see, and what to do next."""
+        """Summarise the results and suggest the next commands."""
         answers = [
-            f"  {path.name}: {verdict.answer} ({verdict.figures}), in truth {'the same' if truth else 'another'}"
+            f"  {path.name}: {verdict.answer} ({verdict.figures}), actually {'the same person' if truth else 'another person'}"
             for path, truth, verdict in self.verdicts
         ]
         return "\n".join(
@@ -46,8 +46,8 @@ class DemoResult:
                 str(self.evaluated.evaluation),
                 "one anchor against five photos:",
                 *answers,
-                f"all of it is in {self.out}: open {self.evaluated.report}",
-                "the same on real faces:",
+                f"everything is in {self.out}; open {self.evaluated.report}",
+                "next, on real faces:",
                 "  visavis train olivetti --out runs/olivetti && visavis evaluate runs/olivetti olivetti",
                 "  visavis train lfw --out runs/lfw && visavis evaluate runs/lfw lfw",
                 "  visavis train YOUR/PHOTOS --out runs/mine     (one sub-folder per person)",
@@ -56,16 +56,16 @@ class DemoResult:
 
 
 def run_demo(out: Path | str, *, steps: int | None = None, overwrite: bool = False, progress: bool = True) -> DemoResult:
-    """Train, evaluate and verify on generated faces, and leave all of it in a run folder.
+    """Train, evaluate and compare on generated faces, and write everything to a run folder.
 
     Args:
         out: The run folder.
-        steps: How many batches to train on.
-        overwrite: Do it anew over the run that `out` holds.
-        progress: Whether to show a bar on standard error.
+        steps: Number of training steps; default: that of `train_model`.
+        overwrite: Whether to replace a run in `out`.
+        progress: Whether to show a progress bar on standard error.
 
     Raises:
-        TrainingError: If `out` holds a run that is not to be overwritten.
+        TrainingError: If `out` holds a run and `overwrite` is false.
     """
     out = Path(out)
     config = {"steps": steps} if steps else {}
@@ -81,7 +81,7 @@ def run_demo(out: Path | str, *, steps: int | None = None, overwrite: bool = Fal
 
 
 def _demo_photos(test: FaceDataset, folder: Path) -> tuple[Path, list[Path], set[str]]:
-    """Write an anchor, three other photos of the same person and two of other people, as a user would have them."""
+    """Write six photo files: an anchor, three more of the same person, and two of other people."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = {"anchor.png": (0, 0), "a.png": (0, 1), "b.png": (1, 0), "c.png": (0, 2), "d.png": (2, 0), "e.png": (0, 3)}
     for name, (person, photo) in chosen.items():
