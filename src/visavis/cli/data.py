@@ -41,7 +41,7 @@ def prepare(photos: Path, out: Path, *, quiet: bool, as_json: bool, **settings: 
 @click.argument("photos")
 @click.option("--out", required=True, help="The folder or URI to write; a new one, or an unfinished one.")
 @options(model_option)
-@click.option("--aligned", is_flag=True, help="The photos are cut to the face already: look for none.")
+@click.option("--aligned", is_flag=True, help="The photos are face crops already: skip detection.")
 @options(face_policy_option, fallback_option)
 @click.option(
     "--engine",
