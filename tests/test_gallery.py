@@ -105,7 +105,7 @@ def test_subjects_are_listed_by_name_and_page(gallery):
     assert [subject.name for subject in gallery.subjects(after="anna", limit=1)] == ["berta"]
     gallery.enrol("anna", unit(1))
     assert len(gallery.subject("anna").references) == 3
-    with pytest.raises(UnknownSubjectError, match="nobody is enrolled as 'dora'"):
+    with pytest.raises(UnknownSubjectError, match="no subject named 'dora' is enrolled"):
         gallery.subject("dora")
 
 
@@ -173,7 +173,7 @@ def test_what_was_not_swept_is_swept_by_the_next_one_who_opens(tmp_path):
 
 
 def test_a_deletion_that_leaves_traces_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("visavis.gallery.schema._PATIENCE", 0.05)
+    monkeypatch.setattr("visavis.gallery.schema._TIMEOUT", 0.05)
     with open_gallery(tmp_path / "door.gallery", ENCODER) as gallery:
         gallery.enrol("anna", unit(1))
         reader = sqlite3.connect(tmp_path / "door.gallery", isolation_level=None)
@@ -229,9 +229,9 @@ def test_an_encrypted_embedding_cannot_be_put_under_another_name(tmp_path):
     with closing(sqlite3.connect(path)) as intruder, intruder:
         intruder.execute("UPDATE enrolled SET subject = 3 - subject")
     with open_gallery(path, ENCODER, key=KEY) as gallery:
-        with pytest.raises(GalleryKeyError, match="changed, moved or encrypted with another key"):
+        with pytest.raises(GalleryKeyError, match="modified, moved or encrypted with another key"):
             gallery.search(unit(1))
-        with pytest.raises(DamagedGalleryError, match="changed, moved"):
+        with pytest.raises(DamagedGalleryError, match="modified, moved"):
             gallery.check()
 
 
@@ -249,13 +249,13 @@ def test_another_encoders_embeddings_are_refused(tmp_path):
 
 def test_bad_arguments(gallery):
     gallery.enrol("anna", unit(1))
-    with pytest.raises(ValueError, match=r"embeddings must be \(n, 8\). Received: shape \(1, 9\)"):
+    with pytest.raises(ValueError, match=r"embeddings must have shape \(n, 8\), got \(1, 9\)"):
         gallery.enrol("anna", unit(1, size=9))
     with pytest.raises(ValueError, match="rows of unit length"):
         gallery.enrol("anna", 2 * unit(1))
     with pytest.raises(ValueError, match="rows of unit length"):
         gallery.search(np.full((1, SIZE), np.nan, dtype=np.float32))
-    with pytest.raises(ValueError, match="Received: 2 embeddings, 1 photos"):
+    with pytest.raises(ValueError, match="got 2 embeddings, 1 photos"):
         gallery.enrol("anna", unit(2), photos=[b"one"])
     with pytest.raises(ValueError, match="top must be at least 1"):
         gallery.search(unit(1), top=0)
@@ -277,7 +277,7 @@ def test_files_that_are_no_gallery(tmp_path):
     other = tmp_path / "other.gallery"
     with closing(sqlite3.connect(other)) as database, database:
         database.execute("CREATE TABLE notes (text)")
-    with pytest.raises(DamagedGalleryError, match="a database, but not a gallery of visavis"):
+    with pytest.raises(DamagedGalleryError, match="a database, but not a visavis gallery"):
         open_gallery(other, ENCODER)
 
 
@@ -286,7 +286,7 @@ def test_a_file_of_a_newer_visavis_is_refused(tmp_path):
     open_gallery(path, ENCODER).close()
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    with pytest.raises(GalleryError, match="of a newer visavis"):
+    with pytest.raises(GalleryError, match="by a newer visavis"):
         open_gallery(path, ENCODER)
 
 

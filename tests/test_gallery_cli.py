@@ -62,10 +62,10 @@ def test_a_photo_is_found_in_a_gallery(door, people, capsys):
     assert [hit["subject"] for hit in found["hits"]][:1] == ["person-1"]
     assert found["hits"][0]["score"] == pytest.approx(1, abs=1e-4)
     code, out, _ = call(capsys, "gallery", "search", door, photo, "--aligned")
-    assert (code, out.splitlines()[-1]) == (0, "no threshold was given: these are the most alike, whoever it is")
+    assert (code, out.splitlines()[-1]) == (0, "no threshold was given: a ranked list without a decision")
     assert answer(capsys, "search", door, photo, "--aligned", "--threshold", 1.5, code=1)["hits"] == []
     code, out, _ = call(capsys, "gallery", "search", door, photo, "--aligned", "--threshold", 1.5)
-    assert (code, out) == (1, "nobody\n")
+    assert (code, out) == (1, "no match\n")
 
 
 def test_what_makes_a_face_less_reliable_is_told(portrait, tmp_path, capsys):
@@ -97,9 +97,9 @@ def test_a_search_takes_its_threshold_from_the_size_of_the_gallery(door, people,
     assert found["threshold"] == visavis.load_encoder().card.rule(0.001).score
     assert (found["references"], found["fpir"] <= 0.05) == (11, True)
     code, _, err = call(capsys, "gallery", "search", door, photo, "--aligned", "--target-fpir", 0.001)
-    assert (code, "needs a false match rate of 9.1e-05" in err) == (2, True)
+    assert (code, "needs an FMR of 9.1e-05" in err) == (2, True)
     code, _, err = call(capsys, "gallery", "search", door, photo, "--target-fpir", 0.1, "--threshold", 0.5)
-    assert (code, "not both" in err) == (2, True)
+    assert (code, "mutually exclusive" in err) == (2, True)
 
 
 def test_a_subject_is_verified(door, people, capsys):
@@ -107,7 +107,7 @@ def test_a_subject_is_verified(door, people, capsys):
     told = answer(capsys, "verify", door, "person-2", photo, "--aligned")
     assert (told["same"], told["score"]) == (True, pytest.approx(1, abs=1e-4))
     code, _, err = call(capsys, "gallery", "verify", door, "person-9", photo, "--aligned")
-    assert (code, "nobody is enrolled as 'person-9'" in err) == (2, True)
+    assert (code, "no subject named 'person-9' is enrolled" in err) == (2, True)
     pixels = np.zeros((112, 112, 3), dtype=np.uint8)
     other = door.with_name("other.png")
     Image.fromarray(pixels).save(other)
@@ -158,7 +158,7 @@ def test_people_are_listed_and_deleted(door, capsys):
         "person-3: 2 references, enrolled "
     )
     code, _, err = call(capsys, "gallery", "delete", door, "person-1")
-    assert (code, "nobody is enrolled" in err) == (2, True)
+    assert (code, "no subject named" in err) == (2, True)
     log = answer(capsys, "log", door)["log"]
     assert [(entry["actor"], entry["action"], entry["name"]) for entry in log[-2:]] == [("officer", "delete", None)] * 2
     assert "officer: delete subject 2, 3 references" in call(capsys, "gallery", "log", door)[1]
@@ -201,14 +201,14 @@ def test_the_rule_of_a_search_is_the_most_lenient_one_that_will_do():
     assert chosen.rule.target_fmr == 0.001
     assert chosen.fpir == pytest.approx(1 - 0.999**100)
     assert chosen.fpir_upper == pytest.approx(1 - 0.998**100)
-    assert "among 100 references, at most 0.18" in str(chosen)
+    assert "expected FPIR with 100 references: 0.095, at most 0.18" in str(chosen)
 
 
 def test_nothing_is_extrapolated():
-    with pytest.raises(ModelError, match=r"keep 0.001 at the least, which will do for 105 references"):
+    with pytest.raises(ModelError, match=r"operating points for 0.001 at best, which suffices for 105 references"):
         rule_for_fpir(card(0.1, 0.001), 0.1, 106)
     assert rule_for_fpir(card(0.1, 0.001), 0.1, 105).references == 105
-    with pytest.raises(ModelError, match="the model's rules keep none"):
+    with pytest.raises(ModelError, match="the model has no operating point for a target FMR"):
         rule_for_fpir(Card((8, 8, 3), threshold=OperatingPoint(0.5, "somewhere")), 0.1, 5)
     for target, references in ((0, 5), (1, 5), (0.1, 0)):
         with pytest.raises(ValueError, match="must be"):

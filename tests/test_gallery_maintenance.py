@@ -36,7 +36,7 @@ def test_a_backup_is_a_gallery_and_one_file(gallery, tmp_path):
         assert copy.search(angle(0)[None])[0][0].subject == "anna"
         assert copy.log()[-1].action == "backup"
         copy.check()
-    with pytest.raises(GalleryError, match="is there already"):
+    with pytest.raises(GalleryError, match="the file exists"):
         back_up(gallery, out)
 
 
@@ -57,7 +57,7 @@ def test_an_export_is_documented_and_comes_back(gallery, tmp_path):
         assert len(other.subject("anna").references) == 3
         expected = [(hit.subject, hit.score) for hit in gallery.search(angle(21)[None])[0]]
         assert [(hit.subject, hit.score) for hit in other.search(angle(21)[None])[0]] == expected
-        with pytest.raises(GalleryError, match="'anna' is enrolled already"):
+        with pytest.raises(GalleryError, match="'anna' is already enrolled"):
             import_gallery(other, out)
         assert len(other) == 4
         assert export_gallery(other, tmp_path / "again.zip") == 4
@@ -84,7 +84,7 @@ def test_what_cannot_be_imported(gallery, tmp_path):
             import_gallery(new, tmp_path / "damaged.zip")
         with zipfile.ZipFile(tmp_path / "newer.zip", "w") as archive:
             archive.writestr("gallery.json", json.dumps({"format": 2}))
-        with pytest.raises(GalleryError, match="of a newer visavis"):
+        with pytest.raises(GalleryError, match="by a newer visavis"):
             import_gallery(new, tmp_path / "newer.zip")
         assert len(new) == 0
 
@@ -141,7 +141,7 @@ def turned(photo):
 
 def test_reembedding_needs_photos_and_says_where_there_are_none(gallery, tmp_path):
     path = tmp_path / "door.gallery"
-    message = "of 3 of 4 references no photo was kept, or no face is found"
+    message = "3 of 4 references have no stored photo, or no face in it"
     with open_gallery(path, None) as old, pytest.raises(GalleryError, match=message):
         reembed(old, binding_of(OTHER), turned)
     assert gallery.search(angle(0)[None])[0][0].subject == "anna"

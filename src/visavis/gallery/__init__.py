@@ -1,4 +1,4 @@
-"""Galleries: people are enrolled, searched for, verified and deleted."""
+"""Galleries of enrolled subjects: enrol, search (1:N), verify (1:1) and delete."""
 
 from visavis.gallery.maintenance import Reembedding, back_up, reembed, rotate
 from visavis.gallery.opening import KEY_VARIABLE, binding_of, open_gallery

@@ -1,4 +1,4 @@
-"""Embeddings and photos as they are kept: as they are, or encrypted (AES-256-GCM)."""
+"""Encryption of embeddings and photos (AES-256-GCM), or none."""
 
 import hashlib
 import os
@@ -16,24 +16,24 @@ _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class Cipher(Protocol):
-    """How a value becomes what is kept, and the way back."""
+    """Encrypts and decrypts stored values."""
 
     def encrypt(self, value: bytes, subject: int) -> bytes:
-        """Return what is kept of a value that belongs to the subject of this number."""
+        """Encrypt a value of the subject with this number."""
 
     def decrypt(self, kept: bytes, subject: int) -> bytes:
-        """Return the value.
+        """Decrypt a value.
 
         Raises:
-            GalleryKeyError: If it was encrypted with another key, for another subject, or was changed since.
+            GalleryKeyError: If it was encrypted with another key or for another subject, or was modified.
         """
 
     def decrypt_all(self, kept: Iterable[bytes], subjects: Iterable[int]) -> bytes:
-        """Return many values in one piece."""
+        """Decrypt many values and concatenate them."""
 
 
 class _Plain:
-    """Values are kept as they are."""
+    """No encryption."""
 
     def encrypt(self, value: bytes, subject: int) -> bytes:
         return value
@@ -46,16 +46,16 @@ class _Plain:
 
 
 class _Aes:
-    """Values are kept as nonce, ciphertext and tag; the subject is authenticated with them, so none can be put under another."""
+    """AES-256-GCM: nonce, ciphertext and tag; the subject is associated data, so a value cannot be moved to another subject."""
 
     def __init__(self, key: str) -> None:
         if not _KEY.fullmatch(key):
-            raise GalleryKeyError("a gallery's key is 64 hexadecimal digits. Make one with: openssl rand -hex 32")
+            raise GalleryKeyError("a gallery key must be 64 hexadecimal digits; create one with: openssl rand -hex 32")
         try:
             from cryptography.exceptions import InvalidTag
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         except ImportError as error:
-            raise MissingDependencyError("galleries with a key need: pip install 'visavis[gallery]'") from error
+            raise MissingDependencyError("encrypted galleries need: pip install 'visavis[gallery]'") from error
         self._aes, self._invalid = AESGCM(bytes.fromhex(key)), InvalidTag
 
     def encrypt(self, value: bytes, subject: int) -> bytes:
@@ -66,22 +66,22 @@ class _Aes:
         try:
             return self._aes.decrypt(kept[:_NONCE], kept[_NONCE:], _OWNER % subject)
         except (self._invalid, ValueError) as error:
-            raise GalleryKeyError("an encrypted value was changed, moved or encrypted with another key") from error
+            raise GalleryKeyError("an encrypted value was modified, moved or encrypted with another key") from error
 
     def decrypt_all(self, kept: Iterable[bytes], subjects: Iterable[int]) -> bytes:
         return b"".join(map(self.decrypt, kept, subjects))
 
 
 def make_cipher(key: str | None) -> Cipher:
-    """Return how values are kept with a key of 64 hexadecimal digits; None: as they are.
+    """Return the cipher for a key of 64 hexadecimal digits; None: no encryption.
 
     Raises:
-        GalleryKeyError: If it is no key.
+        GalleryKeyError: If the key is malformed.
         MissingDependencyError: If the package `cryptography` is not installed.
     """
     return _Plain() if key is None else _Aes(key)
 
 
 def fingerprint(key: str | None) -> str | None:
-    """Return by what a key is known again: nobody can find the key from it, as keys are random."""
+    """Return a digest by which a key is recognised; it does not reveal the key, as keys are random."""
     return None if key is None else hashlib.sha256(b"visavis gallery key " + key.lower().encode()).hexdigest()[:32]

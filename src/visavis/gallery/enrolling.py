@@ -1,4 +1,4 @@
-"""Photos in files into a gallery: of one person, or a folder of many."""
+"""Enrol photo files: of one person, or a folder of many people."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ Photos = Mapping[str, Callable[[], Path | bytes]]  # by name
 
 @dataclass(frozen=True)
 class EnrolledPhotos:
-    """What became of photos that were to be enrolled.
+    """The result of enrolling photos.
 
     Attributes:
         references: The new references of each subject.
-        failures: Photos that gave no face, with the reason.
-        warnings: Photos that were enrolled, with what makes them less reliable, such as other faces beside that which was taken.
+        failures: Photos that were not enrolled, with the reason.
+        warnings: Enrolled photos with a warning, such as other faces in the photo.
     """
 
     references: dict[str, tuple[str, ...]]
@@ -33,13 +33,13 @@ class EnrolledPhotos:
     warnings: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return a summary."""
         count = sum(map(len, self.references.values()))
         lines = [f"enrolled {count:,} references of {len(self.references):,} people"]
         return "\n".join([*lines, *(f"not enrolled: {reason}" for _, reason in self.failures)])
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the result as JSON-serialisable values."""
         return {
             "references": {subject: list(references) for subject, references in self.references.items()},
             "failures": [{"photo": photo, "reason": reason} for photo, reason in self.failures],
@@ -50,15 +50,15 @@ class EnrolledPhotos:
 def enrol_photos(
     gallery: Gallery, verifier: Verifier, subject: str, photos: Sequence[Path], *, keep_photos: bool = False, actor: str = ""
 ) -> EnrolledPhotos:
-    """Enrol the photos of one person; those without a face are left out and told.
+    """Enrol the photos of one person; photos without a face are skipped and listed.
 
     Args:
-        gallery: Where to.
-        verifier: Finds faces and embeds them, by the gallery's encoder.
-        subject: Who it is.
-        photos: Files.
-        keep_photos: Whether the gallery keeps them, so that it can be given to another encoder later.
-        actor: Who asked for it, for the log.
+        gallery: The gallery.
+        verifier: Detects and embeds faces with the gallery's encoder.
+        subject: The name of the person.
+        photos: Photo files.
+        keep_photos: Whether the gallery stores the photos, so that it can be re-embedded with another encoder.
+        actor: Who asked for it, for the audit log.
 
     Raises:
         ImageError: If no photo can be enrolled.
@@ -73,14 +73,14 @@ def enrol_photos(
 def enrol_folder(
     gallery: Gallery, verifier: Verifier, folder: Path, *, keep_photos: bool = False, actor: str = "", progress: bool = False
 ) -> EnrolledPhotos:
-    """Enrol everybody in a folder with one sub-folder per person, or in an archive of one, one person after the other.
+    """Enrol all people of a folder with one sub-folder per person, or of an archive of one.
 
     Args:
-        gallery: Where to.
-        verifier: See `enrol_photos`, and so are the others.
+        gallery: The gallery.
+        verifier: See `enrol_photos`.
         folder: The folder, or a `.tar` or `.zip` of it.
-        keep_photos: See there.
-        actor: See there.
+        keep_photos: See `enrol_photos`.
+        actor: See `enrol_photos`.
         progress: Whether to show a bar on standard error.
 
     Raises:
@@ -100,7 +100,7 @@ def enrol_folder(
             failures += result.failures
             warnings += result.warnings
     if not references:
-        raise DataError(f"{folder}: nobody can be enrolled: {failures[0][1]}")
+        raise DataError(f"{folder}: no photo can be enrolled: {failures[0][1]}")
     return EnrolledPhotos(references, tuple(failures), tuple(warnings))
 
 

@@ -1,4 +1,4 @@
-"""Looking after a gallery's file: a backup while it is in use, another key, another encoder."""
+"""Maintenance of gallery files: online backup, key rotation, re-embedding."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from typing import Any
 from visavis.errors import GalleryError, ImageError
 from visavis.gallery.file import GalleryFile, write_log
 from visavis.gallery.records import Binding, Embeddings
-from visavis.gallery.schema import told
+from visavis.gallery.schema import translate_errors
 from visavis.gallery.sqlite import SqliteGallery
 
 __all__ = ["Reembedding", "back_up", "reembed", "rotate"]
@@ -29,12 +29,12 @@ _CHANGES = {
 
 @dataclass(frozen=True)
 class Reembedding:
-    """What became of a gallery that got another encoder.
+    """The result of re-embedding a gallery.
 
     Attributes:
-        references: References whose embedding was made again.
-        dropped: References that were deleted, since there was no photo of them, or none in which a face was found.
-        subjects: Subjects who were deleted, since no reference of theirs was left.
+        references: Number of references that were re-embedded.
+        dropped: Number of references that were deleted, without a stored photo or without a face in it.
+        subjects: Number of subjects that were deleted because no reference was left.
     """
 
     references: int
@@ -42,37 +42,37 @@ class Reembedding:
     subjects: int
 
     def __str__(self) -> str:
-        """Say it in words."""
-        lost = f"; deleted {self.dropped:,} references and {self.subjects:,} subjects with none left" if self.dropped else ""
-        return f"embedded {self.references:,} references again{lost}"
+        """Return a summary."""
+        lost = f"; deleted {self.dropped:,} references and {self.subjects:,} subjects without references" if self.dropped else ""
+        return f"re-embedded {self.references:,} references{lost}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the result as JSON-serialisable values."""
         return asdict(self)
 
 
 def back_up(gallery: SqliteGallery, out: Path, *, actor: str = "") -> Path:
-    """Write one state of a gallery into another file, whole or not at all, while others read and write. Encrypted stays encrypted.
+    """Copy one snapshot of a gallery into a new file while others read and write. Encrypted values stay encrypted.
 
     Raises:
-        GalleryError: If there is such a file already.
+        GalleryError: If `out` exists.
     """
     file = gallery.file
     with (
         file.copying(out, "backup", actor) as temporary,
         file.reading() as connection,
-        told(temporary),
+        translate_errors(temporary),
         closing(sqlite3.connect(temporary)) as copy,
     ):
         connection.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file and nothing beside it
+        copy.execute("PRAGMA journal_mode = DELETE")  # a single file without a write-ahead log
     return out
 
 
 def rotate(gallery: SqliteGallery, key: str, *, actor: str = "") -> None:
-    """Encrypt all embeddings and photos with another key, or for the first time; nothing of the old ones is left on the disk.
+    """Encrypt all embeddings and photos with a new key, or for the first time; the old values are overwritten.
 
-    Others who have the gallery open are refused from then on, until they open it with the new key.
+    Other processes that have the gallery open must reopen it with the new key.
     """
     file = gallery.file
     with file.rekeying(key) as (connection, cipher):
@@ -81,25 +81,25 @@ def rotate(gallery: SqliteGallery, key: str, *, actor: str = "") -> None:
                 values = ((cipher.encrypt(file.cipher.decrypt(kept, subject), subject), number) for number, subject, kept in rows)
                 connection.executemany(change, values)
         write_log(connection, actor, "rotate")
-    file.sweep("everything is encrypted with the new key")
+    file.checkpoint("everything is encrypted with the new key")
 
 
 def reembed(
     gallery: SqliteGallery, binding: Binding, embed: Callable[[bytes], Embeddings], *, drop: bool = False, actor: str = ""
 ) -> Reembedding:
-    """Give a gallery to another encoder: all embeddings are made again from the photos that were kept.
+    """Recompute all embeddings from the stored photos with another encoder.
 
-    The gallery is in use until the end, when all embeddings change at once; whoever has it open is refused from then on.
+    The gallery stays in use until all embeddings change in one transaction; other processes must reopen it then.
 
     Args:
         gallery: Opened without an encoder; close it afterwards.
         binding: The new encoder.
-        embed: The new encoder's embedding `(d,)` of a photo; an `ImageError` where there is none.
-        drop: Whether to delete references of which no photo was kept, or none that can be embedded.
-        actor: Who asked for it, for the log.
+        embed: Returns the embedding `(d,)` of a photo by the new encoder, or raises `ImageError`.
+        drop: Whether to delete references without a stored photo or without a face in it.
+        actor: Who asked for it, for the audit log.
 
     Raises:
-        GalleryError: If there are such references, and they are not to be deleted. Nothing is changed then.
+        GalleryError: If there are such references and `drop` is false; the gallery is left unchanged.
     """
     file = gallery.file
     made: dict[int, Embeddings] = {}
@@ -116,7 +116,7 @@ def reembed(
         result = _replace_embeddings(connection, file, made, drop=drop)
         connection.execute("UPDATE gallery SET encoder = ?, size = ?", (binding.digest, binding.size))
         write_log(connection, actor, "reembed", count=result.references)
-    file.sweep("all embeddings are made again")
+    file.checkpoint("the gallery is re-embedded")
     return result
 
 
@@ -144,8 +144,8 @@ def _replace_embeddings(
     lost = [number for number, _ in enrolled if number not in made]
     if lost and not drop:
         raise GalleryError(
-            f"{file.path}: of {len(lost):,} of {len(enrolled):,} references no photo was kept, or no face is found in it, so they "
-            "cannot be embedded again. Enrol these people anew, or let these references be deleted: --drop"
+            f"{file.path}: {len(lost):,} of {len(enrolled):,} references have no stored photo, or no face in it, so they "
+            "cannot be re-embedded. Enrol these people again, or delete the references with --drop"
         )
     new = [(file.encrypt(made[number], subject), number) for number, subject in enrolled if number in made]
     connection.executemany("UPDATE enrolled SET embedding = ? WHERE number = ?", new)

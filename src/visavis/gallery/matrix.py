@@ -1,4 +1,4 @@
-"""All references in memory as float32 blocks, and the most alike ones among them: exact, one matrix product a block."""
+"""References in memory as float32 blocks, and exact search by one matrix product per block."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from visavis.gallery.records import Embeddings
 __all__ = ["Found", "Matrix"]
 
 BLOCK = 32_768
-_SPARE = 4
+_OVERSAMPLING = 4
 _FEW = 8
 _CORES = os.cpu_count() or 1
 
@@ -22,7 +22,7 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The most alike references of one probe, at most one of each subject, best first.
+    """The best-matching references of one probe, at most one per subject, best first.
 
     Attributes:
         scores: Their comparison scores.
@@ -36,7 +36,7 @@ class Found:
 
     @classmethod
     def best(cls, parts: "list[Found]", top: int) -> "Found":
-        """Return the best of several."""
+        """Merge several results."""
         scores, references, subjects = (
             np.concatenate([getattr(part, name) for part in parts]) for name in ("scores", "references", "subjects")
         )
@@ -45,7 +45,7 @@ class Found:
 
 
 class _Block:
-    """Up to `BLOCK` references; memory that no reference is in yet is reserved, not used."""
+    """Up to `BLOCK` references; unused memory is reserved, not touched."""
 
     def __init__(self, size: int) -> None:
         self.vectors = np.empty((BLOCK, size), dtype=np.float32)
@@ -54,13 +54,13 @@ class _Block:
 
 
 class Matrix:
-    """References in memory, in any order: a deleted one's place is taken by the last, so there are no gaps."""
+    """References in memory, in any order: the last one takes the row of a deleted one, so there are no gaps."""
 
     def __init__(self, size: int) -> None:
-        """Begin without references.
+        """Create an empty matrix.
 
         Args:
-            size: How long an embedding is.
+            size: Length of an embedding.
         """
         self._size = size
         self._blocks: list[_Block] = []
@@ -68,11 +68,11 @@ class Matrix:
         self._pool = ThreadPoolExecutor(_CORES, thread_name_prefix="search")
 
     def __len__(self) -> int:
-        """How many references there are."""
+        """Return the number of references."""
         return self._count
 
     def append(self, references: Numbers, subjects: Numbers, vectors: Embeddings) -> None:
-        """Take in more references.
+        """Append references.
 
         Args:
             references: `(n,)`, their numbers.
@@ -92,7 +92,7 @@ class Matrix:
             self._count += count
 
     def remove(self, subjects: Numbers) -> None:
-        """Take out all references of these subjects; the memory that held them is overwritten."""
+        """Remove all references of these subjects and overwrite their memory."""
         gone = [start + np.flatnonzero(np.isin(block.subjects[:count], subjects)) for start, block, count in self._filled()]
         for place in np.concatenate([*gone, np.zeros(0, dtype=np.int64)])[::-1]:
             self._count -= 1
@@ -104,7 +104,7 @@ class Matrix:
         del self._blocks[-(-self._count // BLOCK) :]
 
     def search(self, probes: Embeddings, *, top: int, threshold: float | None = None) -> list[Found]:
-        """Find the most alike references of probes `(m, d)`, the best one of each subject, `top` of them at most."""
+        """Find the best-matching references of probes `(m, d)`: the best one of each subject, at most `top`."""
         blocks = [(block, count) for _, block, count in self._filled()]
         threads = min(_CORES, len(blocks))
         if threads < 2:
@@ -124,7 +124,7 @@ class Matrix:
 
 
 def _search_blocks(blocks: list[tuple[_Block, int]], probes: Embeddings, top: int, threshold: float | None) -> list[Found]:
-    """Search some blocks; once `top` subjects are found, only references as much alike as the last of them are looked at."""
+    """Search some blocks; once `top` subjects are found, references that score below the last of them are skipped."""
     none = Found(np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
     found = [none for _ in probes]
     least = np.full(len(probes), -np.inf if threshold is None else threshold, dtype=np.float32)
@@ -140,10 +140,10 @@ def _search_blocks(blocks: list[tuple[_Block, int]], probes: Embeddings, top: in
 
 
 def _products(vectors: Embeddings, probes: Embeddings) -> Embeddings:
-    """Scores `(m, n)` of probes `(m, d)` with vectors `(n, d)`.
+    """Return the scores `(m, n)` of probes `(m, d)` with vectors `(n, d)`.
 
-    A few probes are compared one after the other: a product of matrices copies its operands first, and BLAS would start threads
-    of its own in each of ours.
+    A few probes are compared one by one: a matrix product copies its operands, and BLAS would start its own threads in each of
+    ours.
     """
     if len(probes) < _FEW:
         return np.stack([np.einsum("nd,d->n", vectors, probe) for probe in probes]) if len(probes) else probes[:, :0]
@@ -151,12 +151,12 @@ def _products(vectors: Embeddings, probes: Embeddings) -> Embeddings:
 
 
 def _best_rows(scores: Embeddings, subjects: Numbers, top: int) -> Numbers:
-    """Where the best score of each subject is, best first, `top` of them at most."""
-    take = _SPARE * top
+    """Return the rows of the best score of each subject, best first, at most `top`."""
+    take = _OVERSAMPLING * top
     while True:
         rows = np.argpartition(-scores, take)[:take] if take < len(scores) else np.arange(len(scores))
         rows = rows[np.argsort(-scores[rows], kind="stable")]
         _, first = np.unique(subjects[rows], return_index=True)
         if len(first) >= top or take >= len(scores):
             return rows[np.sort(first)[:top]]
-        take *= _SPARE
+        take *= _OVERSAMPLING

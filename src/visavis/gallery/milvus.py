@@ -1,4 +1,4 @@
-"""A gallery in Milvus, for more references than one machine can hold: the same interface, over the network."""
+"""A gallery in Milvus, for more references than one machine can hold."""
 
 import json
 import os
@@ -22,19 +22,19 @@ TOKEN_VARIABLE = "VISAVIS_MILVUS_TOKEN"
 _SEARCH_SETTINGS = frozenset({"ef", "nprobe"})
 _VECTORS = "embedding_"
 _BATCH = 1000
-_SPARE = 8
+_OVERSAMPLING = 8
 _LONGEST_NAME = 800  # bytes of 200 characters
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a gallery is, and how it is laid out if it is made.
+    """The address of a gallery, and its layout when it is created.
 
     Attributes:
-        uri: The server's.
-        collection: The gallery's name there.
-        index: The kind of index; `FLAT` compares every reference.
-        shards: How many parts writes are spread over.
+        uri: The URI of the server.
+        collection: The name of the collection.
+        index: The index type; `FLAT` compares every reference.
+        shards: Number of shards.
         build: Settings of the index, such as `M` and `efConstruction` of `HNSW`.
         search: Settings of a search: `ef` of `HNSW`, `nprobe` of `IVF_FLAT`.
     """
@@ -48,15 +48,15 @@ class Address:
 
     @classmethod
     def from_location(cls, location: str) -> "Address":
-        """Read an address such as `http://host:19530/faces?index=HNSW&M=32&efConstruction=400&ef=400&shards=4`.
+        """Parse an address such as `http://host:19530/faces?index=HNSW&M=32&efConstruction=400&ef=400&shards=4`.
 
         Raises:
-            ValueError: If it lacks the collection, or if a setting is no number.
+            ValueError: If the collection is missing or a setting is not a number.
         """
         parts = urlsplit(location)
         collection, settings = parts.path.strip("/"), dict(parse_qsl(parts.query))
         if not parts.netloc or not collection.isidentifier():
-            raise ValueError(f"a gallery in Milvus is http://HOST:PORT/COLLECTION. Received: {location}")
+            raise ValueError(f"a Milvus gallery must be http://HOST:PORT/COLLECTION, got {location}")
         index = settings.pop("index", "FLAT")
         numbers = {name: int(value) for name, value in settings.items()}
         shards = numbers.pop("shards", 1)
@@ -65,29 +65,29 @@ class Address:
 
 
 class MilvusGallery:
-    """See `Gallery`. Each reference is an entity; the vector field is named after the encoder, so none can take another's place.
+    """A gallery in Milvus, see `Gallery`. Each reference is an entity; the vector field is named after the digest of the encoder.
 
-    It keeps no photos and no log, and Milvus must see embeddings to search them, so they are not encrypted here.
+    There are no stored photos and no audit log. Embeddings are not encrypted, as Milvus must read them to search.
     """
 
     def __init__(self, location: str, binding: Binding | None, *, key: str | None = None, create: bool = True) -> None:
         """Connect, see `open_gallery`.
 
         Args:
-            location: See `Address.from_location`. A token of the server's is taken from the variable `VISAVIS_MILVUS_TOKEN`.
-            binding: The encoder of embeddings that are enrolled and searched for; None: neither will be done.
+            location: See `Address.from_location`. The token of the server is read from `VISAVIS_MILVUS_TOKEN`.
+            binding: The encoder of the embeddings and probes; None: for maintenance only.
             key: Must be None.
-            create: Whether to make the collection if there is none; needs a binding.
+            create: Whether to create a missing collection; needs a binding.
         """
         if key is not None:
-            raise GalleryKeyError(f"{location}: a gallery in Milvus takes no key. Let its disks be encrypted, or use a file.")
+            raise GalleryKeyError(f"{location}: Milvus galleries have no key. Encrypt the server's disks, or use a file.")
         self._address = Address.from_location(location)
         self._takes_embeddings = binding is not None
         try:
             from pymilvus import MilvusClient
         except ImportError as error:
-            raise MissingDependencyError("galleries in Milvus need: pip install 'visavis[milvus]'") from error
-        with self._told():
+            raise MissingDependencyError("Milvus galleries need: pip install 'visavis[milvus]'") from error
+        with self._translated_errors():
             self._client: Any = MilvusClient(uri=self._address.uri, token=os.environ.get(TOKEN_VARIABLE, ""))
             if not self._client.has_collection(self._address.collection):
                 if binding is None or not create:
@@ -115,7 +115,7 @@ class MilvusGallery:
             self._address.collection,
             schema=schema,
             index_params=indexes,
-            consistency_level="Strong",  # what one client was told is done, all others see
+            consistency_level="Strong",  # all clients see what one client has written
             num_shards=self._address.shards,
         )
 
@@ -123,71 +123,71 @@ class MilvusGallery:
         for described in self._client.describe_collection(self._address.collection)["fields"]:
             if described["name"].startswith(_VECTORS):
                 return Binding(described["name"].removeprefix(_VECTORS), int(described["params"]["dim"]))
-        raise GalleryError(f"{self._name}: a collection, but not a gallery of visavis")
+        raise GalleryError(f"{self._name}: a collection, but not a visavis gallery")
 
     @property
     def digest(self) -> str:
-        """The digest of the encoder that the gallery belongs to."""
+        """Digest of the encoder that the gallery belongs to."""
         return self._bound.digest
 
     @property
     def size(self) -> int:
-        """How long an embedding is."""
+        """Length of an embedding."""
         return self._bound.size
 
     def __len__(self) -> int:
-        """How many references there are."""
-        with self._told():
+        """Return the number of references."""
+        with self._translated_errors():
             return int(self._client.query(self._address.collection, filter="", output_fields=["count(*)"])[0]["count(*)"])
 
     def enrol(
         self, subject: str, embeddings: Embeddings, *, photos: Sequence[bytes] | None = None, actor: str = ""
     ) -> tuple[str, ...]:
-        """Put references of a subject into the gallery, see `Gallery`; they are as safe as the server keeps them.
+        """Enrol references of a subject, see `Gallery`; durability is that of the server.
 
         Raises:
-            ValueError: If photos are to be kept, besides what `Gallery` says.
+            ValueError: If photos are given; otherwise as in `Gallery`.
         """
         return self._insert([self._checked(Enrolment(subject, embeddings, photos or [None] * len(embeddings)))])
 
     def enrol_all(self, people: Iterable[Enrolment], *, actor: str = "") -> int:
-        """Enrol many people, see `Gallery`; if it fails, those before are enrolled."""
+        """Enrol many subjects in batches, see `Gallery`; after a failure the batches before it are enrolled."""
         count, remaining = 0, iter(people)
         while batch := [self._checked(person) for person in islice(remaining, _BATCH)]:
             names = json.dumps([person.subject for person in batch], ensure_ascii=False)
-            with self._told():
+            with self._translated_errors():
                 known = self._client.query(
                     self._address.collection, filter=f"subject in {names}", output_fields=["subject"], limit=1
                 )
             if known:
-                raise GalleryError(f"{self._name}: {known[0]['subject']!r} is enrolled already")
+                raise GalleryError(f"{self._name}: {known[0]['subject']!r} is already enrolled")
             count += len(self._insert(batch))
         return count
 
     def _checked(self, person: Enrolment) -> Enrolment:
-        self._refuse_strange()
+        self._require_encoder()
         if any(photo is not None for photo in person.photos):
-            raise ValueError("a gallery in Milvus keeps no photos")
+            raise ValueError("a Milvus gallery stores no photos")
         return checked_enrolment(person.subject, person.embeddings, person.photos, size=self.size)
 
     def _insert(self, people: list[Enrolment]) -> tuple[str, ...]:
         rows = [{"subject": person.subject, "created": now(), self._vectors: row} for person in people for row in person.embeddings]
-        with self._told():
+        with self._translated_errors():
             return tuple(map(str, self._client.insert(self._address.collection, rows)["ids"])) if rows else ()
 
     def search(self, probes: Embeddings, *, top: int = 5, threshold: float | None = None) -> list[list[Hit]]:
-        """Find the subjects who are most alike, see `Gallery`; exact where the index is `FLAT`."""
-        self._refuse_strange()
+        """Find the best-matching subjects, see `Gallery`; exact where the index is `FLAT`."""
+        self._require_encoder()
         rows = checked_embeddings(probes, self.size, "probes")
         if top < 1:
-            raise ValueError(f"top must be at least 1. Received: top={top}")
+            raise ValueError(f"top must be at least 1, got {top}")
         least = -np.inf if threshold is None else threshold
         return [self._search(row, top, least) for row in rows]
 
     def _search(self, probe: Embeddings, top: int, least: float) -> list[Hit]:
-        """Search until enough subjects are found; those who are found already are left out of the next round."""
+        """Search until enough subjects are found; subjects found so far are excluded from the next round."""
         best: dict[str, Hit] = {}
-        limit = _SPARE * top
+        limit = _OVERSAMPLING * top
         while True:
             found = self._nearest(probe, limit, list(best))
             for hit in found:
@@ -196,7 +196,7 @@ class MilvusGallery:
                 return [hit for hit in best.values() if hit.score >= least][:top]
 
     def _nearest(self, probe: Embeddings, limit: int, without: list[str]) -> list[Hit]:
-        with self._told():
+        with self._translated_errors():
             answers = self._client.search(
                 self._address.collection,
                 data=[probe],
@@ -210,7 +210,7 @@ class MilvusGallery:
 
     def verify(self, subject: str, probe: Embeddings) -> Hit:
         """Compare a probe with all references of a subject, see `Gallery`."""
-        self._refuse_strange()
+        self._require_encoder()
         row = checked_embeddings(np.asarray(probe)[None], self.size, "probe")[0]
         found = self._known(subject, self._vectors)
         scores = np.array([reference[self._vectors] for reference in found], dtype=np.float32) @ row
@@ -218,18 +218,18 @@ class MilvusGallery:
         return Hit(subject, str(found[best]["reference"]), float(scores[best]))
 
     def delete(self, subject: str, *, actor: str = "") -> int:
-        """Delete a subject, see `Gallery`: nobody finds them any more; the server clears its disks when it compacts."""
+        """Delete a subject, see `Gallery`. The server frees its disks when it compacts."""
         found = self._known(subject)
-        with self._told():
+        with self._translated_errors():
             self._client.delete(self._address.collection, ids=[reference["reference"] for reference in found])
         return len(found)
 
     def subject(self, name: str) -> Subject:
-        """Look somebody up, see `Gallery`."""
+        """Look up a subject, see `Gallery`."""
         return _subject(name, self._known(name, "created"))
 
     def subjects(self, *, after: str | None = None, limit: int = 1000) -> list[Subject]:
-        """List subjects, see `Gallery`; Milvus keeps no order of names, so all of them are gone through."""
+        """List subjects, see `Gallery`; Milvus does not sort, so all names are read."""
         found: dict[str, list[dict[str, Any]]] = {}
         for reference in self._walk(f"subject > {_quoted(after or '')}"):
             found.setdefault(reference["subject"], []).append(reference)
@@ -238,18 +238,18 @@ class MilvusGallery:
         return [_subject(name, found[name]) for name in sorted(found)[:limit]]
 
     def refresh(self) -> None:
-        """Do nothing: the server knows what was written."""
+        """Do nothing: the server is always up to date."""
 
     def close(self) -> None:
-        """Let go of the server."""
+        """Close the connection."""
         self._client.close()
 
     def __enter__(self) -> Self:
-        """Give the gallery itself."""
+        """Return the gallery."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Close it."""
+        """Close the gallery."""
         self.close()
 
     @property
@@ -261,7 +261,7 @@ class MilvusGallery:
         return f"{_VECTORS}{self._bound.digest}"
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         from pymilvus import MilvusException
 
         try:
@@ -270,7 +270,7 @@ class MilvusGallery:
             raise GalleryError(f"{self._name}: {error.message}") from error
 
     def _walk(self, condition: str) -> Iterator[dict[str, Any]]:
-        with self._told():
+        with self._translated_errors():
             walk = self._client.query_iterator(
                 self._address.collection, batch_size=_BATCH, filter=condition, output_fields=["reference", "subject", "created"]
             )
@@ -279,7 +279,7 @@ class MilvusGallery:
             walk.close()
 
     def _references(self, subject: str, *fields: str) -> list[dict[str, Any]]:
-        with self._told():
+        with self._translated_errors():
             found = self._client.query(
                 self._address.collection, filter=f"subject == {_quoted(subject)}", output_fields=["reference", *fields]
             )
@@ -288,16 +288,16 @@ class MilvusGallery:
     def _known(self, subject: str, *fields: str) -> list[dict[str, Any]]:
         found = self._references(subject, *fields)
         if not found:
-            raise UnknownSubjectError(f"{self._name}: nobody is enrolled as {subject!r}")
+            raise UnknownSubjectError(f"{self._name}: no subject named {subject!r} is enrolled")
         return found
 
-    def _refuse_strange(self) -> None:
+    def _require_encoder(self) -> None:
         if not self._takes_embeddings:
-            raise WrongEncoderError(f"{self._name}: opened without an encoder, so it takes no embeddings")
+            raise WrongEncoderError(f"{self._name}: opened without an encoder; it accepts no embeddings")
 
 
 def _quoted(text: str) -> str:
-    """Text as a literal of Milvus's filters; quotes and backslashes in it end nothing."""
+    """Quote text as a literal of Milvus filter expressions."""
     return json.dumps(text, ensure_ascii=False)
 
 

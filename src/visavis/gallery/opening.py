@@ -1,4 +1,4 @@
-"""A gallery by where it is: made if there is none, refused if it belongs to another encoder."""
+"""Open a gallery by its location; create it if it is missing, refuse it if it belongs to another encoder."""
 
 import os
 from pathlib import Path
@@ -20,15 +20,14 @@ def open_gallery(location: Path | str, encoder: Encoder | None, *, key: str | No
 
     Args:
         location: The path of its file; or `http://HOST:PORT/COLLECTION` in Milvus, see `milvus.Address`.
-        encoder: What made its embeddings, and will make those of probes; None: to look after
-            the gallery only, not to enrol or search.
-        key: What embeddings and photos are encrypted with, 64 hexadecimal digits; None: the one in the environment variable
-            `VISAVIS_GALLERY_KEY`; without that, they are kept as they are.
-        create: Whether to make the gallery if there is none.
+        encoder: The encoder of its embeddings and of probes; None: for maintenance only, not to enrol or search.
+        key: Encryption key of embeddings and photos, 64 hexadecimal digits; None: the environment variable
+            `VISAVIS_GALLERY_KEY`; without it they are stored unencrypted.
+        create: Whether to create a missing gallery.
 
     Raises:
         GalleryError: If it cannot be opened; as `WrongEncoderError` if it belongs to another encoder, as `GalleryKeyError` if the
-            key is missing, not needed or another one, as `DamagedGalleryError` if the file is damaged or no gallery.
+            key is missing, not needed or wrong, as `DamagedGalleryError` if the file is damaged or not a gallery.
     """
     binding = None if encoder is None else binding_of(encoder)
     if _is_remote(location):
@@ -39,13 +38,13 @@ def open_gallery(location: Path | str, encoder: Encoder | None, *, key: str | No
 
 
 def open_file(location: Path | str) -> SqliteGallery:
-    """Open a gallery that is a file, to look after it, with the key in the environment.
+    """Open a gallery file for maintenance, with the key in the environment.
 
     Raises:
         GalleryError: If it cannot be opened, see `open_gallery`; or if it is in Milvus.
     """
     if _is_remote(location):
-        raise GalleryError(f"{location}: in Milvus, and this can be done to a gallery in a file only")
+        raise GalleryError(f"{location}: this is possible for gallery files only, not for Milvus")
     return SqliteGallery(location, None, key=_key(), create=False)
 
 
@@ -58,6 +57,6 @@ def _key() -> str | None:
 
 
 def binding_of(encoder: Encoder) -> Binding:
-    """Return what binds a gallery to an encoder: its digest, and the size of its embeddings, seen on a black face."""
+    """Return what binds a gallery to an encoder: its digest and the length of its embeddings."""
     face = np.zeros((1, *encoder.card.input_shape), dtype=np.uint8)
     return Binding(encoder.digest, encoder.embed(face).shape[1])

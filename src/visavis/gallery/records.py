@@ -1,4 +1,4 @@
-"""What a gallery is and what it answers, whatever keeps it."""
+"""The `Gallery` protocol and its records, whatever the storage."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -29,12 +29,12 @@ _UNIT = 1e-3
 
 @dataclass(frozen=True)
 class Hit:
-    """Somebody whom a search found.
+    """A match of a search.
 
     Attributes:
-        subject: Whom.
-        reference: The one of their references that is most alike.
-        score: The comparison score with it, the cosine; higher is more alike.
+        subject: The name of the subject.
+        reference: The best-matching reference of the subject.
+        score: Comparison score with that reference, the cosine; higher is more alike.
     """
 
     subject: str
@@ -42,18 +42,18 @@ class Hit:
     score: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the record as JSON-serialisable values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Somebody who is enrolled.
+    """An enrolled subject.
 
     Attributes:
-        name: What they are called.
-        references: Their references, oldest first.
-        created: When they were first enrolled, ISO 8601, UTC.
+        name: The name of the subject.
+        references: The identifiers of their references, oldest first.
+        created: Time of the first enrolment, ISO 8601, UTC.
     """
 
     name: str
@@ -61,18 +61,18 @@ class Subject:
     created: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the record as JSON-serialisable values."""
         return {**asdict(self), "references": list(self.references)}
 
 
 @dataclass(frozen=True, eq=False)
 class Enrolment:
-    """Somebody to be enrolled.
+    """A subject to enrol.
 
     Attributes:
-        subject: Who.
+        subject: The name of the subject.
         embeddings: `(k, d)` float32, rows of unit length.
-        photos: The image file that each was made from, to be kept; None: not kept.
+        photos: For each row the image file to store with it; None: none.
     """
 
     subject: str
@@ -82,16 +82,16 @@ class Enrolment:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """Something that was done to a gallery.
+    """An entry of the audit log.
 
     Attributes:
-        sequence: Its number.
-        time: When, ISO 8601, UTC.
+        sequence: Sequence number.
+        time: ISO 8601, UTC.
         actor: Who did it.
-        action: What: `enrol`, `delete`, `backup`, `export`, `import`, `rotate` or `reembed`.
-        subject: The number of the subject that it was done to; None: it was not about one.
-        name: What they are called; None likewise, and once they are deleted.
-        count: How many references it was about; None: all.
+        action: `enrol`, `delete`, `backup`, `export`, `import`, `rotate` or `reembed`.
+        subject: The number of the subject concerned; None: the entry concerns the gallery.
+        name: The name of the subject; None also once the subject is deleted.
+        count: Number of references concerned; None: all.
     """
 
     sequence: int
@@ -103,13 +103,13 @@ class LogEntry:
     count: int | None
 
     def __str__(self) -> str:
-        """Tell it in one line."""
+        """Format the entry as one line."""
         subject = "" if self.subject is None else f" subject {self.subject}" + ("" if self.name is None else f" ({self.name})")
         count = "" if self.count is None else f", {self.count:,} references"
-        return f"{self.sequence} {self.time} {self.actor or 'somebody'}: {self.action}{subject}{count}"
+        return f"{self.sequence} {self.time} {self.actor or 'unknown'}: {self.action}{subject}{count}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the record as JSON-serialisable values."""
         return asdict(self)
 
 
@@ -118,8 +118,8 @@ class Binding:
     """The encoder that a gallery belongs to.
 
     Attributes:
-        digest: The encoder's.
-        size: How long its embeddings are.
+        digest: Digest of the encoder.
+        size: Length of its embeddings.
     """
 
     digest: str
@@ -127,133 +127,133 @@ class Binding:
 
 
 class Gallery(Protocol):
-    """References of people, and who among them is most alike. Threads may share one."""
+    """Enrolled references and the search among them. Threads may share a gallery."""
 
     @property
     def digest(self) -> str:
-        """The digest of the encoder that the gallery belongs to."""
+        """Digest of the encoder that the gallery belongs to."""
 
     @property
     def size(self) -> int:
-        """How long an embedding is."""
+        """Length of an embedding."""
 
     def __len__(self) -> int:
-        """How many references there are."""
+        """Return the number of references."""
 
     def enrol(
         self, subject: str, embeddings: Embeddings, *, photos: Sequence[bytes] | None = None, actor: str = ""
     ) -> tuple[str, ...]:
-        """Put references of a subject into the gallery, all of them or none. When it returns, they are on the disk.
+        """Enrol references of a subject, all of them or none. They are durable on disk when the method returns.
 
         Args:
-            subject: Who it is; somebody who is enrolled already gets more references.
+            subject: The name of the subject; the references are added to those of a subject who is already enrolled.
             embeddings: `(k, d)` float32, rows of unit length, from the gallery's encoder.
-            photos: The image files that they were made from, to be kept; None: no photo is kept.
-            actor: Who asked for it, for the log.
+            photos: The image files to store with them; None: no photo is stored.
+            actor: Who asked for it, for the audit log.
 
         Returns:
-            What the new references are called.
+            The identifiers of the new references.
 
         Raises:
             ValueError: If the name or the embeddings cannot be used.
         """
 
     def enrol_all(self, people: Iterable[Enrolment], *, actor: str = "") -> int:
-        """Enrol many people at once, who must all be new to the gallery.
+        """Enrol many subjects in one transaction; none of them may be enrolled yet.
 
         Returns:
-            How many references they have.
+            The number of references enrolled.
 
         Raises:
-            GalleryError: If somebody is enrolled already.
+            GalleryError: If a subject is already enrolled.
             ValueError: If a name or embeddings cannot be used.
         """
 
     def search(self, probes: Embeddings, *, top: int = 5, threshold: float | None = None) -> list[list[Hit]]:
-        """Find the subjects who are most alike, by the best of each one's references.
+        """Find the best-matching subjects, each scored by its best reference.
 
         Args:
             probes: `(m, d)` float32, rows of unit length, from the gallery's encoder.
-            top: How many subjects at most.
-            threshold: The least score; None: any.
+            top: Maximum number of subjects.
+            threshold: Minimum score; None: no minimum.
 
         Returns:
-            For each probe the hits, best first.
+            For each probe its hits, best first.
         """
 
     def verify(self, subject: str, probe: Embeddings) -> Hit:
         """Compare a probe `(d,)` with all references of a subject, and return the best.
 
         Raises:
-            UnknownSubjectError: If nobody of this name is enrolled.
+            UnknownSubjectError: If no subject of this name is enrolled.
         """
 
     def delete(self, subject: str, *, actor: str = "") -> int:
-        """Delete a subject with all references and photos; when it returns, nothing of them is left on the disk.
+        """Delete a subject with all references and photos; when it returns, none of their data is left on disk.
 
         Returns:
-            How many references they had.
+            The number of references deleted.
 
         Raises:
-            UnknownSubjectError: If nobody of this name is enrolled.
+            UnknownSubjectError: If no subject of this name is enrolled.
         """
 
     def subject(self, name: str) -> Subject:
-        """Look somebody up.
+        """Look up a subject.
 
         Raises:
-            UnknownSubjectError: If nobody of this name is enrolled.
+            UnknownSubjectError: If no subject of this name is enrolled.
         """
 
     def subjects(self, *, after: str | None = None, limit: int = 1000) -> list[Subject]:
-        """List subjects in the order of their names, those after a name, so many at most."""
+        """List at most `limit` subjects in the order of their names, those after a name."""
 
     def refresh(self) -> None:
-        """Take in what was written since; a search does so by itself. The first time, all that there is."""
+        """Load what was written since the last call; a search does so by itself. The first call loads everything."""
 
     def close(self) -> None:
-        """Let go of the gallery."""
+        """Close the gallery."""
 
     def __enter__(self) -> Self:
-        """Give the gallery itself."""
+        """Return the gallery."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Close it."""
+        """Close the gallery."""
 
 
 def checked_embeddings(embeddings: Embeddings, size: int, name: str = "embeddings") -> Embeddings:
-    """Return `(n, d)` float32 in one piece, or say what is wrong with it.
+    """Validate embeddings and return them as contiguous `(n, d)` float32.
 
     Raises:
-        ValueError: If the shape is another, or if a row is not of unit length.
+        ValueError: If the shape differs or a row is not of unit length.
     """
     rows = np.ascontiguousarray(embeddings, dtype=np.float32)
     if rows.ndim != 2 or rows.shape[1] != size:
-        raise ValueError(f"{name} must be (n, {size}). Received: shape {np.shape(embeddings)}")
+        raise ValueError(f"{name} must have shape (n, {size}), got {np.shape(embeddings)}")
     lengths = np.linalg.norm(rows, axis=1)
     if not np.all(np.abs(lengths - 1) < _UNIT):
-        raise ValueError(f"{name} must have rows of unit length. Received: lengths {lengths.min():.3g} to {lengths.max():.3g}")
+        raise ValueError(f"{name} must have rows of unit length, got lengths {lengths.min():.3g} to {lengths.max():.3g}")
     return rows
 
 
 def checked_enrolment(subject: str, embeddings: Embeddings, photos: Sequence[bytes | None] | None, *, size: int) -> Enrolment:
-    """Return what is to be enrolled, or say what is wrong with it.
+    """Validate an enrolment and return it.
 
     Raises:
-        ValueError: If the name or the embeddings cannot be used, or if photos are not as many.
+        ValueError: If the name or the embeddings cannot be used, or if the number of photos differs.
     """
     rows = checked_embeddings(embeddings, size)
     if not len(rows) or (photos is not None and len(photos) != len(rows)):
         received = f"{len(rows)} embeddings" + ("" if photos is None else f", {len(photos)} photos")
-        raise ValueError(f"embeddings must be at least one, and photos as many. Received: {received}")
+        raise ValueError(f"an enrolment must have at least one embedding and as many photos, got {received}")
     return Enrolment(checked_name(subject), rows, photos or [None] * len(rows))
 
 
 def checked_name(subject: str) -> str:
-    """Return a subject's name, or say why it cannot be one.
+    """Validate the name of a subject and return it.
 
     Raises:
-        ValueError: If it is empty, too long, or has characters that cannot be seen.
+        ValueError: If it is empty, too long, or has non-printable characters.
     """
     if not 0 < len(subject) <= _LONGEST_NAME or not subject.isprintable() or subject != subject.strip():
         raise ValueError(

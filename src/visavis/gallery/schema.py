@@ -1,4 +1,4 @@
-"""The tables of a gallery's file, how older files become newer ones, and connections to it."""
+"""The schema of a gallery file, its migrations, and connections to it."""
 
 import os
 import sqlite3
@@ -9,10 +9,20 @@ from pathlib import Path
 
 from visavis.errors import DamagedGalleryError, GalleryError
 
-__all__ = ["MIGRATIONS", "connect", "create_file", "is_written", "keep_log", "migrate", "sweep", "told", "transaction"]
+__all__ = [
+    "MIGRATIONS",
+    "checkpoint_wal",
+    "connect",
+    "create_file",
+    "enable_wal",
+    "is_written",
+    "migrate",
+    "transaction",
+    "translate_errors",
+]
 
-APPLICATION = 0x76697361  # in the header of the file, so that it is known for a gallery
-_PATIENCE = 30.0
+APPLICATION = 0x76697361  # application id in the header of the file
+_TIMEOUT = 30.0
 _PAUSE = 0.005
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -25,7 +35,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             key TEXT,
             created TEXT NOT NULL
         )""",
-        # numbers are never given twice (AUTOINCREMENT), so whoever knows the last one knows what is new
+        # AUTOINCREMENT never reuses a number, so the last known number tells what is new
         """CREATE TABLE subjects (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
             name TEXT NOT NULL UNIQUE,
@@ -41,7 +51,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             reference INTEGER PRIMARY KEY REFERENCES enrolled ON DELETE CASCADE,
             photo BLOB NOT NULL
         )""",
-        # a subject stands here by number alone: once deleted, nothing tells who it was
+        # a subject appears by number only: once deleted, the log does not identify the person
         """CREATE TABLE log (
             sequence INTEGER PRIMARY KEY AUTOINCREMENT,
             time TEXT NOT NULL,
@@ -55,13 +65,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Connect to a file, so that what is committed is on the disk and what is deleted is overwritten.
+    """Connect to a file with durable commits and secure deletion.
 
-    Checkpoints are left to `sweep`: one that runs beside a writer can damage the file in SQLite before 3.51.3 ("WAL-reset bug").
+    Checkpoints run in `checkpoint_wal` only: one that runs beside a writer can damage the file in SQLite before 3.51.3
+    ("WAL-reset bug").
     """
-    connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
-        keep_log(connection)
+        enable_wal(connection)
         for setting in (
             "synchronous = FULL",
             "secure_delete = ON",
@@ -75,8 +86,8 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def keep_log(connection: sqlite3.Connection) -> None:
-    """Have changes written to a log beside the file; where two turn a new file to that at once, SQLite waits for neither."""
+def enable_wal(connection: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log; retried, as SQLite does not wait where two connections switch a new file at once."""
     for _ in _attempts():
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -89,20 +100,22 @@ def keep_log(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a file to the newest version.
+    """Migrate a file to the current schema.
 
     Raises:
-        DamagedGalleryError: If it is a database of something else.
-        GalleryError: If it is of a newer visavis.
+        DamagedGalleryError: If it is another kind of database.
+        GalleryError: If it was written by a newer visavis.
     """
     if _state_of(connection)[:2] == (len(MIGRATIONS), APPLICATION):
         return
     with transaction(connection):
         version, application, tables = _state_of(connection)  # another process may have changed it by now
         if application != APPLICATION and tables:
-            raise DamagedGalleryError(f"{path}: a database, but not a gallery of visavis")
+            raise DamagedGalleryError(f"{path}: a database, but not a visavis gallery")
         if version > len(MIGRATIONS):
-            raise GalleryError(f"{path}: of a newer visavis (version {version}, known up to {len(MIGRATIONS)}). Upgrade visavis.")
+            raise GalleryError(
+                f"{path}: written by a newer visavis (version {version}, supported up to {len(MIGRATIONS)}). Upgrade visavis."
+            )
         for statements in MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
@@ -118,7 +131,7 @@ def _state_of(connection: sqlite3.Connection) -> tuple[int, int, int]:
 
 
 def is_written(connection: sqlite3.Connection) -> bool:
-    """Tell, without waiting, whether somebody writes just now."""
+    """Return whether another connection is writing, without waiting."""
     connection.execute("PRAGMA busy_timeout = 0")
     try:
         with transaction(connection):
@@ -126,12 +139,12 @@ def is_written(connection: sqlite3.Connection) -> bool:
     except sqlite3.OperationalError:
         return True
     finally:
-        connection.execute(f"PRAGMA busy_timeout = {1000 * _PATIENCE:.0f}")
+        connection.execute(f"PRAGMA busy_timeout = {1000 * _TIMEOUT:.0f}")
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
-    """Do all of it or nothing; `IMMEDIATE` is for writing, `DEFERRED` for reading one state of the gallery."""
+    """Open a transaction: `IMMEDIATE` to write, `DEFERRED` to read one snapshot."""
     connection.execute(f"BEGIN {kind}")
     try:
         yield
@@ -142,11 +155,11 @@ def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iter
         raise
 
 
-def sweep(connection: sqlite3.Connection) -> bool:
-    """Move what was written into the file itself and empty the log beside it, in which deleted pages would live on.
+def checkpoint_wal(connection: sqlite3.Connection) -> bool:
+    """Checkpoint and truncate the write-ahead log, which would keep copies of deleted pages.
 
     Returns:
-        Whether it could be done; others who read all the while keep it from being done.
+        Whether it succeeded; long-running readers prevent it.
     """
     for _ in _attempts():  # SQLite waits for readers and writers, but not for the checkpoint of another process
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -156,8 +169,8 @@ def sweep(connection: sqlite3.Connection) -> bool:
 
 
 def _attempts() -> Iterator[None]:
-    """Go round at least once, and again with pauses while patience lasts."""
-    deadline = time.monotonic() + _PATIENCE
+    """Yield at least once, and again with pauses until the timeout."""
+    deadline = time.monotonic() + _TIMEOUT
     while True:
         yield
         if time.monotonic() > deadline:
@@ -166,11 +179,11 @@ def _attempts() -> Iterator[None]:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Tell what goes wrong with the file as an error of visavis.
+def translate_errors(path: Path) -> Iterator[None]:
+    """Translate errors of SQLite into those of visavis.
 
     Raises:
-        DamagedGalleryError: If the file is damaged or no database.
+        DamagedGalleryError: If the file is damaged or not a database.
         GalleryError: If it cannot be read or written.
     """
     try:
@@ -183,6 +196,6 @@ def told(path: Path) -> Iterator[None]:
 
 
 def create_file(path: Path) -> None:
-    """Make an empty file that only this account can read, if there is none; SQLite gives its files beside it the same rights."""
+    """Create an empty file with private permissions, if missing; SQLite gives the files beside it the same permissions."""
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

@@ -1,4 +1,4 @@
-"""The threshold of a search: a target rate of strangers who find somebody, at a gallery's size."""
+"""Operating points of a search: a target false positive identification rate (FPIR) at the size of a gallery."""
 
 import math
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from visavis.encoders.card import Card
 from visavis.errors import ModelError
 from visavis.metrics.operating_points import OperatingPoint
 
-__all__ = ["SearchRule", "foretold_fpir", "rule_for_fpir"]
+__all__ = ["SearchRule", "predicted_fpir", "rule_for_fpir"]
 
 
 @dataclass(frozen=True)
 class SearchRule:
-    """From which score on a search finds somebody.
+    """The operating point of a search.
 
     Attributes:
-        rule: The decision rule for one comparison.
-        references: How many references a probe is compared with.
-        target_fpir: The false positive identification rate that is to be kept.
+        rule: The operating point of one comparison.
+        references: Number of references that a probe is compared with.
+        target_fpir: The target false positive identification rate.
     """
 
     rule: OperatingPoint
@@ -26,59 +26,59 @@ class SearchRule:
 
     @property
     def fpir(self) -> float:
-        """The part of strangers who will find somebody, foretold from what the rule did to its people."""
-        return foretold_fpir(self.rule.false_matches / self.rule.nonmated, self.references)
+        """Predicted FPIR, from the false match rate measured at the operating point."""
+        return predicted_fpir(self.rule.false_matches / self.rule.nonmated, self.references)
 
     @property
     def fpir_upper(self) -> float | None:
-        """The same from the end of the 95 % interval of the rule's false match rate; None: not known."""
-        return None if self.rule.fmr_upper is None else foretold_fpir(self.rule.fmr_upper, self.references)
+        """Predicted FPIR at the upper end of the 95 % interval of the false match rate; None: unknown."""
+        return None if self.rule.fmr_upper is None else predicted_fpir(self.rule.fmr_upper, self.references)
 
     def __str__(self) -> str:
-        """Tell it in words."""
+        """Return a one-line summary."""
         upper = "" if self.fpir_upper is None else f", at most {self.fpir_upper:.2g}"
-        return (
-            f"threshold {self.rule.score:.4f}: of strangers {self.fpir:.2g} are expected to find somebody among "
-            f"{self.references:,} references{upper}"
-        )
+        return f"threshold {self.rule.score:.4f}: expected FPIR with {self.references:,} references: {self.fpir:.2g}{upper}"
 
 
 def rule_for_fpir(card: Card, target: float, references: int) -> SearchRule:
-    """Choose the model's most lenient rule that keeps a false positive identification rate at a gallery's size.
+    """Choose the most lenient operating point of a model that keeps a target FPIR at the size of a gallery.
 
-    A stranger is compared with N references, so the rate is `1 - (1 - FMR)^N` where these are independent; several references
-    of one subject are not, and then it is less. Nothing is extrapolated: only a rule that was chosen on people for a false match
-    rate that is low enough will do.
+    A probe of a person who is not enrolled is compared with N references, so the FPIR is `1 - (1 - FMR)^N` for independent
+    references, and lower where a subject has several. Nothing is extrapolated: only operating points that were chosen on people
+    for a low enough false match rate qualify.
 
     Args:
-        card: The model's.
-        target: The rate to keep, in (0, 1).
-        references: How many references there are.
+        card: The card of the model.
+        target: The target FPIR, in (0, 1).
+        references: Number of references.
 
     Raises:
-        ModelError: If the model has no such rule; the message says for which false match rate one is needed.
+        ModelError: If the model has no such operating point; the message names the false match rate that is needed.
         ValueError: If an argument is out of range.
     """
     if not 0 < target < 1:
-        raise ValueError(f"target must be in (0, 1). Received: target={target}")
+        raise ValueError(f"target must be in (0, 1), got {target}")
     if references < 1:
-        raise ValueError(f"references must be at least 1. Received: references={references}")
+        raise ValueError(f"references must be at least 1, got {references}")
     needed = -math.expm1(math.log1p(-target) / references)
     rules = [rule for rule in card.rules if rule.target_fmr is not None and rule.nonmated]
     able = [rule for rule in rules if rule.target_fmr is not None and rule.target_fmr <= needed]
     if not able:
         least = min((rule.target_fmr for rule in rules if rule.target_fmr is not None), default=None)
-        reach = "none" if least is None else f"{least:g} at the least, which will do for {_references(least, target):,} references"
+        reach = (
+            "no operating point for a target FMR"
+            if least is None
+            else f"operating points for {least:g} at best, which suffices for {_references(least, target):,} references"
+        )
         raise ModelError(
-            f"a false positive identification rate of {target:g} among {references:,} references needs a false match rate of "
-            f"{needed:.2g}, and the model's rules keep {reach}. Choose one on more people: "
-            f"visavis calibrate MODEL DATA --target-fmr {needed:.2g} --out NEW"
+            f"an FPIR of {target:g} with {references:,} references needs an FMR of {needed:.2g}, and the model has {reach}. "
+            f"Calibrate on more people: visavis calibrate MODEL DATA --target-fmr {needed:.2g} --out NEW"
         )
     return SearchRule(min(able, key=lambda rule: rule.score), references, target)
 
 
-def foretold_fpir(fmr: float, references: int) -> float:
-    """Return how many of strangers find somebody among references that a false match rate holds for, were these independent."""
+def predicted_fpir(fmr: float, references: int) -> float:
+    """Return the FPIR that a false match rate predicts for a number of independent references."""
     return -math.expm1(references * math.log1p(-fmr)) if fmr < 1 else 1.0
 
 

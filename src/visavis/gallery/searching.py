@@ -1,4 +1,4 @@
-"""A photo in a file and a gallery: who is it, is it this person; the photos of a gallery for another encoder."""
+"""Search and verify photo files against a gallery; re-embed a gallery."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ __all__ = ["FoundSubjects", "reembed_photos", "search_photo", "verify_photo"]
 
 @dataclass(frozen=True)
 class FoundSubjects:
-    """Who was found.
+    """The result of a search.
 
     Attributes:
-        hits: Subjects, the most alike first.
-        threshold: The least score; None: any.
-        face: The face that was searched for.
-        rule: How the threshold was chosen for this gallery; None: it was not.
+        hits: Matching subjects, best first.
+        threshold: Minimum score; None: no minimum.
+        face: The face of the probe.
+        rule: The operating point chosen for this gallery; None: none was chosen.
     """
 
     hits: tuple[Hit, ...]
@@ -30,16 +30,16 @@ class FoundSubjects:
     rule: SearchRule | None = None
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return a summary."""
         lines = [f"{hit.subject}: score {hit.score:.3f}, reference {hit.reference}" for hit in self.hits]
         if self.threshold is None:
-            lines.append("no threshold was given: these are the most alike, whoever it is")
+            lines.append("no threshold was given: a ranked list without a decision")
         elif not lines:
-            lines.append("nobody")
+            lines.append("no match")
         return "\n".join([*lines, *([] if self.rule is None else [str(self.rule)])])
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the result as JSON-serialisable values."""
         hits = [hit.to_json() for hit in self.hits]
         plain: dict[str, Any] = {"hits": hits, "threshold": self.threshold, "face": asdict(self.face)}
         if self.rule is not None:
@@ -59,21 +59,21 @@ def search_photo(
     """Search a gallery for the face in a photo.
 
     Args:
-        location: The gallery's.
-        verifier: Finds the face and embeds it.
-        photo: A file.
-        top: How many subjects at most.
-        threshold: The least score; None: any.
-        target_fpir: Choose the threshold by this rate, see `rule_for_fpir`.
+        location: The location of the gallery, see `open_gallery`.
+        verifier: Detects and embeds the face.
+        photo: The photo file.
+        top: Maximum number of subjects.
+        threshold: Minimum score; None: no minimum.
+        target_fpir: Choose the threshold for this false positive identification rate, see `rule_for_fpir`.
 
     Raises:
         GalleryError: If the gallery cannot be opened.
         ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many.
-        ModelError: If the model has no rule for the rate.
+        ModelError: If the model has no operating point for the rate.
         ValueError: If both a threshold and a rate are given.
     """
     if threshold is not None and target_fpir is not None:
-        raise ValueError("give a threshold or a target_fpir, not both")
+        raise ValueError("threshold and target_fpir are mutually exclusive, got both")
     with open_gallery(location, verifier.encoder, create=False) as gallery:
         rule = None
         if target_fpir is not None:
@@ -85,10 +85,10 @@ def search_photo(
 
 
 def verify_photo(location: Path | str, verifier: Verifier, subject: str, photo: Path) -> tuple[Hit, Verdict]:
-    """Compare the face in a photo with all references of a subject, and decide by the best.
+    """Compare the face in a photo with all references of a subject, and decide by the best score.
 
     Raises:
-        GalleryError: If the gallery cannot be opened; as `UnknownSubjectError` if nobody of this name is enrolled.
+        GalleryError: If the gallery cannot be opened; as `UnknownSubjectError` if no subject of this name is enrolled.
         ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many.
     """
     with open_gallery(location, verifier.encoder, create=False) as gallery:
@@ -98,7 +98,7 @@ def verify_photo(location: Path | str, verifier: Verifier, subject: str, photo: 
 
 
 def reembed_photos(location: Path | str, verifier: Verifier, *, drop: bool = False, actor: str = "") -> Reembedding:
-    """Give a gallery to another encoder, see `maintenance.reembed`."""
+    """Recompute all embeddings of a gallery with another encoder, see `maintenance.reembed`."""
 
     def embed(photo: bytes) -> Embeddings:
         return verifier.embed([photo])[0]

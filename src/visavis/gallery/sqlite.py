@@ -1,4 +1,4 @@
-"""A gallery in one SQLite file, searched in memory; threads and processes share it."""
+"""A gallery in one SQLite file, searched in memory; shared by threads and processes."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -17,13 +17,13 @@ __all__ = ["SqliteGallery"]
 
 
 class SqliteGallery:
-    """See `Gallery`. The file is the truth; the matrix in memory follows it before each search.
+    """A gallery in a SQLite file, see `Gallery`. The matrix in memory is brought up to date before each search.
 
     Attributes:
         file: The file.
 
     Example:
-        Enrol somebody, and find them again::
+        Enrol a subject and search for her::
 
             with open_gallery("door.gallery", verifier.encoder) as gallery:
                 gallery.enrol("anna", verifier.embed(["anna-1.jpg", "anna-2.jpg"]))
@@ -35,9 +35,9 @@ class SqliteGallery:
 
         Args:
             path: The file.
-            binding: The encoder of embeddings that are enrolled and searched for; None: neither will be done.
-            key: What embeddings and photos are encrypted with; None: nothing.
-            create: Whether to make the file if there is none; needs a binding.
+            binding: The encoder of the embeddings and probes; None: for maintenance only.
+            key: Encryption key of embeddings and photos; None: no encryption.
+            create: Whether to create a missing file; needs a binding.
         """
         self.file = GalleryFile(path, binding, key=key, create=create)
         self._takes_embeddings = binding is not None
@@ -46,44 +46,44 @@ class SqliteGallery:
 
     @property
     def digest(self) -> str:
-        """The digest of the encoder that the gallery belongs to."""
+        """Digest of the encoder that the gallery belongs to."""
         return self.file.binding.digest
 
     @property
     def size(self) -> int:
-        """How long an embedding is."""
+        """Length of an embedding."""
         return self.file.binding.size
 
     def __len__(self) -> int:
-        """How many references there are."""
+        """Return the number of references."""
         with self.file.reading() as connection:
             return int(connection.execute("SELECT count(*) FROM enrolled").fetchone()[0])
 
     def enrol(
         self, subject: str, embeddings: Embeddings, *, photos: Sequence[bytes] | None = None, actor: str = ""
     ) -> tuple[str, ...]:
-        """Put references of a subject into the gallery, see `Gallery`."""
-        self._refuse_strange()
+        """Enrol references of a subject, see `Gallery`."""
+        self._require_encoder()
         person = checked_enrolment(subject, embeddings, photos, size=self.size)
         with self.file.writing() as connection:
             number = _number_of(connection, subject) or _add_subject(connection, subject)
             references = self._add_references(connection, number, person)
             write_log(connection, actor, "enrol", subject=number, count=len(references))
-        self.file.tidy()
+        self.file.checkpoint_if_large()
         return tuple(map(str, references))
 
     def enrol_all(self, people: Iterable[Enrolment], *, actor: str = "") -> int:
-        """Enrol many people at once, see `Gallery`; all of them or none."""
-        self._refuse_strange()
+        """Enrol many subjects in one transaction, see `Gallery`."""
+        self._require_encoder()
         count = 0
         with self.file.writing() as connection:
             for person in people:
                 checked = checked_enrolment(person.subject, person.embeddings, person.photos, size=self.size)
                 if _number_of(connection, person.subject) is not None:
-                    raise GalleryError(f"{self.file.path}: {person.subject!r} is enrolled already")
+                    raise GalleryError(f"{self.file.path}: {person.subject!r} is already enrolled")
                 count += len(self._add_references(connection, _add_subject(connection, person.subject), checked))
             write_log(connection, actor, "import", count=count)
-        self.file.tidy()
+        self.file.checkpoint_if_large()
         return count
 
     def _add_references(self, connection: sqlite3.Connection, number: int, person: Enrolment) -> list[int]:
@@ -97,18 +97,18 @@ class SqliteGallery:
         return added
 
     def search(self, probes: Embeddings, *, top: int = 5, threshold: float | None = None) -> list[list[Hit]]:
-        """Find the subjects who are most alike, see `Gallery`; exact, and of one state of the gallery."""
-        self._refuse_strange()
+        """Find the best-matching subjects, see `Gallery`; exact, on one snapshot of the gallery."""
+        self._require_encoder()
         rows = checked_embeddings(probes, self.size, "probes")
         if top < 1:
-            raise ValueError(f"top must be at least 1. Received: top={top}")
+            raise ValueError(f"top must be at least 1, got {top}")
         with self.file.reading() as connection:
-            self._follow(connection)
+            self._update_matrix(connection)
             return [_hits(connection, found) for found in self._matrix.search(rows, top=top, threshold=threshold)]
 
     def verify(self, subject: str, probe: Embeddings) -> Hit:
         """Compare a probe with all references of a subject, see `Gallery`."""
-        self._refuse_strange()
+        self._require_encoder()
         row = checked_embeddings(np.asarray(probe)[None], self.size, "probe")[0]
         with self.file.reading() as connection:
             number = self._known(connection, subject)
@@ -121,18 +121,18 @@ class SqliteGallery:
         """Delete a subject, see `Gallery`.
 
         Raises:
-            GalleryError: If they are deleted, but somebody who reads all the while keeps their pages from being overwritten.
+            GalleryError: If the subject is deleted, but a long-running reader prevents the pages from being overwritten.
         """
         with self.file.writing() as connection:
             number = self._known(connection, subject)
             (count,) = connection.execute("SELECT count(*) FROM enrolled WHERE subject = ?", (number,)).fetchone()
             connection.execute("DELETE FROM subjects WHERE number = ?", (number,))
             write_log(connection, actor, "delete", subject=number, count=count)
-        self.file.sweep(f"{subject} is deleted")
+        self.file.checkpoint(f"{subject} is deleted")
         return int(count)
 
     def subject(self, name: str) -> Subject:
-        """Look somebody up, see `Gallery`."""
+        """Look up a subject, see `Gallery`."""
         with self.file.reading() as connection:
             number = self._known(connection, name)
             (created,) = connection.execute("SELECT created FROM subjects WHERE number = ?", (number,)).fetchone()
@@ -146,9 +146,9 @@ class SqliteGallery:
             return [Subject(name, _references(connection, number), created) for number, name, created in rows]
 
     def log(self, *, after: int = 0, limit: int = 1000) -> list[LogEntry]:
-        """List who did what to the gallery, those after a sequence number, so many at most.
+        """List at most `limit` entries of the audit log after a sequence number.
 
-        Subjects stand in the log by number; the name is looked up, and is there no more once they are deleted.
+        The log holds the numbers of subjects. Their names are looked up and are gone once a subject is deleted.
         """
         query = (
             "SELECT sequence, time, actor, action, log.subject, name, count FROM log "
@@ -158,22 +158,22 @@ class SqliteGallery:
             return [LogEntry(*row) for row in connection.execute(query, (after, limit))]
 
     def refresh(self) -> None:
-        """Take in what was written since, see `Gallery`."""
+        """Load what was written since the last call, see `Gallery`."""
         with self.file.reading() as connection:
-            self._follow(connection)
+            self._update_matrix(connection)
 
     def check(self) -> None:
-        """Look through the whole file: its pages, its keys, and each embedding.
+        """Check the whole file: pages, foreign keys and every embedding.
 
         Raises:
-            DamagedGalleryError: If something is wrong with it.
+            DamagedGalleryError: If the file is damaged.
         """
         path = self.file.path
         with self.file.reading() as connection:
             answers = [row[0] for row in connection.execute("PRAGMA integrity_check").fetchall()]
             lost = connection.execute("PRAGMA foreign_key_check").fetchall()
             if answers != ["ok"] or lost:
-                raise DamagedGalleryError(f"{path}: {'; '.join(answers[:3])}, {len(lost)} rows without owner. Restore a backup.")
+                raise DamagedGalleryError(f"{path}: {'; '.join(answers[:3])}, {len(lost)} orphaned rows. Restore a backup.")
             try:
                 for _, subjects, vectors in self.file.rows(connection):
                     checked_embeddings(vectors, self.size, f"references of the subjects {subjects.min()} to {subjects.max()}")
@@ -181,19 +181,19 @@ class SqliteGallery:
                 raise DamagedGalleryError(f"{path}: {error}. Restore a backup.") from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.file.close()
 
     def __enter__(self) -> Self:
-        """Give the gallery itself."""
+        """Return the gallery."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Close it."""
+        """Close the gallery."""
         self.close()
 
-    def _follow(self, connection: sqlite3.Connection) -> None:
-        """Bring the matrix to the state that the transaction sees. What was deleted is known from the log."""
+    def _update_matrix(self, connection: sqlite3.Connection) -> None:
+        """Bring the matrix up to date with the snapshot of the transaction; deletions are read from the log."""
         (version,) = connection.execute("PRAGMA data_version").fetchone()
         if version == self._version:
             return
@@ -207,15 +207,15 @@ class SqliteGallery:
             self._enrolled = int(references[-1])
         self._version = version
 
-    def _refuse_strange(self) -> None:
-        """Refuse embeddings of no known encoder."""
+    def _require_encoder(self) -> None:
+        """Refuse embeddings in a gallery that was opened without an encoder."""
         if not self._takes_embeddings:
-            raise WrongEncoderError(f"{self.file.path}: opened without an encoder, so it takes no embeddings")
+            raise WrongEncoderError(f"{self.file.path}: opened without an encoder; it accepts no embeddings")
 
     def _known(self, connection: sqlite3.Connection, name: str) -> int:
         number = _number_of(connection, name)
         if number is None:
-            raise UnknownSubjectError(f"{self.file.path}: nobody is enrolled as {name!r}")
+            raise UnknownSubjectError(f"{self.file.path}: no subject named {name!r} is enrolled")
         return number
 
 

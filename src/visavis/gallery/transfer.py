@@ -1,4 +1,4 @@
-"""A gallery in one plain file, and the way back: a ZIP of JSON, embeddings and photos."""
+"""Export a gallery to a ZIP of JSON, embeddings and photos, and import it."""
 
 import json
 import zipfile
@@ -18,13 +18,13 @@ _ABOUT, _REFERENCES, _EMBEDDINGS = "gallery.json", "references.jsonl", "embeddin
 
 
 def export_gallery(gallery: SqliteGallery, out: Path, *, actor: str = "") -> int:
-    """Write all references of a gallery into one file, whole or not at all. What is encrypted in the gallery is not in there.
+    """Export all references of a gallery to one unencrypted file.
 
     Returns:
-        How many references there are.
+        The number of references.
 
     Raises:
-        GalleryError: If there is such a file already.
+        GalleryError: If `out` exists.
     """
     with gallery.file.copying(out, "export", actor) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         return _write(gallery, archive)
@@ -55,26 +55,26 @@ def _write(gallery: SqliteGallery, archive: zipfile.ZipFile) -> int:
 
 
 def import_gallery(gallery: Gallery, source: Path, *, actor: str = "") -> int:
-    """Enrol all subjects of an exported file, who must be new to the gallery.
+    """Enrol all subjects of an exported file; none of them may be enrolled yet.
 
     Args:
         gallery: Any gallery of the same encoder.
-        source: What `export_gallery` wrote.
-        actor: Who asked for it, for the log.
+        source: A file written by `export_gallery`.
+        actor: Who asked for it, for the audit log.
 
     Returns:
-        How many references were enrolled.
+        The number of references enrolled.
 
     Raises:
-        GalleryError: If the file cannot be read, is of a newer visavis, or has somebody who is enrolled already; as
-            `WrongEncoderError` if its embeddings are another encoder's, as `DamagedGalleryError` if it is damaged.
+        GalleryError: If the file cannot be read, was written by a newer visavis, or has a subject who is already enrolled; as
+            `WrongEncoderError` if its embeddings come from another encoder, as `DamagedGalleryError` if it is damaged.
     """
     try:
         with zipfile.ZipFile(source) as archive:
             about = json.loads(archive.read(_ABOUT))
             if about["format"] > FORMAT:
                 raise GalleryError(
-                    f"{source}: of a newer visavis (format {about['format']}, known up to {FORMAT}). Upgrade visavis."
+                    f"{source}: written by a newer visavis (format {about['format']}, supported up to {FORMAT}). Upgrade visavis."
                 )
             if about["encoder"] != gallery.digest:
                 raise WrongEncoderError(
@@ -88,7 +88,7 @@ def import_gallery(gallery: Gallery, source: Path, *, actor: str = "") -> int:
 
 
 def _enrolments(archive: zipfile.ZipFile, size: int) -> Iterator[Enrolment]:
-    """The subjects of a file with all their references, in the order of their first ones."""
+    """Yield the subjects of a file with all their references."""
     references = [json.loads(line) for line in archive.read(_REFERENCES).splitlines()]
     embeddings: Embeddings = np.frombuffer(archive.read(_EMBEDDINGS), dtype="<f4").reshape(len(references), size)
     rows: dict[str, list[int]] = {}

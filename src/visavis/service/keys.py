@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from visavis.errors import DataError
-from visavis.gallery.schema import keep_log
+from visavis.gallery.schema import enable_wal
 
 __all__ = ["SCOPES", "Key", "KeyStore", "Scope"]
 
@@ -76,7 +76,7 @@ class KeyStore:
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such file of keys. Make a key with: visavis keys create NAME --keys {self.path}")
         with self._database() as database:
-            keep_log(database)  # a revocation never waits for a request, nor a request for it
+            enable_wal(database)  # a revocation never waits for a request, nor a request for it
             database.execute(_TABLE)
 
     def create(self, name: str, scope: Scope) -> str:

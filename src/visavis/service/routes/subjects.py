@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AfterValidator
 
 from visavis.gallery.records import checked_name
-from visavis.gallery.search_rules import foretold_fpir
+from visavis.gallery.search_rules import predicted_fpir
 from visavis.service.access import Caller
 from visavis.service.answers import FaceAnswer, ListedSubject, Rule, Search, SearchHit, SubjectAnswer, SubjectList, evidence
 from visavis.service.forms import PhotoForm, ReadForm
@@ -45,8 +45,8 @@ async def search(
         face=FaceAnswer.of(face),
         hits=tuple(SearchHit(**evidence(verifier.decide(hit.score)), subject=hit.subject, reference=hit.reference) for hit in hits),
         references=references,
-        false_positive_rate=None if told.fmr is None else foretold_fpir(told.fmr, references),
-        false_positive_rate_upper=None if told.fmr_upper is None else foretold_fpir(told.fmr_upper, references),
+        false_positive_rate=None if told.fmr is None else predicted_fpir(told.fmr, references),
+        false_positive_rate_upper=None if told.fmr_upper is None else predicted_fpir(told.fmr_upper, references),
     )
 
 
