@@ -53,7 +53,7 @@ def compared(count: int) -> dict[str, Any]:
         photos = [read_image(files.fetch(files.photos[index][0])) for index in chosen]
     hog, package = dlib.get_frontal_face_detector(), MTCNN()
     detectors: dict[str, Callable[[Any], Any]] = {
-        OURS: FaceFinder().find,
+        OURS: FaceFinder().detect,
         "mtcnn, TensorFlow": lambda photo: package.detect_faces(photo, fit_to_image=False),
         "dlib HOG, boxes alone": lambda photo: hog(photo, 1),
     }

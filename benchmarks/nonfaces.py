@@ -96,7 +96,7 @@ def main() -> None:
         scores = verifier.embed(crops) @ people.T
         kinds[name] = {
             "pictures": EACH,
-            "taken_for_faces": sum(len(finder.find(picture)) > 0 for picture in pictures),
+            "taken_for_faces": sum(len(finder.detect(picture)) > 0 for picture in pictures),
             "warned_of": warned(verifier, crops),
             "false_match_rate": {target: float((scores >= score).mean()) for target, score in thresholds.items()},
         }

@@ -24,7 +24,7 @@ from teacher import Teacher
 from tqdm import tqdm
 
 from visavis.data import FaceDataset, lfw_folds, load_dataset, open_photos, read_lfw_pairs, split_people
-from visavis.faces import CANONICAL_POINTS, Similarity, cut_face
+from visavis.faces import CANONICAL_LANDMARKS, Similarity, warp_face
 from visavis.images import read_image
 
 Pixels = npt.NDArray[np.uint8]
@@ -35,7 +35,7 @@ SCALE, LEFT, TOP, CANVAS = 1.5, 12, 8, 204
 CHIP = np.s_[46:196, 28:178]  # the median of where dlib itself cuts LFW's photos
 KEPT = CANVAS // 2
 _PART = 256
-_POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+_LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ def sides(dataset: FaceDataset, pairs: Path, folds: list[int]) -> Sides:
 
 def canvases(photos: Path, faces: Path) -> Iterator[Pixels]:
     """Cut each prepared face out of its photo again, with more around it: `(204, 204, 3)`, in the order of the data set."""
-    target = (CANONICAL_POINTS + [LEFT, TOP]) * SCALE + (SCALE - 1) / 2
+    target = (CANONICAL_LANDMARKS + [LEFT, TOP]) * SCALE + (SCALE - 1) / 2
     with open_photos(photos) as files, (faces / "faces.csv").open(newline="", encoding="utf-8") as table:
         for row in csv.DictReader(table):
-            points = [[float(row[f"{point}_x"]), float(row[f"{point}_y"])] for point in _POINTS]
+            landmarks = [[float(row[f"{point}_x"]), float(row[f"{point}_y"])] for point in _LANDMARKS]
             photo = read_image(files.fetch(row["source"]), name=row["source"])
-            yield cut_face(photo, Similarity.between(points, target), CANVAS)
+            yield warp_face(photo, Similarity.between(landmarks, target), CANVAS)
 
 
 def composite(first: Pixels, second: Pixels, rng: np.random.Generator) -> Pixels:

@@ -42,10 +42,10 @@ def lfw_photo(lfw_archive):
 @pytest.fixture(scope="session")
 def generated_photo():
     """A photo `(300, 300, 3)` of a generated person, in which a face is found with certainty."""
-    finder = FaceFinder(least_score=0.98)
+    finder = FaceFinder(min_score=0.98)
     for face in generate_faces(30, 3, size=200, seed=3).faces:
         photo = np.pad(face, ((50, 50), (50, 50), (0, 0)), constant_values=128)
-        if finder.find(photo) and finder.find(np.ascontiguousarray(photo[:, ::-1])):
+        if finder.detect(photo) and finder.detect(np.ascontiguousarray(photo[:, ::-1])):
             return photo
     raise AssertionError("the detector finds none of 90 generated faces")
 
@@ -78,7 +78,7 @@ def photo_files():
         photo[50:250, 50:250] = face
         file = io.BytesIO()
         Image.fromarray(photo).save(file, "JPEG", quality=95)
-        if len(found.get(label, ())) < 2 and finder.find(read_image(file.getvalue())):
+        if len(found.get(label, ())) < 2 and finder.detect(read_image(file.getvalue())):
             found.setdefault(label, []).append(file.getvalue())
         if sum(len(files) == 2 for files in found.values()) == 6:
             break

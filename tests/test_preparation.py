@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from visavis import cli
 from visavis.data import load_dataset, preparation
 from visavis.data.preparation import prepare_photos
 from visavis.errors import DataError
-from visavis.faces import CANONICAL_POINTS, Face
+from visavis.faces import CANONICAL_LANDMARKS, Face, FaceFinder
+from visavis.images import Limits
 
 
 class FindsRed:
@@ -21,16 +23,16 @@ class FindsRed:
     def __init__(self):
         self.seen = 0
 
-    def find(self, photo):
+    def detect(self, photo):
         self.seen += 1
         count = int(photo[0, 0, 0] > 200) + int(photo[0, 1, 0] > 200)
-        return [Face(np.array([4, 4, 100 - i, 100 - i], float), CANONICAL_POINTS + 4 + i, 0.98) for i in range(count)]
+        return [Face(np.array([4, 4, 100 - i, 100 - i], float), CANONICAL_LANDMARKS + 4 + i, 0.98) for i in range(count)]
 
 
 @pytest.fixture
 def finder(monkeypatch):
     finder = FindsRed()
-    monkeypatch.setattr(preparation, "_FINDER", finder)
+    monkeypatch.setattr(FaceFinder, "detect", finder.detect)
     monkeypatch.setattr(preparation, "_PART", 2)
     return finder
 
@@ -110,7 +112,7 @@ def test_what_was_interrupted_goes_on(finder, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(preparation, "_do", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare_photos(photos, out, workers=1, progress=False)
-    with pytest.raises(DataError, match="begun with other photos or another policy"):
+    with pytest.raises(DataError, match="begun with other photos or other settings"):
         prepare_photos(photos, out, policy="centre", workers=1, progress=False)
     monkeypatch.setattr(preparation, "_do", do)
     finder.seen = 0
@@ -122,9 +124,48 @@ def test_what_was_interrupted_goes_on(finder, photos, tmp_path, monkeypatch):
         prepare_photos(photos, out, workers=1, progress=False)
 
 
-def test_an_archive_is_read_in_place(finder, photos, tmp_path):
-    import shutil
+class Everywhere:
+    """A detector that takes the upper left corner of every photo for a face."""
 
+    def detect(self, photo):
+        return [Face(np.array([4, 4, 100, 100], float), CANONICAL_LANDMARKS + 4, 0.98)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_detector_of_ones_own_is_asked(photos, tmp_path, workers):
+    many = tmp_path / "many"
+    for number in range(20):  # two parts, so that two processes have work
+        shutil.copytree(photos / "ben", many / f"ben-{number}")
+    result = prepare_photos(many, tmp_path / "faces", finder=Everywhere(), workers=workers, progress=False)
+    assert (result.faces, result.failures) == (40, 20)
+
+
+def test_settings_of_the_detector_belong_to_what_was_begun(finder, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(preparation, "_do", lambda task: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        prepare_photos(photos, tmp_path / "faces", workers=1, progress=False)
+    with pytest.raises(DataError, match="begun with other photos or other settings"):
+        prepare_photos(photos, tmp_path / "faces", finder=FaceFinder(min_face=40), workers=1, progress=False)
+
+
+def test_a_detector_that_cannot_be_sent_to_other_processes_is_named(photos, tmp_path, monkeypatch):
+    class Local(Everywhere):
+        pass
+
+    monkeypatch.setattr(preparation, "_PART", 2)
+    with pytest.raises(ValueError, match="finder must be picklable to be used by several processes, got Local"):
+        prepare_photos(photos, tmp_path / "faces", finder=Local(), workers=2, progress=False)
+
+
+def test_limits_are_those_of_each_photo(finder, photos, tmp_path):
+    Image.new("RGB", (200, 200), "red").save(photos / "anna" / "large.png")
+    result = prepare_photos(photos, tmp_path / "faces", limits=Limits(max_pixels=20_000), workers=1, progress=False)
+    assert result.faces == 3
+    reasons = {row["source"]: row["reason"] for row in rows_of(tmp_path / "faces" / "failures.csv")}
+    assert reasons["anna/large.png"] == "200 x 200 pixels are more than the limit of 20,000"
+
+
+def test_an_archive_is_read_in_place(finder, photos, tmp_path):
     archive = shutil.make_archive(str(tmp_path / "photos"), "zip", photos)
     assert prepare_photos(archive, tmp_path / "faces", workers=1, progress=False).faces == 3
 

@@ -12,7 +12,8 @@ from visavis.data import FaceDataset
 from visavis.data.preparation import prepare_photos
 from visavis.encoders import load_encoder
 from visavis.errors import DataError, ModelError
-from visavis.faces import CANONICAL_POINTS, Face
+from visavis.faces import CANONICAL_LANDMARKS, Face, FaceFinder
+from visavis.images import Limits
 from visavis.scale import EmbeddingSettings, embed_photos, work
 from visavis.scale.sources import list_photos
 
@@ -25,9 +26,9 @@ ALIGNED = EmbeddingSettings(aligned=True, photos_per_shard=3)
 class FindsRed:
     """Finds a face wherever the photo's top left pixel is red, two of them where the next one is red as well."""
 
-    def find(self, photo):
+    def detect(self, photo):
         count = int(photo[0, 0, 0] > 200) + int(photo[0, 1, 0] > 200)
-        return [Face(np.array([4, 4, 100 - i, 100 - i], float), CANONICAL_POINTS + 4 + i, 0.75) for i in range(count)]
+        return [Face(np.array([4, 4, 100 - i, 100 - i], float), CANONICAL_LANDMARKS + 4 + i, 0.75) for i in range(count)]
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def photos(tmp_path):
 
 @pytest.fixture
 def finder(monkeypatch):
-    monkeypatch.setattr(work, "_FINDER", FindsRed())
+    monkeypatch.setattr(FaceFinder, "detect", FindsRed().detect)
 
 
 def embedded(photos, out, settings=ALIGNED, **engine):
@@ -66,7 +67,7 @@ def test_rows_hold_what_the_encoder_gives(photos, tmp_path):
     result = embedded(photos, tmp_path / "e.parquet")
     assert (result.photos, result.rows, result.failures, result.shards, result.resumed) == (8, 7, 1, 3, 0)
     table = table_of(tmp_path / "e.parquet")
-    assert table.column_names == ["source", "person", "box", "points", "detector_score", "warnings", "embedding"]
+    assert table.column_names == ["source", "person", "box", "landmarks", "detector_score", "warnings", "embedding"]
     assert table["source"].to_pylist() == [f"anna/{n}.png" for n in range(4)] + [f"ben/{n}.png" for n in (4, 5, 6)]
     assert table["person"].to_pylist() == ["anna"] * 4 + ["ben"] * 3
     assert table["box"].null_count == 7  # nothing was looked for
@@ -89,21 +90,43 @@ def test_faces_are_found_in_whole_photos(finder, photos, tmp_path):
     assert table["source"].to_pylist()[:3] == ["anna/0.png", "anna/1.png", "anna/1.png#2"]
     assert table["box"].to_pylist()[2] == [4, 4, 99, 99]
     assert table["detector_score"].to_pylist()[0] == 0.75
-    np.testing.assert_allclose(table["points"].to_pylist()[0], (CANONICAL_POINTS + 4).ravel(), rtol=1e-6)
+    np.testing.assert_allclose(table["landmarks"].to_pylist()[0], (CANONICAL_LANDMARKS + 4).ravel(), rtol=1e-6)
     assert "anna/2.png,anna,no face was found" in (tmp_path / "e.parquet" / "_failures.csv").read_text()
 
 
-def test_prepared_faces_bring_what_was_found(finder, photos, tmp_path, monkeypatch):
-    from visavis.data import preparation
+def test_a_detector_of_ones_own_is_asked(photos, tmp_path):
+    class Everywhere:
+        def detect(self, photo):
+            return [Face(np.array([4, 4, 100, 100], float), CANONICAL_LANDMARKS + 4, 0.75)]
 
-    monkeypatch.setattr(preparation, "_FINDER", FindsRed())
+    settings = EmbeddingSettings(finder=Everywhere(), photos_per_shard=3)
+    result = embedded(photos, tmp_path / "own.parquet", settings)
+    assert (result.rows, result.failures) == (7, 1)
+    metadata = parquet.read_metadata(next((tmp_path / "own.parquet").glob("part-*"))).metadata
+    assert json.loads(metadata[b"visavis.settings"])["finder"].endswith("Everywhere")
+    assert embedded(photos, tmp_path / "own.parquet", settings).resumed == result.shards
+    with pytest.raises(DataError, match="with other settings"):
+        embedded(photos, tmp_path / "own.parquet", EmbeddingSettings(photos_per_shard=3))
+    with pytest.raises(ValueError, match="finder must be picklable"):
+        embedded(photos, tmp_path / "two.parquet", settings, workers=2)
+
+
+def test_limits_are_those_of_each_photo(photos, tmp_path):
+    limits = Limits(max_bytes=(photos / "ben" / "9.jpg").stat().st_size)
+    result = embedded(photos, tmp_path / "own.parquet", EmbeddingSettings(aligned=True, limits=limits))
+    assert (result.rows, result.failures) == (0, 8)
+
+
+def test_prepared_faces_bring_what_was_found(finder, photos, tmp_path, monkeypatch):
+
+    monkeypatch.setattr(FaceFinder, "detect", FindsRed().detect)
     prepare_photos(photos, tmp_path / "faces", workers=1, progress=False)
     embedded(tmp_path / "faces", tmp_path / "a.parquet", EmbeddingSettings(photos_per_shard=4))
     embedded(photos, tmp_path / "b.parquet", EmbeddingSettings(photos_per_shard=4))
     first, second = (table_of(tmp_path / name) for name in ("a.parquet", "b.parquet"))
     for column in ("source", "person", "box", "detector_score", "warnings"):
         assert first[column].to_pylist() == second[column].to_pylist(), column
-    np.testing.assert_allclose(np.array(first["points"].to_pylist()), np.array(second["points"].to_pylist()), atol=0.01)
+    np.testing.assert_allclose(np.array(first["landmarks"].to_pylist()), np.array(second["landmarks"].to_pylist()), atol=0.01)
     np.testing.assert_allclose(vectors_of(tmp_path / "a.parquet"), vectors_of(tmp_path / "b.parquet"), atol=1e-5)
 
 

@@ -17,7 +17,7 @@ from visavis import cli
 from visavis.encoders.card import Card
 from visavis.errors import DataError, FaceError, ImageError, ModelError
 from visavis.evaluation.evaluate import evaluate_model
-from visavis.faces import CANONICAL_POINTS, Face
+from visavis.faces import CANONICAL_LANDMARKS, Face, FaceFinder
 from visavis.metrics import error_curve
 from visavis.metrics.calibration import distance_of, fit_sigmoid, score_of
 from visavis.training.experiments import DataSource, train_model
@@ -214,16 +214,16 @@ def test_verify_exits_by_its_answer(capsys, run, folder):
 class FindsOne:
     """Finds one face in the middle of a photo, unless the photo is flat."""
 
-    def find(self, photo):
+    def detect(self, photo):
         if photo.std(axis=(0, 1)).max() < 1:
             return []
         middle = np.array([photo.shape[1] / 2, photo.shape[0] / 2])
         side = min(photo.shape[:2]) * 0.6
-        points = (CANONICAL_POINTS - 56) * side / 112 + middle
-        return [Face(np.array([*(middle - side / 2), side, side]), points, 0.97)]
+        landmarks = (CANONICAL_LANDMARKS - 56) * side / 112 + middle
+        return [Face(np.array([*(middle - side / 2), side, side]), landmarks, 0.97)]
 
-    def resemblance(self, crop):
-        return 0.9 if self.find(crop) else 0.0
+    def score_crop(self, crop):
+        return 0.9 if self.detect(crop) else 0.0
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +239,8 @@ def aligned_run(folder, tmp_path_factory):
 @pytest.fixture
 def whole_photos(monkeypatch, folder, tmp_path):
     """Two photos with a face in the middle, and one of a wall."""
-    monkeypatch.setattr("visavis.verification.verifier._FINDER", FindsOne())
+    monkeypatch.setattr(FaceFinder, "detect", FindsOne().detect)
+    monkeypatch.setattr(FaceFinder, "score_crop", FindsOne().score_crop)
     for index, name in enumerate(("a.jpg", "b.jpg")):
         face = Image.open(folder / f"person-0{index}" / "0.png").resize((120, 120))
         photo = Image.new("RGB", (300, 200), (90, 120, 150))
@@ -274,6 +275,28 @@ def test_faces_are_found_in_whole_photos(capsys, aligned_run, whole_photos, tmp_
     assert aligned.verify(first, second).faces[0].box is None
     with pytest.raises(FaceError, match="wall.png: nothing can be seen on it, all of it is of one colour"):
         aligned.verify(first, wall)
+
+
+def test_a_detector_of_ones_own_is_asked(aligned_run, whole_photos):
+    class Upper:
+        """A detector without `score_crop`, of the upper half of a photo."""
+
+        def detect(self, photo):
+            side = photo.shape[0] / 2
+            return [Face(np.array([10.0, 0, side, side]), CANONICAL_LANDMARKS * side / 112, 0.5)]
+
+    first, second, wall = whole_photos
+    verdict = visavis.Verifier(aligned_run, finder=Upper()).verify(first, wall)
+    assert [(face.box, face.score) for face in verdict.faces] == [((10.0, 0.0, 100.0, 100.0), 0.5)] * 2
+    assert visavis.Verifier(aligned_run, finder=Upper(), aligned=True).acquire(first).crop_score is None
+    assert visavis.Verifier(aligned_run, aligned=True).acquire(first).crop_score is not None
+
+
+def test_limits_reach_the_decoder(aligned_run, whole_photos):
+    first, second, _ = whole_photos
+    verifier = visavis.Verifier(aligned_run, limits=visavis.Limits(max_pixels=50_000))
+    with pytest.raises(ImageError, match=r"a\.jpg: 300 x 200 pixels are more than the limit of 50,000"):
+        verifier.verify(first, second)
 
 
 def test_a_photo_much_smaller_than_the_model_takes_is_warned_of(run, folder, tmp_path):

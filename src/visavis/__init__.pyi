@@ -55,7 +55,13 @@ from .evaluation.calibrate import calibrate_model as calibrate_model
 from .evaluation.evaluate import evaluate_model as evaluate_model
 from .evaluation.inspection import inspect_data as inspect_data
 from .evaluation.plots import test_visualize as test_visualize, visualize as visualize
-from .faces import AlignedFace as AlignedFace, Face as Face, FaceFinder as FaceFinder, acquire_faces as acquire_faces
+from .faces import (
+    AlignedFace as AlignedFace,
+    Face as Face,
+    FaceDetector as FaceDetector,
+    FaceFinder as FaceFinder,
+    acquire_faces as acquire_faces,
+)
 from .gallery import Gallery as Gallery, Hit as Hit, Subject as Subject, open_gallery as open_gallery
 from .images import Limits as Limits, read_image as read_image
 from .models import build_embedding as build_embedding, build_siamese as build_siamese, embed as embed, embedding_of as embedding_of

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -11,7 +12,7 @@ from typing import TypeVar
 
 from visavis.errors import VisavisError
 
-__all__ = ["run_tasks", "take_one_core"]
+__all__ = ["check_picklable", "run_tasks", "take_one_core"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -58,6 +59,24 @@ def run_tasks(do: Callable[[Task], Result], tasks: Iterable[Task], *, workers: i
                     raise VisavisError(
                         f"worker processes were killed {killed} times in a row. Is there enough memory for so many ({workers})?"
                     ) from error
+
+
+def check_picklable(name: str, value: object) -> None:
+    """Check an argument that is passed to other processes.
+
+    Args:
+        name: The argument.
+        value: What was given.
+
+    Raises:
+        ValueError: If it cannot be pickled.
+    """
+    try:
+        pickle.dumps(value)
+    except Exception as error:  # pickling calls methods of foreign objects
+        raise ValueError(
+            f"{name} must be picklable to be used by several processes, got {type(value).__name__} ({error})"
+        ) from error
 
 
 def take_one_core() -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from visavis.data import DatasetSummary, FaceDataset
 from visavis.data.preparation import FAILURES, TABLE
 from visavis.errors import DataError
-from visavis.faces.finder import BLURRED, SMALL, sharpness
+from visavis.faces.alignment import BLURRED, SMALL, sharpness
 from visavis.files import write_csv
 from visavis.images import resize_image, to_gray
 

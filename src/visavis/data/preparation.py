@@ -6,7 +6,7 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -14,19 +14,18 @@ from tqdm import tqdm
 from visavis.data import FaceDataset, PhotoFiles, open_photos
 from visavis.data.dataset import FACES, map_new
 from visavis.errors import DataError, ImageError
-from visavis.faces import CANONICAL_SIDE, AlignedFace, FaceFinder, FacePolicy, acquire_faces
+from visavis.faces import CANONICAL_SIDE, AcquisitionSettings, AlignedFace, FaceDetector, FaceFallback, FaceFinder, FacePolicy
 from visavis.files import atomic_write, write_csv
-from visavis.images import read_image
-from visavis.workers import run_tasks
+from visavis.images import Limits
+from visavis.workers import check_picklable, run_tasks
 
 __all__ = ["Preparation", "prepare_photos"]
 
 TABLE, FAILURES = "faces.csv", "failures.csv"
 _PARTS, _PLAN = ".parts", "plan.json"
 _PART = 16
-_FINDER = FaceFinder()
-POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
-_COLUMNS = ("source", "person", "left", "top", "width", "height", *(f"{point}_{axis}" for point in POINTS for axis in "xy"))
+LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+_COLUMNS = ("source", "person", "left", "top", "width", "height", *(f"{point}_{axis}" for point in LANDMARKS for axis in "xy"))
 QUALITIES = {
     "score": "detector score",
     "eye_distance": "distance of the eyes",
@@ -75,14 +74,16 @@ def prepare_photos(
     out: Path | str,
     *,
     policy: FacePolicy = "largest",
-    fallback: Literal["centre"] | None = None,
+    fallback: FaceFallback | None = None,
+    finder: FaceDetector | None = None,
+    limits: Limits | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> Preparation:
     """Find and align the faces of many photos, and write them as a data set.
 
     The folder `out` holds the faces `(n, 112, 112, 3)` with people and sources, as `load_dataset` reads them; `faces.csv` with box,
-    points, detector score, distance of the eyes, sharpness and warnings of each; and `failures.csv` with the reason for every
+    landmarks, detector score, distance of the eyes, sharpness and warnings of each; and `failures.csv` with the reason for every
     photo that gave none. What was interrupted goes on where it stopped when it is called again.
 
     Args:
@@ -90,28 +91,34 @@ def prepare_photos(
         out: A new folder.
         policy: Which face of several; see `acquire_faces`.
         fallback: What to take where there is none; see `acquire_faces`.
+        finder: The face detector; None: `FaceFinder()`. Several processes need one that can be pickled.
+        limits: Largest file and picture that are decoded; None: `Limits()`.
         workers: How many processes; None: one for each core.
         progress: Whether to show a bar on standard error.
 
     Raises:
         DataError: If there are no photos, if none gives a face, if `out` holds a finished data set, or one begun with other photos
-            or another policy.
+            or other settings.
+        ValueError: If an option is not one of its values, or if several processes are to use a detector that cannot be pickled.
     """
-    out = Path(out)
-    with open_photos(photos) as files:
-        parts = _begin(out, files, policy, fallback)
+    out, acquisition = (
+        Path(out),
+        AcquisitionSettings(policy, fallback, FaceFinder() if finder is None else finder, limits or Limits()),
+    )
+    with open_photos(photos, limits=limits) as files:
+        parts = _begin(out, files, acquisition)
         names = [files.photos[start : start + _PART] for start in range(0, len(files.photos), _PART)]
         missing = [number for number in range(len(names)) if not _part(parts, number).is_file()]
         tasks = (
-            _Task(
-                _part(parts, number), files.root, [(*photo, _fetched(files, photo[0])) for photo in names[number]], policy, fallback
-            )
+            _Task(_part(parts, number), files.root, [(*photo, _fetched(files, photo[0])) for photo in names[number]], acquisition)
             for number in missing
         )
         left = sum(len(names[number]) for number in missing)
         done = len(files.photos) - left
         with tqdm(total=len(files.photos), initial=done, desc="faces", unit="photo", disable=not progress) as bar:
             processes = min(workers or os.cpu_count() or 1, max(1, len(missing)))
+            if processes > 1:
+                check_picklable("finder", acquisition.finder)
             for number, _ in zip(missing, run_tasks(_do, tasks, workers=processes), strict=True):
                 bar.update(len(names[number]))
     return _join(out, parts, len(names), [person for _, person in files.photos])
@@ -124,21 +131,20 @@ class _Task:
     part: Path
     root: str
     photos: list[tuple[str, str, Path | bytes | ImageError]]
-    policy: FacePolicy
-    fallback: Literal["centre"] | None
+    acquisition: AcquisitionSettings
 
 
-def _begin(out: Path, files: PhotoFiles, policy: str, fallback: str | None) -> Path:
-    """Return the folder of the finished parts; make sure that they are of the same photos and policy."""
+def _begin(out: Path, files: PhotoFiles, acquisition: AcquisitionSettings) -> Path:
+    """Return the folder of the finished parts; make sure that they are of the same photos and settings."""
     if (out / FACES).exists():
         raise DataError(f"{out}: holds a data set already. Give a new folder")
     parts = out / _PARTS
     out.mkdir(parents=True, exist_ok=True)
     parts.mkdir(mode=0o700, exist_ok=True)
-    listing = json.dumps([str(Path(files.root).resolve()), files.photos, policy, fallback, _PART]).encode()
+    listing = json.dumps([str(Path(files.root).resolve()), files.photos, acquisition.key, _PART]).encode()
     plan = {"digest": hashlib.sha256(listing).hexdigest()}
     if (parts / _PLAN).is_file() and json.loads((parts / _PLAN).read_text()) != plan:
-        raise DataError(f"{out}: was begun with other photos or another policy. Give a new folder, or delete this one")
+        raise DataError(f"{out}: was begun with other photos or other settings. Give a new folder, or delete this one")
     with atomic_write(parts / _PLAN) as path:
         path.write_text(json.dumps(plan))
     return parts
@@ -163,8 +169,7 @@ def _do(task: _Task) -> None:
         try:
             if isinstance(content, ImageError):
                 raise content
-            photo = read_image(content, name=f"{task.root}/{name}")
-            found = acquire_faces(photo, _FINDER, name=f"{task.root}/{name}", policy=task.policy, fallback=task.fallback)
+            found = task.acquisition.acquire(content, name=f"{task.root}/{name}")
         except ImageError as error:
             failures.append([name, person, str(error).removeprefix(f"{task.root}/{name}: ")])
             continue
@@ -177,7 +182,7 @@ def _do(task: _Task) -> None:
 
 def _row(source: str, person: str, aligned: AlignedFace) -> list[Any]:
     face = aligned.face
-    places = [""] * 14 if face is None else [round(float(value), 2) for value in [*face.box, *face.points.ravel()]]
+    places = [""] * 14 if face is None else [round(float(value), 2) for value in [*face.box, *face.landmarks.ravel()]]
     told = ["", ""] if face is None else [round(face.score, 4), round(face.eye_distance, 1)]
     return [source, person, *places, *told, round(aligned.sharpness, 1), "; ".join(aligned.warnings)]
 

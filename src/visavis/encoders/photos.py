@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from visavis.encoders.card import Card
 from visavis.errors import DataError
-from visavis.images import crop_centre, read_image, resize_image, to_gray
+from visavis.images import Limits, crop_centre, read_image, resize_image, to_gray
 
 if TYPE_CHECKING:  # two photos are verified without data sets, and sooner
     from visavis.data import FaceDataset
@@ -18,12 +18,13 @@ __all__ = ["PhotoSource", "fit_face", "load_faces", "read_photo"]
 PhotoSource = str | Path | bytes | npt.NDArray[Any]
 
 
-def read_photo(photo: PhotoSource, *, name: str | None = None) -> npt.NDArray[np.uint8]:
+def read_photo(photo: PhotoSource, *, name: str | None = None, limits: Limits | None = None) -> npt.NDArray[np.uint8]:
     """Read one photo.
 
     Args:
         photo: A path, the bytes of an image file, or an array `(h, w)`, `(h, w, 1)` or `(h, w, 3)`: uint8, or float in [0, 1].
         name: What to call a file in an error; None: its path.
+        limits: Largest file and picture that are decoded; None: `Limits()`.
 
     Returns:
         `(h, w, 1)` or `(h, w, 3)` uint8.
@@ -32,7 +33,7 @@ def read_photo(photo: PhotoSource, *, name: str | None = None) -> npt.NDArray[np
         ImageError: If a file cannot be read.
         ValueError: If an array is of another shape or type.
     """
-    return _pixels(photo) if isinstance(photo, np.ndarray) else read_image(photo, name=name)
+    return _pixels(photo) if isinstance(photo, np.ndarray) else read_image(photo, name=name, limits=limits)
 
 
 def fit_face(image: npt.NDArray[np.uint8], card: Card) -> npt.NDArray[np.uint8]:

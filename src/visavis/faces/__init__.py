@@ -1,29 +1,26 @@
 """Detect faces in photos and align them."""
 
-from visavis.faces.finder import (
-    CANONICAL_POINTS,
-    CANONICAL_SIDE,
-    AlignedFace,
-    Face,
-    FaceFinder,
-    FacePolicy,
-    Similarity,
-    acquire_faces,
-    align_face,
-    cut_face,
-    sharpness,
-)
+from visavis.faces.acquisition import AcquisitionSettings, FaceFallback, FacePolicy, acquire_faces
+from visavis.faces.alignment import CANONICAL_LANDMARKS, CANONICAL_SIDE, AlignedFace, align_face, sharpness, warp_face
+from visavis.faces.face import Face
+from visavis.faces.finder import CropScorer, FaceDetector, FaceFinder, detector_name
+from visavis.faces.geometry import Similarity
 
 __all__ = [
-    "AlignedFace",
-    "CANONICAL_POINTS",
+    "CANONICAL_LANDMARKS",
     "CANONICAL_SIDE",
+    "AcquisitionSettings",
+    "AlignedFace",
+    "CropScorer",
     "Face",
+    "FaceDetector",
+    "FaceFallback",
     "FaceFinder",
     "FacePolicy",
     "Similarity",
     "acquire_faces",
     "align_face",
-    "cut_face",
+    "detector_name",
     "sharpness",
+    "warp_face",
 ]

@@ -16,7 +16,7 @@ from visavis.errors import DataError
 from visavis.scale.shards import FAILURES, EmbeddingSettings, Failure, Shard, Table, make_shards
 from visavis.scale.sources import is_prepared, list_photos
 from visavis.scale.work import embed_shard
-from visavis.workers import run_tasks
+from visavis.workers import check_picklable, run_tasks
 
 __all__ = ["Embedded", "embed_photos"]
 
@@ -66,9 +66,9 @@ def embed_photos(
 ) -> Embedded:
     """Embed many photos into a folder of Parquet files, which readers of Parquet take as one table.
 
-    Its columns are source, person, box (left, top, width, height), points (x and y of five), detector_score, warnings and embedding
-    (`float32`, unit length); digests of the encoder and of its card are in the metadata. What was interrupted goes on where it
-    stopped when it is called again.
+    Its columns are source, person, box (left, top, width, height), landmarks (five times x and y), detector_score, warnings and
+    embedding (`float32`, unit length); digests of the encoder and of its card are in the metadata. An interrupted call is
+    resumed by calling again.
 
     Args:
         photos: A folder with one sub-folder per person, or a `.tar` or `.zip` of one; a URI of an object store, such as
@@ -83,7 +83,7 @@ def embed_photos(
     Raises:
         DataError: If there are no photos, if they are not aligned as the model wants them, or if `out` holds another table.
         MissingDependencyError: If pyarrow or Ray is not installed.
-        ValueError: If `engine` is neither of the two.
+        ValueError: If `engine` is neither of the two, or if several processes are to use a detector that cannot be pickled.
     """
     settings, root = settings or EmbeddingSettings(), str(photos)
     if engine not in ("processes", "ray"):
@@ -91,11 +91,13 @@ def embed_photos(
     encoder = load_encoder(settings.model)
     _check_faces(root, encoder)
     table = Table(str(out))
-    shards = make_shards(list_photos(root), root, str(out), settings, encoder=encoder.digest)
+    shards = make_shards(list_photos(root, limits=settings.limits), root, str(out), settings, encoder=encoder.digest)
     missing = _missing(table, shards)
     count = sum(len(shard.photos) for shard in shards)
     left = sum(len(shard.photos) for shard in missing)
     processes = min(workers or os.cpu_count() or 1, max(1, len(missing)))
+    if processes > 1 or engine == "ray":
+        check_picklable("finder", settings.acquisition.finder)
     run: Callable[..., Iterator[int]] = run_tasks
     if engine == "ray":
         from visavis.scale.cluster import run_tasks_on_ray

@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from visavis.faces import AcquisitionSettings, FaceDetector, FaceFallback, FaceFinder, FacePolicy, detector_name
 from visavis.files import atomic_write
+from visavis.images import Limits
 from visavis.scale.sources import Photo, filesystem_of
 
 __all__ = ["EmbeddingSettings", "Shard", "Table", "make_shards"]
@@ -29,24 +31,46 @@ class EmbeddingSettings:
         model: What `load_encoder` takes.
         aligned: Whether the photos are cut to the face already, so that none is looked for.
         policy: Which face of several; see `faces.acquire_faces`.
-        fallback: What to take where there is none; see there.
+        fallback: What to use if no face is detected; see there.
+        finder: The face detector; None: `FaceFinder()`. Several processes need one that can be pickled.
+        limits: Largest file and picture that are decoded; None: `Limits()`.
         photos_per_shard: How many photos go into one file, and are done anew after an interruption.
     """
 
     model: str = "pretrained"
     aligned: bool = False
-    policy: str = "largest"
-    fallback: str | None = None
+    policy: FacePolicy = "largest"
+    fallback: FaceFallback | None = None
+    finder: FaceDetector | None = None
+    limits: Limits | None = None
     photos_per_shard: int = 1024
 
     def __post_init__(self) -> None:
-        """Check the size of a shard.
+        """Check the settings.
 
         Raises:
-            ValueError: If it is not positive.
+            ValueError: If `photos_per_shard` is not positive, or an option is not one of its values.
         """
+        _ = self.acquisition
         if self.photos_per_shard < 1:
-            raise ValueError(f"photos_per_shard must be positive. Received: photos_per_shard={self.photos_per_shard}")
+            raise ValueError(f"photos_per_shard must be positive, got {self.photos_per_shard}")
+
+    @property
+    def acquisition(self) -> AcquisitionSettings:
+        """How photos become faces."""
+        finder = FaceFinder() if self.finder is None else self.finder
+        return AcquisitionSettings(self.policy, self.fallback, finder, self.limits or Limits())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the rows depend on as plain values."""
+        return {
+            "model": self.model,
+            "aligned": self.aligned,
+            "policy": self.policy,
+            "fallback": self.fallback,
+            "finder": detector_name(self.acquisition.finder),
+            "photos_per_shard": self.photos_per_shard,
+        }
 
 
 @dataclass(frozen=True)
@@ -72,7 +96,7 @@ class Shard:
     @cached_property
     def name(self) -> str:
         """Its file name: the number of the first photo, and a digest of photos, settings and encoder."""
-        told = json.dumps([self.encoder, {**asdict(self.settings), "model": None}, self.photos])
+        told = json.dumps([self.encoder, {**self.settings.to_json(), "model": None}, self.photos])
         return f"part-{self.first:010d}-{hashlib.sha256(told.encode()).hexdigest()[:16]}.parquet"
 
 
@@ -147,7 +171,7 @@ def schema(size: int, metadata: dict[bytes, bytes]) -> Any:
             pa.field("source", pa.string(), nullable=False),
             pa.field("person", pa.string(), nullable=False),
             ("box", pa.list_(pa.float32(), 4)),
-            ("points", pa.list_(pa.float32(), 10)),
+            ("landmarks", pa.list_(pa.float32(), 10)),
             ("detector_score", pa.float32()),
             pa.field("warnings", pa.list_(pa.string()), nullable=False),
             pa.field("embedding", pa.list_(pa.float32(), size), nullable=False),

@@ -13,6 +13,7 @@ from visavis.data import open_photos, read_saved
 from visavis.data.dataset import FACES
 from visavis.data.folders import photos_among
 from visavis.errors import DataError, MissingDependencyError
+from visavis.images import Limits
 
 __all__ = ["Photo", "Source", "filesystem_of", "is_prepared", "list_photos", "open_source"]
 
@@ -71,7 +72,7 @@ def is_prepared(root: str) -> bool:
     return "://" not in root and (Path(root) / FACES).is_file()
 
 
-def list_photos(root: str) -> list[Photo]:
+def list_photos(root: str, *, limits: Limits | None = None) -> list[Photo]:
     """List the photos of a folder or an object store with one sub-folder per person, of an archive, or of a prepared data set.
 
     Raises:
@@ -82,7 +83,7 @@ def list_photos(root: str) -> list[Photo]:
         return [Photo(name, dataset.people[label], stamp) for name, label in zip(dataset.sources, dataset.labels, strict=True)]
     if Path(root).is_file():
         stamp = _stamp(Path(root).stat())
-        with open_photos(root) as archive:
+        with open_photos(root, limits=limits) as archive:
             return [Photo(name, person, stamp) for name, person in archive.photos]
     return _list_files(root)
 
@@ -105,23 +106,25 @@ def _stamp(stat: Any) -> str:
 
 
 @lru_cache(maxsize=1)
-def open_source(root: str, stamp: str) -> Source:
+def open_source(root: str, stamp: str, limits: Limits | None = None) -> Source:
     """Open what was listed, once for each process; an archive stays open.
 
     Args:
         root: What `list_photos` took.
-        stamp: That of a photo in it: where it is another one, it is opened anew.
+        stamp: That of a photo in it: where it is another one, it is opened again.
+        limits: Largest file that is read; None: `Limits()`.
     """
     del stamp
     if is_prepared(root):
         return Source(faces=np.load(Path(root) / FACES, mmap_mode="r", allow_pickle=False))
     if Path(root).is_file():
         opened = ExitStack()
-        return Source(fetch=opened.enter_context(open_photos(root)).fetch, opened=opened)
+        return Source(fetch=opened.enter_context(open_photos(root, limits=limits)).fetch, opened=opened)
     system, path = filesystem_of(root)
+    max_bytes = (limits or Limits()).max_bytes
 
     def fetch(name: str) -> bytes:
         with system.open_input_stream(f"{path}/{name}") as stream:
-            return stream.read()
+            return stream.read(max_bytes + 1)
 
     return Source(fetch=fetch)

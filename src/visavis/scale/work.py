@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from visavis.data.preparation import POINTS, TABLE
+from visavis.data.preparation import LANDMARKS, TABLE
 from visavis.encoders import Encoder, fit_face, load_encoder
 from visavis.errors import ImageError, ModelError
-from visavis.faces import AlignedFace, FaceFinder, acquire_faces
+from visavis.faces import AlignedFace
 from visavis.images import read_image
 from visavis.scale.shards import CARD_KEY, ENCODER_KEY, FAILURES_KEY, SETTINGS_KEY, Shard, Table, schema
 from visavis.scale.sources import Source, open_source
@@ -23,7 +23,6 @@ from visavis.scale.sources import Source, open_source
 __all__ = ["embed_shard"]
 
 _AT_ONCE = 64
-_FINDER = FaceFinder()
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +33,7 @@ class _Row:
     person: str
     face: npt.NDArray[np.uint8]
     box: list[float] | None = None
-    points: list[float] | None = None
+    landmarks: list[float] | None = None
     detector_score: float | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -78,7 +77,7 @@ def _in_groups(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
 
 
 def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]]) -> Iterator[_Row]:
-    source = open_source(shard.root, shard.photos[0].stamp)
+    source = open_source(shard.root, shard.photos[0].stamp, shard.settings.limits)
     if source.faces is not None:
         yield from _prepared_rows(shard, encoder, source)
         return
@@ -89,24 +88,24 @@ def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]
             if finds_faces:
                 yield from _found_rows(shard, encoder, name, person, fetch=source.fetch)
             else:
-                yield _Row(name, person, fit_face(read_image(source.fetch(name), name=name), encoder.card))
+                yield _Row(
+                    name, person, fit_face(read_image(source.fetch(name), name=name, limits=shard.settings.limits), encoder.card)
+                )
         except (ImageError, OSError) as error:
             failures.append((name, person, str(error).removeprefix(f"{name}: ")))
 
 
 def _found_rows(shard: Shard, encoder: Encoder, name: str, person: str, *, fetch: Callable[[str], Path | bytes]) -> Iterator[_Row]:
     """The faces of one photo that are wanted."""
-    photo = read_image(fetch(name), name=name)
-    settings: Any = shard.settings
-    for number, found in enumerate(acquire_faces(photo, _FINDER, name=name, policy=settings.policy, fallback=settings.fallback)):
+    for number, found in enumerate(shard.settings.acquisition.acquire(fetch(name), name=name)):
         pixels = fit_face(found.pixels, encoder.card)
         yield _Row(name if number == 0 else f"{name}#{number + 1}", person, pixels, *_where(found), list(found.warnings))
 
 
 def _where(aligned: AlignedFace) -> tuple[list[float] | None, list[float] | None, float | None]:
-    """Box, points and the detector's score; nothing where the centre of the photo was taken."""
+    """Box, landmarks and detector score; nothing where the centre of the photo was taken."""
     face = aligned.face
-    return (None, None, None) if face is None else (face.box.tolist(), face.points.ravel().tolist(), face.score)
+    return (None, None, None) if face is None else (face.box.tolist(), face.landmarks.ravel().tolist(), face.score)
 
 
 def _prepared_rows(shard: Shard, encoder: Encoder, source: Source) -> Iterator[_Row]:
@@ -129,14 +128,14 @@ def _known(root: str, stamp: str) -> Callable[[int], tuple[Any, ...]] | None:
 
     table = csv.read_csv(path)
     box = [table[name] for name in ("left", "top", "width", "height")]
-    points = [table[f"{point}_{axis}"] for point in POINTS for axis in "xy"]
+    landmarks = [table[f"{landmark}_{axis}"] for landmark in LANDMARKS for axis in "xy"]
 
     def row(number: int) -> tuple[Any, ...]:
         score = table["score"][number].as_py()
         warnings = [text for text in (table["warnings"][number].as_py() or "").split("; ") if text]
         if score is None:
             return None, None, None, warnings
-        return *([float(column[number].as_py()) for column in columns] for columns in (box, points)), float(score), warnings
+        return *([float(column[number].as_py()) for column in columns] for columns in (box, landmarks)), float(score), warnings
 
     return row
 
@@ -164,7 +163,7 @@ def _parquet(
         {
             ENCODER_KEY: shard.encoder.encode(),
             CARD_KEY: hashlib.sha256(card.encode()).hexdigest().encode(),
-            SETTINGS_KEY: json.dumps(asdict(shard.settings)).encode(),
+            SETTINGS_KEY: json.dumps(shard.settings.to_json()).encode(),
             FAILURES_KEY: json.dumps(failures).encode(),
         },
     )

@@ -61,7 +61,7 @@ def plot_verdict(photos: tuple[AcquiredPhoto, AcquiredPhoto], verdict: Verdict, 
         if photo.aligned is not None:
             ax.plot(*np.vstack([photo.aligned.outline, photo.aligned.outline[:1]]).T, color=colour, linewidth=1.5)
             if photo.aligned.face is not None:
-                ax.plot(*photo.aligned.face.points.T, ".", color=colour, markersize=4)
+                ax.plot(*photo.aligned.face.landmarks.T, ".", color=colour, markersize=4)
         crop = figure.add_subplot(grid[0, cut])
         show_image(crop, photo.pixels)
         crop.set_title("compared", fontsize=8, color=MUTED)

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from visavis.encoders import Encoder, PhotoSource, fit_face, load_encoder, read_photo
 from visavis.encoders.card import Card
 from visavis.errors import FaceError
-from visavis.faces import AlignedFace, FaceFinder, acquire_faces
+from visavis.faces import AlignedFace, CropScorer, FaceDetector, FaceFinder, acquire_faces
+from visavis.images import Limits
 from visavis.metrics.calibration import distance_of
 
 __all__ = ["AcquiredPhoto", "FoundFace", "Verdict", "Verifier"]
 
-_FINDER = FaceFinder()
-_NO_FACE = 0.8  # of the detector's scores, below which what was said to be cut to a face is doubted
+_MIN_CROP_SCORE = 0.8  # below it, what was said to be an aligned crop is doubted
 _BLANK = 2.0  # levels that a photo's pixels spread by at least; embeddings of less are alike whoever it should have shown
 
 
@@ -44,13 +44,13 @@ class AcquiredPhoto:
         photo: The whole of it, `(h, w, c)` uint8.
         pixels: What the model takes, `(h, w, c)` uint8 of its input shape.
         aligned: The face that was found in it; None: the photo was taken as it is.
-        resemblance: How much a photo that was taken as it is looks like a face, 0 .. 1; None: it need not be one.
+        crop_score: Score, 0 .. 1, that a face fills a photo that was taken as it is; None: it need not, or the detector gives none.
     """
 
     photo: npt.NDArray[np.uint8]
     pixels: npt.NDArray[np.uint8]
     aligned: AlignedFace | None = None
-    resemblance: float | None = None
+    crop_score: float | None = None
 
     @property
     def found(self) -> FoundFace:
@@ -58,9 +58,9 @@ class AcquiredPhoto:
         if self.aligned is None:
             (height, width), side = self.photo.shape[:2], max(self.pixels.shape[:2])
             warnings = [f"small photo: {width} x {height} pixels"] if 2 * min(height, width) < side else []
-            if self.resemblance is not None and self.resemblance < _NO_FACE:
+            if self.crop_score is not None and self.crop_score < _MIN_CROP_SCORE:
                 warnings.append("no face fills the photo: is it cut to the face?")
-            return FoundFace(score=self.resemblance, warnings=tuple(warnings))
+            return FoundFace(score=self.crop_score, warnings=tuple(warnings))
         face = self.aligned.face
         if face is None:
             return FoundFace(warnings=self.aligned.warnings)
@@ -135,6 +135,8 @@ class Verifier:
         target_fmr: float | None = None,
         prior: float = 0.5,
         threads: int | None = None,
+        finder: FaceDetector | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Load a model.
 
@@ -146,6 +148,8 @@ class Verifier:
             target_fmr: Decide by the threshold that was chosen to keep this false match rate; None: by the model's usual one.
             prior: The part of mated pairs among all that will be compared, in (0, 1); probabilities depend on it, decisions do not.
             threads: How many threads share a batch; None: one for each core.
+            finder: The face detector; None: `FaceFinder()`.
+            limits: Largest file and picture that are decoded; None: `Limits()`.
 
         Raises:
             ModelError: If there is none, if it is damaged or foreign, or if it has no threshold for `target_fmr`.
@@ -159,6 +163,8 @@ class Verifier:
         self._target_fmr, self._prior = target_fmr, prior
         self._finds_faces = self.card.aligned and not aligned
         self._policy, self._fallback = policy, fallback
+        self._finder: FaceDetector = FaceFinder() if finder is None else finder
+        self._limits = limits
 
     @property
     def card(self) -> Card:
@@ -175,15 +181,16 @@ class Verifier:
         Raises:
             ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many, or nothing on it at all.
         """
-        image = read_photo(photo, name=name)
+        image = read_photo(photo, name=name, limits=self._limits)
         name = name or (str(photo) if isinstance(photo, str | Path) else "the photo")
         if not self._finds_faces:
             pixels = fit_face(image, self.card)
-            resemblance = _FINDER.resemblance(_rgb(pixels)) if self.card.aligned else None
-            if (resemblance is None or resemblance < _NO_FACE) and pixels.std(axis=(0, 1)).max() < _BLANK:
+            scorer = self._finder if self.card.aligned and isinstance(self._finder, CropScorer) else None
+            score = None if scorer is None else scorer.score_crop(_rgb(pixels))
+            if (score is None or score < _MIN_CROP_SCORE) and pixels.std(axis=(0, 1)).max() < _BLANK:
                 raise FaceError(f"{name}: nothing can be seen on it, all of it is of one colour")
-            return AcquiredPhoto(image, pixels, resemblance=resemblance)
-        aligned = acquire_faces(_rgb(image), _FINDER, name=name, policy=self._policy, fallback=self._fallback)[0]
+            return AcquiredPhoto(image, pixels, crop_score=score)
+        aligned = acquire_faces(_rgb(image), self._finder, name=name, policy=self._policy, fallback=self._fallback)[0]
         return AcquiredPhoto(image, fit_face(aligned.pixels, self.card), aligned)
 
     def embed(self, photos: Sequence[PhotoSource | AcquiredPhoto] | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

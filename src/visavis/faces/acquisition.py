@@ -1,0 +1,118 @@
+"""From a photo to the aligned crops of the wanted faces."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from visavis.errors import FaceError, check_option
+from visavis.faces.alignment import AlignedFace, align_centre, align_face
+from visavis.faces.face import Face
+from visavis.faces.finder import FaceDetector, FaceFinder, detector_name
+from visavis.images import Limits, read_image
+
+__all__ = ["AcquisitionSettings", "FaceFallback", "FacePolicy", "acquire_faces"]
+
+Pixels = npt.NDArray[np.uint8]
+FacePolicy = Literal["largest", "centre", "all", "error"]
+FaceFallback = Literal["centre"]
+
+_TURNS = ((1, "a quarter to the left"), (3, "a quarter to the right"), (2, "upside down"))
+
+
+def acquire_faces(
+    photo: Pixels,
+    finder: FaceDetector | None = None,
+    *,
+    name: str = "the photo",
+    policy: FacePolicy = "largest",
+    fallback: FaceFallback | None = None,
+) -> list[AlignedFace]:
+    """Detect the faces of a photo and align the wanted ones.
+
+    Args:
+        photo: `(h, w, 3)` uint8, RGB.
+        finder: The face detector; None: `FaceFinder()`.
+        name: What to call the photo in an error.
+        policy: Which face of several: the `"largest"`, the one nearest to the `"centre"`, `"all"`, or none (`"error"`).
+        fallback: `"centre"`: use the square around the centre if no face is detected; None: raise an error.
+
+    Returns:
+        One face; with `"all"` one or more, the largest first.
+
+    Raises:
+        FaceError: If no face is detected, or several and the policy is `"error"`.
+        ValueError: If `policy` or `fallback` is not one of these.
+    """
+    check_option("policy", policy, FacePolicy)
+    if fallback is not None:
+        check_option("fallback", fallback, FaceFallback)
+    finder = FaceFinder() if finder is None else finder
+    faces = sorted(finder.detect(photo), key=lambda face: -face.area)
+    if not faces:
+        if fallback is None:
+            raise FaceError(f"{name}: no face was found{_hint(photo, finder)}")
+        return [align_centre(photo)]
+    if len(faces) > 1 and policy == "error":
+        raise FaceError(f"{name}: {len(faces)} faces were found where one is wanted")
+    if policy == "centre":
+        faces.sort(key=lambda face: _distance_from_centre(face, photo))
+    wanted = faces if policy == "all" else faces[:1]
+    return [align_face(photo, face, others=len(faces) - len(wanted)) for face in wanted]
+
+
+def _distance_from_centre(face: Face, photo: Pixels) -> float:
+    centre = np.array([photo.shape[1], photo.shape[0]]) / 2
+    return float(np.linalg.norm(face.box[:2] + face.box[2:] / 2 - centre))
+
+
+def _hint(photo: Pixels, finder: FaceDetector) -> str:
+    """What to do about a photo without a face, if one is detected in the photo turned by 90 or 180 degrees."""
+    for turns, direction in _TURNS:
+        if finder.detect(np.ascontiguousarray(np.rot90(photo, turns))):
+            return f", but there is one when the photo is turned {direction}: turn it and save it"
+    return ""
+
+
+@dataclass(frozen=True)
+class AcquisitionSettings:
+    """How photos become faces, for work that is passed to other processes.
+
+    Attributes:
+        policy: Which face of several; see `acquire_faces`.
+        fallback: What to use if no face is detected; see there.
+        finder: The face detector.
+        limits: Largest file and picture that are decoded.
+    """
+
+    policy: FacePolicy = "largest"
+    fallback: FaceFallback | None = None
+    finder: FaceDetector = FaceFinder()
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            ValueError: If `policy` or `fallback` is not one of those.
+        """
+        check_option("policy", self.policy, FacePolicy)
+        if self.fallback is not None:
+            check_option("fallback", self.fallback, FaceFallback)
+
+    @property
+    def key(self) -> str:
+        """What tells these settings from others in a file; limits change which photos are read, not how."""
+        return json.dumps([self.policy, self.fallback, detector_name(self.finder)])
+
+    def acquire(self, source: Path | bytes, *, name: str) -> list[AlignedFace]:
+        """Decode a photo, detect its faces and align the wanted ones.
+
+        Raises:
+            ImageError: If it cannot be read; as `FaceError` if it has no face, or several and the policy is `"error"`.
+        """
+        photo = read_image(source, name=name, limits=self.limits)
+        return acquire_faces(photo, self.finder, name=name, policy=self.policy, fallback=self.fallback)
