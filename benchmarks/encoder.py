@@ -39,7 +39,7 @@ def prepare_att() -> None:
         prepare_photos(PHOTOS / "att_faces.tar", ATT, fallback="centre")
 
 
-def strangers_of_lfw(name: str) -> dict[str, Any]:
+def lfw_unseen_people(name: str) -> dict[str, Any]:
     """The pairs of View 2's first two folds, of whose people the encoder in the box has seen nobody."""
     encoder = load_encoder(name)
     faces = load_dataset(RUNS / "lfw-faces", size=encoder.card.input_shape[:2])
@@ -51,7 +51,7 @@ def strangers_of_lfw(name: str) -> dict[str, Any]:
     return evaluate_folds(scores, protocol.labels[chosen], protocol.folds[chosen]).to_json()
 
 
-def strangers_of_att(name: str) -> dict[str, Any]:
+def att_unseen_people(name: str) -> dict[str, Any]:
     """All pairs of AT&T by an encoder as it is."""
     encoder = load_encoder(name)
     faces = load_dataset(ATT, size=encoder.card.input_shape[:2])
@@ -151,7 +151,7 @@ def main() -> None:
     figures: dict[str, Any] = {"start": start_up(), "milliseconds_a_face": milliseconds_a_face()}
     print(figures, flush=True)
     prepare_att()
-    for figure, measured in (("strangers_of_att", strangers_of_att), ("strangers_of_lfw", strangers_of_lfw)):
+    for figure, measured in (("att_unseen_people", att_unseen_people), ("lfw_unseen_people", lfw_unseen_people)):
         figures[figure] = {name: measured(name) for name in ("pretrained", "dlib")}
         print(figures[figure], flush=True)
     rows = fine_tuned(options.folds)

@@ -1,79 +1,51 @@
-"""LFW View 2, every fold tested by a network that never saw its people, from random weights and LFW's photos alone.
+"""LFW View 2: each fold is tested by a network that was not trained on its people, from random weights and LFW's photos alone.
 
     python benchmarks/faces.py && python benchmarks/lfw.py [--faces aligned] [--steps 3000] [--mixed-precision] [--folds 0,1,2, ...]
 
-The ten folds are tested by five networks. Network k leaves out the people of two folds' pairs at once, so it learns from fewer
-people than the protocol allows; a further 5 % of the people that it may see are its validation people, who choose its weights. The
-threshold of each fold is the one of best accuracy on the nine other folds. Runs go to `runs/lfw-FACES-K` and are resumed where they
-stopped; the scores of a finished network are kept there. Besides the cosine, these are measured, none of which learns from other
-photos than the network: the score normalised by the training people (AS-norm, the 50 most alike); local binary patterns compared
-by joint Bayes, fitted on the training people (`patterns.py`); and the sum of cosine and patterns, each first brought to mean 0 and
-deviation 1 over all pairs of the network's validation people. Writes `results/lfw-FACES.json`.
+Five networks cover the ten folds. Network k leaves out the people of two folds at once, which is stricter than the protocol. A
+further 5 % of its people are validation people for checkpoint selection. The threshold of each fold is the one with the best
+accuracy on the nine other folds. Runs go to `runs/lfw-FACES-K` and are resumed; the scores of a finished network are kept there.
+Also measured: scores normalised by the training people (AS-norm, 50 nearest). Writes `results/lfw-FACES.json`. About an hour
+with `--mixed-precision` on 2 cores.
 
-`--faces aligned` takes the faces that `benchmarks/faces.py` found and aligned (and the centre of the photo in which it found none);
-`--faces centre` cuts all photos around the centre.
+`--faces aligned` uses the faces that `benchmarks/faces.py` detected and aligned (and the centre of a photo without a detected
+face); `--faces centre` crops the centre of every photo.
 
-Tried on 589 validation people, none of folds 1 and 2, equal error rate of all their pairs: 64 pixels 13.3 %, 80 pixels 13.2 %, a
-crop 1.3 times as wide 14.9 %, shifted and zoomed copies of each photo 13.8 %, the first two networks together 12.9 %, composites of
-people of several photos in two fifths of each batch 13.8 %. The loss on training people falls on while this stands still: more work
-does not help, more people would. Patterns and joint Bayes: 10.4 %, without colour 11.7 %, histograms of gradients in their place
-13.5 %; the sum of these patterns and the last network 10.0 %.
-
-Last figures: 2026-11-25, all folds, 2,500 steps: network 89.5 %, normalised 88.7 %, patterns 90.4 %, network and patterns 91.7 %;
-the last run of each kind is in `results/`.
+Ablations on 589 validation people, none of folds 1 and 2, EER over all pairs: 64 pixels 13.3 %, 80 pixels 13.2 %, a crop 1.3 times
+as wide 14.9 %, shifted and zoomed copies of each photo 13.8 %, the mean score of two networks 12.9 %, composites in two fifths of
+each batch 13.8 %. The training loss keeps falling while these stay the same: more steps do not help; more people would.
 """
 
 import argparse
 import json
 import time
-from functools import cache
 from pathlib import Path
 
 import numpy as np
-from patterns import JointBayes, patterns
 from record import LFW, PHOTOS, RUNS, write_result
 
-from visavis.data import FaceDataset, PairProtocol, Split, lfw_folds, load_dataset, read_lfw, read_lfw_pairs, split_people
+from visavis.data import FaceDataset, PairProtocol, lfw_folds, load_dataset, read_lfw, read_lfw_pairs, split_people
 from visavis.evaluation import evaluate_folds
 from visavis.metrics.normalisation import normalised_scores
 from visavis.models import embed, embedding_of
 from visavis.training.configuration import TrainingConfig, config_for
 from visavis.training.trainer import train
 
-SIDE, SIDE_OF_PATTERNS = 64, 112
+SIDE = 64
 FOLDS_AT_ONCE = 2
 NEAREST = 50  # chosen on validation people
-SCORES = ("network", "normalised", "patterns", "network and patterns")
+SCORES = ("network", "normalised")
 
 
 def lfw_faces(kind: str, side: int) -> FaceDataset:
-    """All photos of LFW, aligned or cut around the centre."""
+    """Read all photos of LFW, aligned or cropped at the centre."""
     if kind == "centre":
         return read_lfw(LFW, size=(side, side))
     return load_dataset(RUNS / "lfw-faces", size=(side, side))
 
 
-@cache
-def lfw_patterns(kind: str) -> np.ndarray:
-    """The patterns of all photos, in the same order; a minute's work, done where a network is not scored yet."""
-    return patterns(lfw_faces(kind, SIDE_OF_PATTERNS).faces)
-
-
-def pattern_scores(described: np.ndarray, faces: FaceDataset, split: Split, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of pairs of photos, and of all pairs of the validation people, by joint Bayes of the training people."""
-    number = {source: row for row, source in enumerate(faces.sources)}
-    learned, held_out = (described[[number[source] for source in side.sources]] for side in (split.train, split.validation))
-    bayes = JointBayes.fit(learned.astype(np.float32), split.train.labels)
-    rows = bayes.reduced(held_out.astype(np.float32))
-    first, second = np.triu_indices(len(rows), 1)
-    tested = (bayes.reduced(described[column].astype(np.float32)) for column in pairs.T)
-    return bayes.scores(*tested), bayes.scores(rows[first], rows[second])
-
-
-def scores_without(
-    faces: FaceDataset, kind: str, protocol: PairProtocol, folds: list[int], config: TrainingConfig, out: Path
-) -> np.ndarray:
-    """Scores of these folds' pairs, `(4, m)`, by what never saw their people; kept on disk."""
+def scores_without(faces: FaceDataset, protocol: PairProtocol, folds: list[int], config: TrainingConfig, out: Path) -> np.ndarray:
+    """Score the pairs of these folds, `(2, m)`, with a network not trained on their people; cached on disk."""
     finished = out / "scores.npy"
     tested = np.isin(protocol.folds, folds)
     if not finished.is_file():
@@ -83,16 +55,11 @@ def scores_without(
         resumed = (out / "checkpoint.npz").is_file()
         run = train(split, config, out=out, resume=resumed)
         pairs = protocol.pairs[tested]
-        photos, places = np.unique(pairs, return_inverse=True)
+        photos, indices = np.unique(pairs, return_inverse=True)
         network = embedding_of(run.siamese)
-        first, second = embed(network, faces.gather(photos), flip=config.flip)[places.reshape(pairs.shape).T]
+        first, second = embed(network, faces.gather(photos), flip=config.flip)[indices.reshape(pairs.shape).T]
         cosines = np.sum(first * second, axis=1)
         cohort = embed(network, split.train.faces, flip=config.flip)
-        held_out = embed(network, split.validation.faces, flip=config.flip)
-        one, other = np.triu_indices(len(held_out), 1)
-        held_out_cosines = np.sum(held_out[one] * held_out[other], axis=1)
-        alike, held_out_alike = pattern_scores(lfw_patterns(kind), faces, split, pairs)
-        together = standard(cosines, held_out_cosines) + standard(alike, held_out_alike)
         facts = {
             "folds": folds,
             "training_people": len(split.train.people),
@@ -100,27 +67,22 @@ def scores_without(
             "validation_people": len(split.validation.people),
             "validation_eer": run.validation_eer,
             "best_step": run.best_step,
-            "resumed": resumed,  # then the seconds are those since
+            "resumed": resumed,  # then `seconds` counts from the resumption
             "seconds": round(time.perf_counter() - start),
         }
         if not (out / "facts.json").is_file():
             (out / "facts.json").write_text(json.dumps(facts, indent=1))
-        np.save(finished, [cosines, normalised_scores(first, second, cohort, nearest=NEAREST), alike, together])
+        np.save(finished, [cosines, normalised_scores(first, second, cohort, nearest=NEAREST)])
     return np.load(finished)
 
 
-def standard(scores: np.ndarray, of_validation: np.ndarray) -> np.ndarray:
-    """Bring scores to the scale on which those of the validation people have mean 0 and deviation 1."""
-    return (scores - of_validation.mean()) / of_validation.std()
-
-
 def main() -> None:
-    """Train, or go on training, and score."""
+    """Train or resume, and score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--faces", choices=["aligned", "centre"], default="aligned")
     parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--mixed-precision", action="store_true", help="faster where the processor has AVX-512 for 16 bits")
-    parser.add_argument("--folds", default="0,1,2,3,4,5,6,7,8,9", help="which folds, numbered from 0")
+    parser.add_argument("--mixed-precision", action="store_true", help="faster on a processor with AVX-512 for 16 bits")
+    parser.add_argument("--folds", default="0,1,2,3,4,5,6,7,8,9", help="the folds, counted from 0")
     options = parser.parse_args()
     wanted = {int(fold) for fold in options.folds.split(",")}
     faces = lfw_faces(options.faces, SIDE)
@@ -132,14 +94,14 @@ def main() -> None:
         folds = list(range(first, first + FOLDS_AT_ONCE))
         if wanted & set(folds):
             out = RUNS / f"lfw-{options.faces}-{'-'.join(map(str, folds))}"
-            scores[:, np.isin(protocol.folds, folds)] = scores_without(faces, options.faces, protocol, folds, config, out)
+            scores[:, np.isin(protocol.folds, folds)] = scores_without(faces, protocol, folds, config, out)
             networks.append(json.loads((out / "facts.json").read_text()))
     tested = np.isfinite(scores[0])
     figures = {}
     for name, row in zip(SCORES, scores, strict=True):
-        told = evaluate_folds(row[tested], protocol.labels[tested], protocol.folds[tested])
-        print(name, told, sep=":\n")
-        figures[name] = told.to_json()
+        result = evaluate_folds(row[tested], protocol.labels[tested], protocol.folds[tested])
+        print(name, result, sep=":\n")
+        figures[name] = result.to_json()
     precision = " --mixed-precision" if options.mixed_precision else ""
     write_result(
         f"lfw-{options.faces}",

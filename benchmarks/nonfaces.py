@@ -88,7 +88,7 @@ def main() -> None:
     names, firsts = np.unique(data.labels, return_index=True)
     chosen = [first for name, first in zip(names, firsts, strict=True) if not card.has_seen(data.people[name])]
     people = verifier.embed(data.faces[chosen])
-    strangers = (people @ people.T)[np.triu_indices(len(people), 1)]
+    nonmated = (people @ people.T)[np.triu_indices(len(people), 1)]
     kinds = {}
     for name, draw in KINDS.items():
         pictures = [draw(number, rng) for number in range(EACH)]
@@ -106,7 +106,7 @@ def main() -> None:
         "people_warned_of": warned(verifier, data.faces[chosen]),
         "att_photos": len(att),
         "att_photos_warned_of": warned(verifier, att.faces),
-        "strangers": {target: float((strangers >= score).mean()) for target, score in thresholds.items()},
+        "unseen_people": {target: float((nonmated >= score).mean()) for target, score in thresholds.items()},
         "kinds": kinds,
     }
     print(figures)

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -98,38 +97,3 @@ def test_time_to_a_level_is_that_of_three_looks(page):
     assert measure.time_to(0.1, looks) == 4.0
     assert measure.time_to(0.3, looks) == 3.0
     assert measure.time_to(0.05, looks) is None
-
-
-def test_patterns_tell_faces_apart_but_not_light_and_not_left_from_right(page):
-    from patterns import _histograms, patterns
-
-    faces = np.random.default_rng(0).integers(0, 120, (2, 112, 112, 3), dtype=np.uint8)
-    told = patterns(np.concatenate([faces, faces[:, :, ::-1]]))
-    assert told.shape == (4, 51035)
-    np.testing.assert_array_equal(told[:2], told[2:])
-    assert np.abs(told[0] - told[1]).mean() > 0.01
-    level = faces[0, :, :, 0]
-    np.testing.assert_array_equal(_histograms(level, 1), _histograms(2 * level + 5, 1))
-    cells = np.square(_histograms(level, 2)).reshape(15 * 15, 59)
-    np.testing.assert_allclose(cells.sum(axis=1), 1, rtol=1e-6)
-
-
-def test_joint_bayes_finds_the_covariances_again_and_is_a_likelihood_ratio(page):
-    from patterns import JointBayes, fit_covariances
-
-    rng = np.random.default_rng(0)
-    labels = np.repeat(np.arange(3000), rng.integers(1, 6, 3000))
-    between, within = np.diag([4.0, 1.0, 0.25]), np.array([[1.0, 0.3, 0], [0.3, 0.5, 0], [0, 0, 1.0]])
-    people = rng.multivariate_normal(np.zeros(3), between, 3000)
-    rows = people[labels] + rng.multivariate_normal(np.zeros(3), within, len(labels))
-    found = fit_covariances(rows, labels, rounds=50)
-    np.testing.assert_allclose(found, (between, within), atol=0.25)
-    model = JointBayes.fit(rows, labels, dimensions=3, rounds=50)
-    one, other = (model.reduced(rng.normal(size=(5, 3))) for _ in range(2))
-    ratios = model.scores(one, other)
-    between, within = fit_covariances(model.reduced(rows), labels, rounds=50)
-    together = np.block([[between + within, between], [between, between + within]])
-    apart = np.block([[between + within, np.zeros((3, 3))], [np.zeros((3, 3)), between + within]])
-    pairs = np.hstack([one, other])
-    expected = np.einsum("md,de,me->m", pairs, np.linalg.inv(apart) - np.linalg.inv(together), pairs) / 2
-    np.testing.assert_allclose(ratios, expected, rtol=1e-6)
