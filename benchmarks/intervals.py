@@ -46,7 +46,7 @@ def of_lfw() -> tuple[Embeddings, Labels]:
     """Read LFW, at most ten photos per person: more than half of all mated pairs are of a single man."""
     faces, embeddings = embedded("pretrained", load_encoder("pretrained"), "lfw")
     rank = np.arange(len(faces)) - np.searchsorted(faces.labels, faces.labels)  # photos are sorted by person
-    return embeddings[rank < MOST_PHOTOS], faces.labels[place < MOST_PHOTOS]
+    return embeddings[rank < MOST_PHOTOS], faces.labels[rank < MOST_PHOTOS]
 
 
 def some_of(embeddings: Embeddings, labels: Labels) -> People:
