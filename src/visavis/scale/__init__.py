@@ -1,4 +1,4 @@
-"""Past one process: bulk embedding by a pool of processes or on a cluster."""
+"""Embed many photos with a pool of processes or a Ray cluster."""
 
 from visavis.scale.embedding import Embedded, embed_photos
 from visavis.scale.shards import EmbeddingSettings

@@ -1,4 +1,4 @@
-"""Tasks done by the machines of a Ray cluster, or by a small one that is started on this machine."""
+"""Run tasks on a Ray cluster, or on a small one started on this machine."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,19 +12,19 @@ __all__ = ["run_tasks_on_ray"]
 
 Task = TypeVar("Task")
 
-_MOST_BLOCKS = 1000
-_STORE = 200_000_000  # bytes; what passes through it is names and counts
+_MAX_BLOCKS = 1000
+_STORE = 200_000_000  # bytes; only names and counts pass through it
 
 
 def run_tasks_on_ray(do: Callable[[Task], int], tasks: Sequence[Task], *, workers: int) -> Iterator[int]:
-    """Do all tasks by Ray Data, and give their results as they are done, in any order.
+    """Run tasks with Ray Data and yield their results as they finish, in any order.
 
-    Ray does tasks again whose process or machine was lost, so a task must leave the same behind when it is done twice.
+    Ray repeats tasks whose process or machine was lost, so tasks must be idempotent.
 
     Args:
-        do: Does one task.
-        tasks: All of them.
-        workers: How many processes of one core each, over all machines.
+        do: Runs one task.
+        tasks: The tasks.
+        workers: Number of processes of one core each, over all machines.
 
     Raises:
         MissingDependencyError: If Ray is not installed.
@@ -33,18 +33,18 @@ def run_tasks_on_ray(do: Callable[[Task], int], tasks: Sequence[Task], *, worker
     try:
         import ray
     except ImportError as error:
-        raise MissingDependencyError("the engine ray needs: pip install 'visavis[ray]'") from error
+        raise MissingDependencyError("the Ray engine needs: pip install 'visavis[ray]'") from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     with _started(ray, workers):
-        items = ray.data.from_items([{"task": task} for task in tasks], override_num_blocks=min(len(tasks), _MOST_BLOCKS))
+        items = ray.data.from_items([{"task": task} for task in tasks], override_num_blocks=min(len(tasks), _MAX_BLOCKS))
         pool = ray.data.ActorPoolStrategy(size=workers)
         for row in items.map(_Worker, fn_constructor_args=(do,), compute=pool, num_cpus=1).iter_rows():
             yield int(row["done"])
 
 
 class _Worker:
-    """One process of the cluster."""
+    """A process of the cluster."""
 
     def __init__(self, do: Callable[[Any], int]) -> None:
         take_one_core()
@@ -56,7 +56,7 @@ class _Worker:
 
 @contextmanager
 def _started(ray: Any, workers: int) -> Iterator[None]:
-    """Connect to the cluster of `RAY_ADDRESS`, or start one here for the time being; leave one alone that is connected already."""
+    """Connect to the cluster of `RAY_ADDRESS`, or start a temporary one; keep an existing connection."""
     if ray.is_initialized():
         yield
         return

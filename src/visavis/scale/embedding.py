@@ -1,4 +1,4 @@
-"""Many photos to one table of embeddings: in a pool of processes or on a cluster, resumable, failures listed."""
+"""Embed many photos into one table: by a pool of processes or a cluster, resumable, with a list of failures."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from visavis.data import read_saved
 from visavis.encoders import Encoder, load_encoder
-from visavis.errors import DataError
+from visavis.errors import DataError, check_option
 from visavis.scale.shards import FAILURES, EmbeddingSettings, Failure, Shard, Table, make_shards
 from visavis.scale.sources import is_prepared, list_photos
 from visavis.scale.work import embed_shard
@@ -21,17 +21,20 @@ from visavis.workers import check_picklable, run_tasks
 __all__ = ["Embedded", "embed_photos"]
 
 
+Engine = Literal["processes", "ray"]
+
+
 @dataclass(frozen=True)
 class Embedded:
-    """What became of many photos.
+    """The result of embedding many photos.
 
     Attributes:
         out: The folder of the table.
-        photos: How many photos there were.
-        rows: How many embeddings they gave.
-        failures: How many photos gave none; `_failures.csv` says why.
-        shards: How many files the table has.
-        resumed: How many of them were there already.
+        photos: Number of photos.
+        rows: Number of embeddings.
+        failures: Number of photos without an embedding; `_failures.csv` lists the reasons.
+        shards: Number of files of the table.
+        resumed: Number of files that an earlier run had written.
     """
 
     out: str
@@ -42,16 +45,14 @@ class Embedded:
     resumed: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the result as JSON-serialisable values."""
         return asdict(self)
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return a summary."""
         lines = [f"{self.rows:,} embeddings of {self.photos:,} photos, {self.shards:,} files in {self.out}"]
         if self.failures:
-            lines.append(
-                f"{self.failures:,} photos gave none ({self.failures / self.photos:.2%}); the reasons: {self.out}/{FAILURES}"
-            )
+            lines.append(f"{self.failures:,} photos failed ({self.failures / self.photos:.2%}); reasons in {self.out}/{FAILURES}")
         return "\n".join(lines)
 
 
@@ -60,11 +61,11 @@ def embed_photos(
     out: Path | str,
     settings: EmbeddingSettings | None = None,
     *,
-    engine: Literal["processes", "ray"] = "processes",
+    engine: Engine = "processes",
     workers: int | None = None,
     progress: bool = True,
 ) -> Embedded:
-    """Embed many photos into a folder of Parquet files, which readers of Parquet take as one table.
+    """Embed many photos into a folder of Parquet files, which Parquet readers open as one table.
 
     Its columns are source, person, box (left, top, width, height), landmarks (five times x and y), detector_score, warnings and
     embedding (`float32`, unit length); digests of the encoder and of its card are in the metadata. An interrupted call is
@@ -74,20 +75,19 @@ def embed_photos(
         photos: A folder with one sub-folder per person, or a `.tar` or `.zip` of one; a URI of an object store, such as
             `s3://bucket/photos`; or a prepared data set.
         out: The folder, or a URI.
-        settings: The model, and how photos become faces; None: the usual ones.
+        settings: The model and the acquisition of faces; None: the defaults.
         engine: `"processes"` of this machine; or `"ray"`, on the cluster of `RAY_ADDRESS`, or on this machine if that is not set.
-            All machines must see `photos`, `out` and the model by the same names.
-        workers: How many processes; None: one for each core.
+            All machines must reach `photos`, `out` and the model by the same paths.
+        workers: Number of processes; None: one per core.
         progress: Whether to show a bar on standard error.
 
     Raises:
-        DataError: If there are no photos, if they are not aligned as the model wants them, or if `out` holds another table.
+        DataError: If there are no photos, if their alignment does not fit the model, or if `out` holds another table.
         MissingDependencyError: If pyarrow or Ray is not installed.
         ValueError: If `engine` is neither of the two, or if several processes are to use a detector that cannot be pickled.
     """
     settings, root = settings or EmbeddingSettings(), str(photos)
-    if engine not in ("processes", "ray"):
-        raise ValueError(f"engine must be 'processes' or 'ray'. Received: engine={engine!r}")
+    check_option("engine", engine, Engine)
     encoder = load_encoder(settings.model)
     _check_faces(root, encoder)
     table = Table(str(out))
@@ -111,26 +111,26 @@ def embed_photos(
 
 
 def _check_faces(root: str, encoder: Encoder) -> None:
-    """Refuse faces of a data set that are cut in another way than those the model learned from."""
+    """Refuse a data set of unaligned faces for a model of aligned ones."""
     if is_prepared(root) and encoder.card.aligned and not read_saved(root).aligned:
         raise DataError("the model takes aligned faces, and these are not. Align them first: visavis prepare PHOTOS --out FACES")
 
 
 def _missing(table: Table, shards: list[Shard]) -> list[Shard]:
-    """The shards that are not there yet; what is there must be of this table."""
+    """Return the missing shards; existing ones must belong to this table."""
     there = table.names()
-    if strange := sorted(there - {shard.name for shard in shards}):
+    if foreign := sorted(there - {shard.name for shard in shards}):
         raise DataError(
-            f"{table.path}: holds embeddings of other photos, of another model or with other settings ({strange[0]}). "
-            "Give a new folder"
+            f"{table.path}: holds embeddings of other photos, of another model or with other settings ({foreign[0]}). "
+            "Choose a new folder"
         )
     return [shard for shard in shards if shard.name not in there]
 
 
 def _finish(table: Table, shards: list[Shard]) -> tuple[int, int]:
-    """List the failures of all shards, and count."""
+    """Write the list of failures and count rows and failures."""
     rows, failures = 0, list[Failure]()
-    for count, failed in table.told([shard.name for shard in shards]):
+    for count, failed in table.summaries([shard.name for shard in shards]):
         rows += count
         failures += failed
     text = io.StringIO(newline="")
@@ -138,5 +138,5 @@ def _finish(table: Table, shards: list[Shard]) -> tuple[int, int]:
     writer.writerow(("source", "person", "reason"))
     writer.writerows(failures)
     table.write(FAILURES, text.getvalue().encode())
-    table.tidy()
+    table.remove_temporary_files()
     return rows, len(failures)

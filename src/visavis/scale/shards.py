@@ -1,4 +1,4 @@
-"""The table of embeddings as a folder of shards: each named by what goes into it, and written whole or not at all."""
+"""The table of embeddings as a folder of shards, named by their content and written atomically."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ __all__ = ["EmbeddingSettings", "Shard", "Table", "make_shards"]
 ENCODER_KEY, CARD_KEY, SETTINGS_KEY, FAILURES_KEY = (
     f"visavis.{name}".encode() for name in ("encoder", "card", "settings", "failures")
 )
-FAILURES = "_failures.csv"  # readers of Parquet folders pass over names that begin with _ or .
+FAILURES = "_failures.csv"  # Parquet readers ignore names that begin with _ or .
 
 Failure = tuple[str, str, str]
 
@@ -28,13 +28,13 @@ class EmbeddingSettings:
     """How photos become rows.
 
     Attributes:
-        model: What `load_encoder` takes.
-        aligned: Whether the photos are cut to the face already, so that none is looked for.
-        policy: Which face of several; see `faces.acquire_faces`.
-        fallback: What to use if no face is detected; see there.
+        model: A model, see `load_encoder`.
+        aligned: Whether the photos are aligned crops, so that no face is detected.
+        policy: Which face to take of several, see `faces.acquire_faces`.
+        fallback: What to take where no face is detected, see `faces.acquire_faces`.
         finder: The face detector; None: `FaceFinder()`. Several processes need one that can be pickled.
         limits: Largest file and picture that are decoded; None: `Limits()`.
-        photos_per_shard: How many photos go into one file, and are done anew after an interruption.
+        photos_per_shard: Number of photos per file, the unit of work that an interruption repeats.
     """
 
     model: str = "pretrained"
@@ -62,7 +62,7 @@ class EmbeddingSettings:
         return AcquisitionSettings(self.policy, self.fallback, finder, self.limits or Limits())
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the rows depend on as plain values."""
+        """Return the settings that the rows depend on as JSON-serialisable values."""
         return {
             "model": self.model,
             "aligned": self.aligned,
@@ -75,7 +75,7 @@ class EmbeddingSettings:
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of the table: what goes into it.
+    """One file of the table.
 
     Attributes:
         root: The folder, archive, URI or prepared data set.
@@ -83,7 +83,7 @@ class Shard:
         first: The number of the first photo.
         photos: The photos.
         settings: How they become rows.
-        encoder: The encoder's digest.
+        encoder: Digest of the encoder.
     """
 
     root: str
@@ -95,13 +95,13 @@ class Shard:
 
     @cached_property
     def name(self) -> str:
-        """Its file name: the number of the first photo, and a digest of photos, settings and encoder."""
-        told = json.dumps([self.encoder, {**self.settings.to_json(), "model": None}, self.photos])
-        return f"part-{self.first:010d}-{hashlib.sha256(told.encode()).hexdigest()[:16]}.parquet"
+        """File name: the number of the first photo, and a digest of photos, settings and encoder."""
+        content = json.dumps([self.encoder, {**self.settings.to_json(), "model": None}, self.photos])
+        return f"part-{self.first:010d}-{hashlib.sha256(content.encode()).hexdigest()[:16]}.parquet"
 
 
 def make_shards(photos: Sequence[Photo], root: str, out: str, settings: EmbeddingSettings, *, encoder: str) -> list[Shard]:
-    """Divide photos among shards, in their order; `encoder` is the encoder's digest."""
+    """Divide photos among shards in their order; `encoder` is the digest of the encoder."""
     size = settings.photos_per_shard
     return [Shard(root, out, first, photos[first : first + size], settings, encoder) for first in range(0, len(photos), size)]
 
@@ -110,13 +110,13 @@ class Table:
     """The folder of the shards, on a disk or in an object store.
 
     Example:
-        What it holds is read by whatever reads Parquet::
+        Any Parquet reader opens it::
 
             pyarrow.parquet.read_table("embeddings.parquet")
     """
 
     def __init__(self, out: str) -> None:
-        """Open it; nothing is written.
+        """Open the folder; nothing is written.
 
         Raises:
             MissingDependencyError: If pyarrow is not installed.
@@ -125,20 +125,20 @@ class Table:
         self.local = self.system.type_name == "local"
 
     def names(self) -> set[str]:
-        """List the shards that are there."""
+        """Return the names of the existing shards."""
         from pyarrow import fs
 
         infos = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
         return {info.base_name for info in infos if info.base_name.startswith("part-")}
 
     def has(self, shard: Shard) -> bool:
-        """Tell whether a shard is there."""
+        """Return whether a shard exists."""
         from pyarrow import fs
 
         return self.system.get_file_info(f"{self.path}/{shard.name}").type == fs.FileType.File
 
     def write(self, name: str, content: bytes | memoryview) -> None:
-        """Write a file whole or not at all: on a disk under another name first; object stores show nothing before its end."""
+        """Write a file atomically: on a disk through a temporary file; object stores publish a file when it is complete."""
         if self.local:
             with atomic_write(Path(self.path) / name) as temporary:
                 temporary.write_bytes(content)
@@ -147,8 +147,8 @@ class Table:
         with self.system.open_output_stream(f"{self.path}/{name}") as stream:
             stream.write(content)
 
-    def told(self, names: Sequence[str]) -> Iterator[tuple[int, list[Failure]]]:
-        """Give the number of rows, and the failures, of each of these shards; the rows themselves are not read."""
+    def summaries(self, names: Sequence[str]) -> Iterator[tuple[int, list[Failure]]]:
+        """Yield the number of rows and the failures of each of these shards, read from their metadata."""
         from pyarrow import parquet
 
         for name in names:
@@ -156,14 +156,14 @@ class Table:
                 metadata = parquet.read_metadata(file)
             yield metadata.num_rows, [tuple(failure) for failure in json.loads(metadata.metadata[FAILURES_KEY])]
 
-    def tidy(self) -> None:
-        """Remove what killed processes left half-written."""
-        for left in Path(self.path).glob(".part-*.tmp.parquet") if self.local else ():
-            left.unlink(missing_ok=True)
+    def remove_temporary_files(self) -> None:
+        """Remove incomplete files of killed processes."""
+        for path in Path(self.path).glob(".part-*.tmp.parquet") if self.local else ():
+            path.unlink(missing_ok=True)
 
 
 def schema(size: int, metadata: dict[bytes, bytes]) -> Any:
-    """The columns of a table of embeddings of this size."""
+    """Return the schema of a table of embeddings of this length."""
     import pyarrow as pa
 
     return pa.schema(

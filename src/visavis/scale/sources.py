@@ -1,4 +1,4 @@
-"""What there is to embed: photos in a folder, an archive or an object store, or a prepared data set."""
+"""Sources of photos: a folder, an archive, an object store or a prepared data set."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,12 +19,12 @@ __all__ = ["Photo", "Source", "filesystem_of", "is_prepared", "list_photos", "op
 
 
 class Photo(NamedTuple):
-    """One photo that is to be embedded.
+    """A photo to embed.
 
     Attributes:
         source: Its name below the root.
-        person: Who is in it.
-        stamp: Another one where the photo is another one: its size and when it was changed.
+        person: The name of the person.
+        stamp: Size and modification time, by which a changed photo is recognised.
     """
 
     source: str
@@ -34,12 +34,12 @@ class Photo(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Where photos are read from, in whatever process.
+    """An open source of photos or faces.
 
     Attributes:
-        fetch: Gives what `read_image` takes for a photo's name; None where there are faces.
-        faces: Faces of a prepared data set, `(n, h, w, c)` uint8, read when asked for; None where there are photos.
-        opened: What must stay open meanwhile.
+        fetch: Returns the file or bytes of a photo by its name; None for a prepared data set.
+        faces: Faces of a prepared data set, `(n, h, w, c)` uint8, memory-mapped; None for photos.
+        opened: Keeps an archive open.
     """
 
     fetch: Callable[[str], Path | bytes] | None = None
@@ -47,28 +47,28 @@ class Source:
     opened: ExitStack | None = None
 
 
-def filesystem_of(place: str) -> tuple[Any, str]:
+def filesystem_of(location: str) -> tuple[Any, str]:
     """Return pyarrow's file system of a path or a URI such as `s3://bucket/photos`, and the path in it.
 
     Raises:
         MissingDependencyError: If pyarrow is not installed.
-        DataError: If there is no such kind of URI.
+        DataError: If the URI scheme is unknown.
     """
     try:
         from pyarrow import ArrowInvalid, fs
     except ImportError as error:
         raise MissingDependencyError("tables of embeddings need: pip install 'visavis[parquet]'") from error
-    if "://" not in place:
-        return fs.LocalFileSystem(), str(Path(place).absolute())
+    if "://" not in location:
+        return fs.LocalFileSystem(), str(Path(location).absolute())
     try:
-        system, path = fs.FileSystem.from_uri(place)
+        system, path = fs.FileSystem.from_uri(location)
     except ArrowInvalid as error:
-        raise DataError(f"{place}: not a URI that pyarrow knows ({error})") from error
+        raise DataError(f"{location}: unknown kind of URI ({error})") from error
     return system, path.rstrip("/")
 
 
 def is_prepared(root: str) -> bool:
-    """Tell whether this is a folder of faces, as `visavis prepare` and `FaceDataset.save` write them."""
+    """Return whether this is a prepared data set, as `visavis prepare` and `FaceDataset.save` write it."""
     return "://" not in root and (Path(root) / FACES).is_file()
 
 
@@ -107,11 +107,11 @@ def _stamp(stat: Any) -> str:
 
 @lru_cache(maxsize=1)
 def open_source(root: str, stamp: str, limits: Limits | None = None) -> Source:
-    """Open what was listed, once for each process; an archive stays open.
+    """Open a source once per process.
 
     Args:
-        root: What `list_photos` took.
-        stamp: That of a photo in it: where it is another one, it is opened again.
+        root: The argument of `list_photos`.
+        stamp: The stamp of one of its photos; a changed source is opened again.
         limits: Largest file that is read; None: `Limits()`.
     """
     del stamp

@@ -1,4 +1,4 @@
-"""One shard of the table of embeddings, from photos or faces to rows."""
+"""Embed one shard of the table."""
 
 import hashlib
 import io
@@ -22,12 +22,12 @@ from visavis.scale.sources import Source, open_source
 
 __all__ = ["embed_shard"]
 
-_AT_ONCE = 64
+_BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """All of a row but the embedding, and the face that it is made of."""
+    """A row without its embedding, and the face to embed."""
 
     source: str
     person: str
@@ -39,41 +39,41 @@ class _Row:
 
 
 def embed_shard(shard: Shard) -> int:
-    """Embed the photos of one shard and write it, unless it is there already; return how many photos it has.
+    """Embed the photos of one shard and write it, unless it exists; return its number of photos.
 
-    Done twice, or by two processes at once, it leaves the same file.
+    The task is idempotent, also when two processes run it at once.
     """
     table = Table(shard.out)
     if not table.has(shard):
         encoder = _encoder(shard.settings.model, shard.encoder)
         failures: list[tuple[str, str, str]] = []
         rows, embeddings = [], []
-        for some in _in_groups(_rows_of(shard, encoder, failures)):
-            embeddings.append(encoder.embed(np.stack([row.face for row in some])))
-            rows += [_told(row) for row in some]
+        for batch in _batches(_rows_of(shard, encoder, failures)):
+            embeddings.append(encoder.embed(np.stack([row.face for row in batch])))
+            rows += [_columns(row) for row in batch]
         table.write(shard.name, _parquet(shard, encoder, rows, embeddings=embeddings, failures=failures))
     return len(shard.photos)
 
 
 @lru_cache(maxsize=1)
 def _encoder(model: str, digest: str) -> Encoder:
-    """Load the encoder once for each process, and make sure that it is the one that is meant: clusters have many disks."""
+    """Load the encoder once per process, and check that it is the expected one: clusters have many disks."""
     encoder = load_encoder(model, threads=1)
     if encoder.digest != digest:
-        raise ModelError(f"{model}: another encoder than the one that the table was begun with. Do all machines see the same file?")
+        raise ModelError(f"{model}: the encoder differs from that of the table. Do all machines read the same file?")
     return encoder
 
 
-def _in_groups(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
-    """As many at a time as are embedded at once, so that a shard's faces are never all in memory."""
-    group: list[_Row] = []
+def _batches(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
+    """Yield batches of rows, so that the faces of a shard are never all in memory."""
+    batch: list[_Row] = []
     for row in rows:
-        group.append(row)
-        if len(group) == _AT_ONCE:
-            yield group
-            group = []
-    if group:
-        yield group
+        batch.append(row)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]]) -> Iterator[_Row]:
@@ -86,7 +86,7 @@ def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]
     for name, person, _ in shard.photos:
         try:
             if finds_faces:
-                yield from _found_rows(shard, encoder, name, person, fetch=source.fetch)
+                yield from _photo_rows(shard, encoder, name, person, fetch=source.fetch)
             else:
                 yield _Row(
                     name, person, fit_face(read_image(source.fetch(name), name=name, limits=shard.settings.limits), encoder.card)
@@ -95,8 +95,8 @@ def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]
             failures.append((name, person, str(error).removeprefix(f"{name}: ")))
 
 
-def _found_rows(shard: Shard, encoder: Encoder, name: str, person: str, *, fetch: Callable[[str], Path | bytes]) -> Iterator[_Row]:
-    """The faces of one photo that are wanted."""
+def _photo_rows(shard: Shard, encoder: Encoder, name: str, person: str, *, fetch: Callable[[str], Path | bytes]) -> Iterator[_Row]:
+    """Yield the rows of one photo, one per face."""
     for number, found in enumerate(shard.settings.acquisition.acquire(fetch(name), name=name)):
         pixels = fit_face(found.pixels, encoder.card)
         yield _Row(name if number == 0 else f"{name}#{number + 1}", person, pixels, *_where(found), list(found.warnings))
@@ -109,18 +109,18 @@ def _where(aligned: AlignedFace) -> tuple[list[float] | None, list[float] | None
 
 
 def _prepared_rows(shard: Shard, encoder: Encoder, source: Source) -> Iterator[_Row]:
-    """Faces that were found before, with what was written down of them then."""
+    """Yield the rows of a prepared data set with the recorded acquisition."""
     card = replace(encoder.card, crop=None)
-    known = _known(shard.root, shard.photos[0].stamp)
+    recorded = _recorded(shard.root, shard.photos[0].stamp)
     for number, (name, person, _) in enumerate(shard.photos, start=shard.first):
-        found = () if known is None else known(number)
-        yield _Row(name, person, fit_face(np.asarray(source.faces[number]), card), *found)
+        columns = () if recorded is None else recorded(number)
+        yield _Row(name, person, fit_face(np.asarray(source.faces[number]), card), *columns)
 
 
 @lru_cache(maxsize=1)
-def _known(root: str, stamp: str) -> Callable[[int], tuple[Any, ...]] | None:
-    """What the table that `visavis prepare` wrote tells of a face, by its number; None where there is no table."""
-    del stamp  # of the faces: where they are others, so is the table
+def _recorded(root: str, stamp: str) -> Callable[[int], tuple[Any, ...]] | None:
+    """Return the columns of the table of `visavis prepare` by the number of a face; None without a table."""
+    del stamp  # changes with the faces, and so does the table
     path = Path(root) / TABLE
     if not path.is_file():
         return None
@@ -140,7 +140,7 @@ def _known(root: str, stamp: str) -> Callable[[int], tuple[Any, ...]] | None:
     return row
 
 
-def _told(row: _Row) -> dict[str, Any]:
+def _columns(row: _Row) -> dict[str, Any]:
     return {name: value for name, value in vars(row).items() if name != "face"}
 
 
@@ -152,7 +152,7 @@ def _parquet(
     embeddings: list[npt.NDArray[np.float32]],
     failures: list[tuple[str, str, str]],
 ) -> memoryview:
-    """The file's content."""
+    """Return the content of the file."""
     import pyarrow as pa
     from pyarrow import parquet
 
