@@ -93,7 +93,7 @@ def test_a_decision_is_explained(url):
 
 def test_the_model_tells_its_rules_and_scores(url):
     body = requests.get(f"{url}/v1/model").json()
-    assert [rule["target_fmr"] for rule in body["rules"]] == [0.01, 0.001]
+    assert [point["target_fmr"] for point in body["operating_points"]] == [0.01, 0.001]
     assert tuple(body["histogram"]["mated"]) == HISTOGRAM.mated
     assert body["gallery"] and not body["finds_faces"]
 

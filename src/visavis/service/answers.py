@@ -288,16 +288,29 @@ class Model(_Origin):
     """What the service runs."""
 
     model_config = _example(
-        **_ORIGIN, aligned=True, finds_faces=True, input_shape=[80, 80, 3], rules=[_RULE], histogram=None, gallery=True, photos=16
+        **_ORIGIN,
+        aligned=True,
+        finds_faces=True,
+        input_shape=[80, 80, 3],
+        operating_points=[_RULE],
+        histogram=None,
+        gallery=True,
+        photos=16,
+        photo_bytes=10_000_000,
+        photo_pixels=25_000_000,
+        request_bytes=40_000_000,
     )
 
     aligned: Annotated[bool, Field(description="Whether the model takes faces that are cut out by their five points.")]
     finds_faces: Annotated[bool, Field(description="Whether the service finds faces in whole photos.")]
     input_shape: tuple[int, int, int]
-    rules: Annotated[tuple[Rule, ...], Field(description="The thresholds that can be asked for, the usual one first.")]
-    histogram: Annotated[ScoreCounts | None, Field(description="Scores of people that the rules were chosen on; null: not known.")]
+    operating_points: Annotated[tuple[Rule, ...], Field(description="The thresholds that `target_fmr` can select, default first.")]
+    histogram: Annotated[ScoreCounts | None, Field(description="Scores of the people on whom they were chosen; null: unknown.")]
     gallery: Annotated[bool, Field(description="Whether there is a gallery.")]
-    photos: Annotated[int, Field(description="How many photos a request may have.")]
+    photos: Annotated[int, Field(description="Maximum number of photos in a request.")]
+    photo_bytes: Annotated[int, Field(description="Maximum size of a photo, bytes.")]
+    photo_pixels: Annotated[int, Field(description="Maximum width times height of a photo.")]
+    request_bytes: Annotated[int, Field(description="Maximum size of a request body, bytes.")]
 
 
 def model_facts(card: Card) -> dict[str, Any]:
@@ -305,7 +318,7 @@ def model_facts(card: Card) -> dict[str, Any]:
     return {
         "aligned": card.aligned,
         "input_shape": card.input_shape,
-        "rules": tuple(map(Rule.of, card.rules)),
+        "operating_points": tuple(map(Rule.of, card.rules)),
         "histogram": None if card.histogram is None else ScoreCounts(**asdict(card.histogram)),
     }
 

@@ -16,6 +16,7 @@ from visavis.encoders.card import Card
 from visavis.errors import FaceError, ImageError
 from visavis.images import Limits, read_image
 from visavis.service.batching import LARGEST_BATCH, Batcher
+from visavis.service.formats import check_format
 from visavis.service.limits import ServiceLimits
 from visavis.service.problems import FormError
 from visavis.verification import FoundFace, Verifier
@@ -160,6 +161,7 @@ class Engine:
         return faces
 
     def _face(self, verifier: Verifier, photo: bytes, name: str) -> PreparedFace:
+        check_format(photo, name=name)
         limits = Limits(self._limits.photo_bytes, self._limits.photo_pixels)
         acquired = verifier.acquire(read_image(photo, name=name, limits=limits), name=name)
         aligned = acquired.aligned

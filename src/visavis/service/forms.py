@@ -9,15 +9,13 @@ from pydantic import BaseModel, ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from visavis.service.formats import MEDIA_TYPES
 from visavis.service.limits import ServiceLimits
-from visavis.service.problems import FormError, SizeError, TypeRefusedError
+from visavis.service.problems import FormError, SizeError, UnsupportedMediaTypeError
 
-__all__ = ["PHOTO_TYPES", "PhotoForm", "ReadForm"]
+__all__ = ["PhotoForm", "ReadForm"]
 
 Fields = TypeVar("Fields", bound=BaseModel)
-
-PHOTO_TYPES = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\n", "image/webp": b"RIFF"}
-"""The types that are taken, with the bytes that such a file begins with."""
 
 _TYPE = "multipart/form-data"
 _OPTION_BYTES = 200
@@ -55,11 +53,11 @@ class PhotoForm(Generic[Fields]):
             FormError: If it is damaged, or not such a form.
             RequestValidationError: If a field has a value that it cannot have.
             SizeError: If it is larger than the limits.
-            TypeRefusedError: If it is no form, or if a photo is of a type that is not taken.
+            UnsupportedMediaTypeError: If it is no multipart form.
         """
         kind, options = parse_options_header(request.headers.get("content-type"))
         if kind != _TYPE.encode() or b"boundary" not in options:
-            raise TypeRefusedError(f"The body must be {_TYPE}, with a boundary.")
+            raise UnsupportedMediaTypeError(f"The body must be {_TYPE}, with a boundary.")
         parts = _Parts(self, request.app.state.service.limits)
         try:
             parser = MultipartParser(options[b"boundary"], parts.callbacks)
@@ -85,7 +83,7 @@ class PhotoForm(Generic[Fields]):
         }
         schema["properties"] = {**photos, **schema.get("properties", {})}
         schema["required"] = [*self.photos, *schema.get("required", [])]
-        encoding = {name: {"contentType": ", ".join(PHOTO_TYPES)} for name in self.photos}
+        encoding = {name: {"contentType": ", ".join(MEDIA_TYPES)} for name in self.photos}
         return {"requestBody": {"required": True, "content": {_TYPE: {"schema": schema, "encoding": encoding}}}}
 
 
@@ -156,8 +154,6 @@ class _Parts:
             part.most = self._limits.photo_bytes
             if sum(name in photos for name in before) >= self._limits.photos:
                 raise SizeError(f"At most {self._limits.photos} photos are taken at a time.")
-            if part.headers.get("content-type", "").lower() not in PHOTO_TYPES:
-                raise TypeRefusedError(f"The photo in {part.name} must be one of {', '.join(PHOTO_TYPES)}, and say so.")
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         part = self._part
@@ -167,6 +163,3 @@ class _Parts:
 
     def _end(self) -> None:
         self.ended = True
-        for part in self._parts:
-            if part.name in self._form.photos and not part.data.startswith(PHOTO_TYPES[part.headers["content-type"].lower()]):
-                raise TypeRefusedError(f"The photo in {part.name} is not of the type that it says it is.")

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, fields
 
-__all__ = ["ServiceLimits"]
+__all__ = ["MAX_PHOTOS", "ServiceLimits"]
+
+MAX_PHOTOS = 16
+"""Maximum number of photos in a request, as the OpenAPI schema states it."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class ServiceLimits:
 
     photo_bytes: int = 10_000_000
     photo_pixels: int = 25_000_000
-    photos: int = 16
+    photos: int = MAX_PHOTOS
     faces: int = 20
     request_bytes: int = 40_000_000
     waiting_bytes: int = 256_000_000

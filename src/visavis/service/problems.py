@@ -24,7 +24,8 @@ __all__ = [
     "RequestError",
     "ScopeError",
     "SizeError",
-    "TypeRefusedError",
+    "UnsupportedImageError",
+    "UnsupportedMediaTypeError",
     "problem_answer",
 ]
 
@@ -39,8 +40,12 @@ class FormError(RequestError):
     """The form is damaged, or has not the fields and photos that it should have."""
 
 
-class TypeRefusedError(RequestError):
-    """The body, or a photo, is of a type that is not taken."""
+class UnsupportedMediaTypeError(RequestError):
+    """The body is not a multipart form."""
+
+
+class UnsupportedImageError(RequestError, ImageError):
+    """A photo is not in one of the image formats that the service decodes."""
 
 
 class SizeError(RequestError):
@@ -110,7 +115,8 @@ PROBLEMS: dict[type[Exception], Problem] = {
     UnknownSubjectError: Problem(404, "subject", "Nobody of this name is enrolled"),
     LengthError: Problem(411, "length", "The length of the request is not known"),
     SizeError: Problem(413, "size", "The request is larger than the limits"),
-    TypeRefusedError: Problem(415, "type", "The type is not taken"),
+    UnsupportedMediaTypeError: Problem(415, "media-type", "Unsupported media type"),
+    UnsupportedImageError: Problem(415, "image-format", "Unsupported image format"),
     HostError: Problem(421, "host", "The host is another one"),
     RequestValidationError: Problem(422, "parameters", "A parameter is not as it should be"),
     ModelError: Problem(422, "rule", "The model has no such rule"),

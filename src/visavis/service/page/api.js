@@ -1,43 +1,43 @@
-// Speaks with the service, in its own origin. The key is kept in this module and nowhere else.
+// Client for the REST API of the page's own origin. The API key is kept in this module and nowhere else.
 
-let key = "";
+let apiKey = "";
 
-export class Problem extends Error {
+export class ApiError extends Error {
   constructor(status, detail) {
     super(detail);
     this.status = status;
   }
 }
 
-export function useKey(text) {
-  key = text.trim();
+export function setApiKey(text) {
+  apiKey = text.trim();
 }
 
-async function send(method, path, body) {
-  const headers = key ? { Authorization: `Bearer ${key}` } : {};
-  let answer;
+async function request(method, path, body) {
+  const headers = apiKey ? { Authorization: `Bearer ${apiKey}` } : {};
+  let response;
   try {
-    answer = await fetch(path, { method, body, headers, cache: "no-store", redirect: "error" });
+    response = await fetch(path, { method, body, headers, cache: "no-store", redirect: "error" });
   } catch {
-    throw new Problem(0, "The service does not answer.");
+    throw new ApiError(0, "The service does not respond.");
   }
-  if (answer.status === 204) return null;
-  const values = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Problem(answer.status, values.detail ?? `The service answered with ${answer.status}.`);
-  return values;
+  if (response.status === 204) return null;
+  const content = await response.json().catch(() => ({}));
+  if (!response.ok) throw new ApiError(response.status, content.detail ?? `The service responded with status ${response.status}.`);
+  return content;
 }
 
-export const get = (path) => send("GET", path);
-export const remove = (path) => send("DELETE", path);
+export const get = (path) => request("GET", path);
+export const remove = (path) => request("DELETE", path);
 
-// Fields with photos are lists of files; those without a value are left out.
+// Posts a multipart form. A list is a field of files; fields that are null or undefined are left out.
 export function post(path, fields) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) {
-    if (Array.isArray(value)) value.forEach((file, place) => form.append(name, file, `${name}-${place}`));
+    if (Array.isArray(value)) value.forEach((file, index) => form.append(name, file, `${name}-${index}`));
     else if (value !== null && value !== undefined) form.append(name, value);
   }
-  return send("POST", path, form);
+  return request("POST", path, form);
 }
 
 export const subjectPath = (name) => `/v1/subjects/${encodeURIComponent(name)}`;

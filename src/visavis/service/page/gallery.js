@@ -1,95 +1,109 @@
-// The gallery: search, enrol, list, and delete with a confirmation.
+// Tab "Gallery": search, enrol, list, and delete after a confirmation.
 
 import { get, post, remove, subjectPath } from "./api.js";
-import { $, element, empty, filling, warning } from "./dom.js";
+import { openDialog } from "./dialog.js";
+import { $, clearResult, element, showResult, warning } from "./dom.js";
 import { meter } from "./meter.js";
-import { decision, errorSentences, number, percent } from "./words.js";
+import { scoreRange } from "./score-scale.js";
+import { count, decision, errorRates, percent } from "./text.js";
 
 export function startGallery(model, settings) {
   $("no-gallery").hidden = model.gallery;
   $("gallery").hidden = !model.gallery;
   if (!model.gallery) return;
-  const search = () => searchFor($("probe"), settings);
+  $("probe").setLimits({ photos: 1, model });
+  $("enrol-photos").setLimits({ photos: model.photos, model });
+  const search = () => searchGallery($("probe"), settings, model.histogram);
   $("probe").addEventListener("photos", search);
   settings.addEventListener("change", search);
+  $("enrol-photos").addEventListener("photos", () => clearResult($("enrol-result")));
   $("enrol-form").addEventListener("submit", (event) => {
     event.preventDefault();
     enrol(settings);
   });
-  $("subjects-more").addEventListener("click", () => list($("subjects-more").value));
-  list();
+  $("subjects-more").addEventListener("click", () => listSubjects($("subjects-more").value));
+  listSubjects();
 }
 
-async function searchFor(slot, settings) {
-  slot.mark([]);
-  if (!slot.files.length) return empty($("search-result"));
-  await filling($("search-result"), "Searching …", async () => {
-    const answer = await post("/v1/search", { photo: slot.files, ...settings.fields });
-    slot.mark([answer.face]);
-    return found(answer);
+async function searchGallery(slot, settings, histogram) {
+  slot.drawFaces([]);
+  if (!slot.files.length) return clearResult($("search-result"));
+  let response;
+  const shown = await showResult($("search-result"), "Searching …", async () => {
+    response = await post("/v1/search", { photo: slot.files, ...settings.fields });
+    return searchView(response, histogram);
   });
+  if (shown) slot.drawFaces([response.face]);
 }
 
-function found(answer) {
-  const sure = answer.hits.filter((hit) => hit.same).length;
-  const rows = answer.hits.map((hit) => element("li", {}, element("div", { class: "grow" },
+function searchView(response, histogram) {
+  const threshold = response.threshold.score;
+  const range = scoreRange(histogram, [threshold, ...response.hits.map((hit) => hit.score)]);
+  const rows = response.hits.map((hit) => element("li", {}, element("div", { class: "grow" },
     element("p", {}, element("strong", {}, hit.subject)),
-    meter(hit.score, answer.threshold.score),
+    meter(hit.score, threshold, range),
     element("p", { class: "hint" }, `${decision(hit.same).toLowerCase()}, score ${hit.score.toFixed(3)}`))));
-  const chance = answer.false_positive_rate === null ? "" :
-    ` Among ${number(answer.references)} references a stranger finds somebody in about ${percent(answer.false_positive_rate)} of searches.`;
+  const match = response.hits.find((hit) => hit.same);
   return [
-    element("p", { class: `decision ${sure ? "same" : "different"}` }, sure ? answer.hits[0].subject : "Nobody who is enrolled"),
-    ...answer.face.warnings.map(warning),
+    element("p", { class: `decision ${match ? "same" : "different"}` }, match ? match.subject : "No match in the gallery"),
+    ...response.face.warnings.map(warning),
     element("ol", { class: "list" }, ...rows),
-    element("p", { class: "hint" }, errorSentences(answer.threshold) + chance),
+    element("p", { class: "hint" }, `${errorRates(response.threshold)} ${searchErrorRate(response)}`),
   ];
+}
+
+function searchErrorRate(response) {
+  if (response.false_positive_rate === null) return "";
+  return `Expected for people who are not enrolled: a match in about ${percent(response.false_positive_rate)} of searches `
+    + `(FPIR with ${count(response.references, "reference")}).`;
 }
 
 async function enrol(settings) {
   const [name, slot] = [$("enrol-name").value.trim(), $("enrol-photos")];
-  if (!slot.files.length) return slot.tell("Choose at least one photo.");
-  await filling($("enrol-result"), "Enrolling …", async () => {
-    const answer = await post(subjectPath(name), { photos: slot.files, aligned: settings.fields.aligned });
-    $("enrol-form").reset();
-    slot.set([]);
-    await list();
-    const unsure = answer.faces.flatMap((face, place) => face.warnings.map((text) => warning(`Photo ${place + 1}: ${text}`)));
-    return [element("p", {}, `${answer.name} is enrolled, with ${references(answer.references.length)}.`), ...unsure];
+  clearResult($("enrol-result"));
+  clearResult($("subjects-status"));
+  if (!slot.files.length) return slot.showProblem("Choose at least one photo.");
+  const enrolled = await showResult($("enrol-result"), "Enrolling …", async () => {
+    const response = await post(subjectPath(name), { photos: slot.files, aligned: settings.fields.aligned });
+    const warnings = response.faces.flatMap((face, index) => face.warnings.map((text) => warning(`Photo ${index + 1}: ${text}`)));
+    return [element("p", {}, `${response.name} is enrolled with ${count(response.references.length, "reference")}.`), ...warnings];
   });
+  if (!enrolled) return;
+  $("enrol-form").reset();
+  slot.reset();
+  await listSubjects();
 }
 
-async function list(after = "") {
-  const answer = await get(`/v1/subjects${after ? `?after=${encodeURIComponent(after)}` : ""}`);
+async function listSubjects(after = "") {
+  let page;
+  try {
+    page = await get(`/v1/subjects${after ? `?after=${encodeURIComponent(after)}` : ""}`);
+  } catch (error) {
+    return $("subjects-status").replaceChildren(warning(`The list cannot be loaded: ${error.message}`));
+  }
   if (!after) $("subjects").replaceChildren();
-  $("subjects").append(...answer.subjects.map(row));
+  $("subjects").append(...page.subjects.map(subjectRow));
   $("subjects-none").hidden = $("subjects").children.length > 0;
-  $("subjects-more").hidden = answer.after === null;
-  $("subjects-more").value = answer.after ?? "";
+  $("subjects-more").hidden = page.after === null;
+  $("subjects-more").value = page.after ?? "";
 }
 
-function row(subject) {
-  const button = element("button", { class: "danger", "aria-label": `Delete ${subject.name}`, onclick: () => confirmDelete(subject) }, "Delete");
+function subjectRow(subject) {
   return element("li", {},
     element("div", { class: "grow" },
       element("p", {}, element("strong", {}, subject.name)),
-      element("p", { class: "hint" }, `${references(subject.references)}, since ${subject.created.slice(0, 10)}`)),
-    button);
+      element("p", { class: "hint" }, `${count(subject.references, "reference")}, since ${subject.created.slice(0, 10)}`)),
+    element("button", { class: "danger", "aria-label": `Delete ${subject.name}`, onclick: () => deleteSubject(subject.name) }, "Delete"));
 }
 
-function confirmDelete(subject) {
-  const dialog = $("delete-dialog");
-  $("delete-title").textContent = `Delete ${subject.name}?`;
-  dialog.returnValue = "";
-  dialog.addEventListener("close", async () => {
-    if (dialog.returnValue !== "delete") return;
-    await filling($("subjects-status"), "Deleting …", async () => {
-      await remove(subjectPath(subject.name));
-      await list();
-      return [element("p", {}, `${subject.name} is deleted.`)];
-    });
-  }, { once: true });
-  dialog.showModal();
+async function deleteSubject(name) {
+  const { dialog, closed } = openDialog("delete-template");
+  dialog.querySelector("h2").textContent = `Delete ${name}?`;
+  if ((await closed) !== "delete") return;
+  clearResult($("enrol-result"));
+  const deleted = await showResult($("subjects-status"), "Deleting …", async () => {
+    await remove(subjectPath(name));
+    return [element("p", {}, `${name} is deleted.`)];
+  });
+  if (deleted) await listSubjects();
 }
-
-const references = (count) => (count === 1 ? "1 reference" : `${number(count)} references`);

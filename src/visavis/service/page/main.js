@@ -1,27 +1,28 @@
-// Starts the page: asks the service what it runs, and for a key where one is needed.
+// Entry point: loads the model's description, asking for an API key where one is required, and starts the tabs.
 
-import { get, useKey } from "./api.js";
+import { get, setApiKey } from "./api.js";
+import { startCompare } from "./compare.js";
 import { $, element, warning } from "./dom.js";
 import { startGallery } from "./gallery.js";
-import { startMany } from "./many.js";
-import { startPair } from "./pair.js";
-import "./slot.js";
+import "./photo-slot.js";
 import { startTabs } from "./tabs.js";
-import { oneIn } from "./words.js";
+import { targetLabel } from "./text.js";
+import { startVerify } from "./verify.js";
 
-// What goes with every comparison; tells of changes by the event "change".
+// Form fields that every comparison has in common; fires "change".
 class Settings extends EventTarget {
   constructor(model) {
     super();
-    $("rule").replaceChildren(...model.rules.map((rule) => element("option", { value: rule.target_fmr ?? "" }, oneIn(rule.target_fmr))));
-    $("rule").disabled = model.rules.length < 2;
+    const options = model.operating_points.map((point) => element("option", { value: point.target_fmr ?? "" }, targetLabel(point.target_fmr)));
+    $("target-fmr").replaceChildren(...options);
+    $("target-fmr").disabled = options.length < 2;
     $("aligned").checked = !model.finds_faces;
     $("aligned-setting").hidden = !model.finds_faces;
-    for (const id of ["rule", "aligned"]) $(id).addEventListener("change", () => this.dispatchEvent(new Event("change")));
+    for (const id of ["target-fmr", "aligned"]) $(id).addEventListener("change", () => this.dispatchEvent(new Event("change")));
   }
 
   get fields() {
-    return { aligned: String($("aligned").checked), target_fmr: $("rule").value || null };
+    return { aligned: String($("aligned").checked), target_fmr: $("target-fmr").value || null };
   }
 }
 
@@ -30,20 +31,21 @@ async function start() {
   try {
     model = await get("/v1/model");
   } catch (error) {
-    return refused(error);
+    return showStartError(error);
   }
   const settings = new Settings(model);
   $("key-form").hidden = true;
-  $("views").hidden = false;
-  $("model").textContent = `Model ${model.model.slice(0, 16)}, faces of ${model.input_shape[1]} x ${model.input_shape[0]} pixels.`;
+  $("start-error").replaceChildren();
+  $("model").textContent = `Model ${model.model.slice(0, 16)}, input ${model.input_shape[1]} x ${model.input_shape[0]} pixels.`;
   startTabs();
-  startPair(model, settings);
-  startMany(settings);
+  startVerify(model, settings);
+  startCompare(model, settings);
   startGallery(model, settings);
+  $("views").hidden = false;
 }
 
-function refused(error) {
-  if (error.status !== 401) return $("content").append(warning(error.message));
+function showStartError(error) {
+  if (error.status !== 401) return $("start-error").replaceChildren(warning(error.message));
   if (!$("key-form").hidden) $("key-hint").textContent = error.message;
   $("key-form").hidden = false;
   $("key").focus();
@@ -51,7 +53,7 @@ function refused(error) {
 
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  useKey($("key").value);
+  setApiKey($("key").value);
   $("key").value = "";
   start();
 });

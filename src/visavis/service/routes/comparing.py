@@ -19,6 +19,7 @@ from visavis.service.answers import (
 )
 from visavis.service.engine import PreparedFace
 from visavis.service.forms import PhotoForm, ReadForm
+from visavis.service.limits import MAX_PHOTOS
 from visavis.service.routes.fields import PROBLEM_ANSWERS, DecisionFields
 from visavis.service.state import ServiceState, SharedState, requires
 from visavis.verification import Verdict
@@ -28,7 +29,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1", tags=["compare"], dependencies=[Depends(requires("read"))], responses=PROBLEM_ANSWERS)
 
 TWO_PHOTOS = PhotoForm(DecisionFields, {"first": 1, "second": 1})
-ONE_AND_MANY = PhotoForm(DecisionFields, {"anchor": 1, "photos": 15})
+ONE_AND_MANY = PhotoForm(DecisionFields, {"anchor": 1, "photos": MAX_PHOTOS - 1})
 TwoPhotos = Annotated[ReadForm[DecisionFields], Depends(TWO_PHOTOS.read)]
 OneAndMany = Annotated[ReadForm[DecisionFields], Depends(ONE_AND_MANY.read)]
 
@@ -41,7 +42,10 @@ async def describe(request: Request, service: SharedState) -> Model:
         **model_facts(service.engine.card),
         finds_faces=service.engine.finds_faces,
         gallery=service.gallery is not None,
-        photos=service.limits.photos,
+        photos=min(service.limits.photos, MAX_PHOTOS),
+        photo_bytes=service.limits.photo_bytes,
+        photo_pixels=service.limits.photo_pixels,
+        request_bytes=service.limits.request_bytes,
     )
 
 

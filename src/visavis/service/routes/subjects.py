@@ -11,6 +11,7 @@ from visavis.gallery.search_rules import predicted_fpir
 from visavis.service.access import Caller
 from visavis.service.answers import FaceAnswer, ListedSubject, Rule, Search, SearchHit, SubjectAnswer, SubjectList, evidence
 from visavis.service.forms import PhotoForm, ReadForm
+from visavis.service.limits import MAX_PHOTOS
 from visavis.service.routes.fields import PROBLEM_ANSWERS, EnrolFields, SearchFields
 from visavis.service.state import SharedState, requires
 from visavis.verification import Verifier
@@ -20,7 +21,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1", tags=["gallery"], responses=PROBLEM_ANSWERS)
 
 ONE_PHOTO = PhotoForm(SearchFields, {"photo": 1})
-PHOTOS = PhotoForm(EnrolFields, {"photos": 16})
+PHOTOS = PhotoForm(EnrolFields, {"photos": MAX_PHOTOS})
 Name = Annotated[str, Path(max_length=200, description="What the subject is called."), AfterValidator(checked_name)]
 Writer = Annotated[Caller, Depends(requires("write"))]
 

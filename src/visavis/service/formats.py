@@ -1,0 +1,25 @@
+"""Image formats of uploads, recognised by content: the declared type and the file name do not matter."""
+
+from visavis.errors import ImageError
+from visavis.service.problems import UnsupportedImageError
+
+__all__ = ["MEDIA_TYPES", "check_format"]
+
+MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
+
+
+def check_format(data: bytes, *, name: str) -> None:
+    """Check that a file is a JPEG, PNG or WebP image.
+
+    Args:
+        data: The file.
+        name: The field it was sent in, for errors.
+
+    Raises:
+        ImageError: If the file is empty.
+        UnsupportedImageError: If it begins like none of these formats.
+    """
+    if not data:
+        raise ImageError(f"{name}: the file is empty")
+    if not (data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")):
+        raise UnsupportedImageError(f"{name}: unsupported image format; send JPEG, PNG or WebP")
