@@ -1,4 +1,4 @@
-"""A service in this process, on a port of its own, with an encoder that sees only the mean levels of four quarters."""
+"""A service in this process, with an encoder that sees only the mean levels of four quarters."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ from visavis.service.access import Access
 from visavis.service.engine import Engine
 from visavis.service.limits import ServiceLimits
 from visavis.service.metrics import Metrics
-from visavis.service.running import ServiceSettings, make_server
+from visavis.service.server import ServiceSettings, make_server
 from visavis.service.state import ServiceState
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})
@@ -49,7 +49,7 @@ class Quarters:
 
 
 def picture(*levels, side=32, kind="PNG"):
-    """A photo whose four quarters have these levels."""
+    """A photo whose four quarters have these grey levels."""
     quarters = np.array(levels or (200, 20, 20, 20), dtype=np.uint8).reshape(2, 2)
     image = Image.fromarray(np.kron(quarters, np.ones((side // 2, side // 2), dtype=np.uint8)))
     file = io.BytesIO()
@@ -58,17 +58,17 @@ def picture(*levels, side=32, kind="PNG"):
 
 
 def file(data, *, name="a.png", kind="image/png"):
-    """A photo as `requests` sends it."""
+    """A file of a form, as `requests` takes it."""
     return name, data, kind
 
 
 def pair(first=None, second=None):
-    """The files of a form with two photos."""
+    """The files of a form with two photos; the first may be given as bytes."""
     return {"first": file(first or picture()), "second": file(second or picture())}
 
 
 def service_of(*, encoder=None, keys=None, gallery=None, limits=None, **options):
-    """The parts of a service."""
+    """Create the state of a service."""
     limits = limits or ServiceLimits(rate=None)
     metrics = Metrics()
     engine = Engine(encoder or Quarters(), limits=limits, observe=metrics.batches.observe, **options)
@@ -77,7 +77,7 @@ def service_of(*, encoder=None, keys=None, gallery=None, limits=None, **options)
 
 @contextlib.contextmanager
 def running(service):
-    """Serve until the block ends; gives the address."""
+    """Serve while the context is open; yields the address."""
     addresses = queue.Queue()
     settings = ServiceSettings(port=0, limits=service.limits)
     server = make_server(service, settings, started=addresses.put)

@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 from serving import Quarters, picture, running, service_of
 
 from visavis.gallery import open_gallery
-from visavis.histograms import ScoreHistogram
+from visavis.metrics.histograms import ScoreHistogram
 from visavis.service.keys import KeyStore
 from visavis.service.limits import ServiceLimits
 

@@ -1,8 +1,11 @@
-"""The service over HTTP: what it answers, what it refuses and how, and whom it lets in."""
+"""The REST API over HTTP: responses, errors and access control."""
 
 import io
+import json
 import logging
 import re
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -19,9 +22,9 @@ from visavis.encoders import load_encoder
 from visavis.errors import DamagedGalleryError
 from visavis.gallery import open_gallery
 from visavis.images import read_image
-from visavis.service.envelope import SECURITY_HEADERS
 from visavis.service.keys import KeyStore
 from visavis.service.limits import ServiceLimits
+from visavis.service.middleware import SECURITY_HEADERS
 from visavis.service.problems import PROBLEMS
 
 DOCS = Path(__file__).parents[1] / "docs" / "service.md"
@@ -36,7 +39,7 @@ def url(tmp_path_factory):
 
 
 def problem(answer, status, code):
-    """Check that an answer is this problem, and return what it tells."""
+    """Check that a response is this problem, and return its detail."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
@@ -60,7 +63,7 @@ def test_two_photos_are_verified(url):
     assert other["decision"] == "different people" and other["score"] < 0.95
 
 
-def test_another_rule_and_another_prior_can_be_asked_for(url):
+def test_target_fmr_and_prior_are_parameters(url):
     near = picture(200, 50, 20, 20)
     usual = requests.post(f"{url}/v1/verify", files=pair(picture(), near)).json()
     strict = requests.post(f"{url}/v1/verify", files=pair(picture(), near), data={"target_fmr": "0.001", "prior": "0.01"}).json()
@@ -69,7 +72,7 @@ def test_another_rule_and_another_prior_can_be_asked_for(url):
     assert strict["probability"] < usual["probability"]
     assert strict["log_likelihood_ratio"] == usual["log_likelihood_ratio"]
     unknown = requests.post(f"{url}/v1/verify", files=pair(), data={"target_fmr": "0.5"})
-    assert "only for 0.01, 0.001" in problem(unknown, 422, "rule")
+    assert "only for 0.01, 0.001" in problem(unknown, 422, "operating-point")
 
 
 def test_one_photo_is_compared_with_many(url):
@@ -91,7 +94,7 @@ def test_a_decision_is_explained(url):
     assert max(map(max, first)) > 0
 
 
-def test_the_model_tells_its_rules_and_scores(url):
+def test_the_model_is_described_with_its_operating_points_and_histograms(url):
     body = requests.get(f"{url}/v1/model").json()
     assert [point["target_fmr"] for point in body["operating_points"]] == [0.01, 0.001]
     assert tuple(body["histogram"]["mated"]) == HISTOGRAM.mated
@@ -116,24 +119,24 @@ def test_people_are_enrolled_found_and_deleted(url):
     few = requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"target_fpir": "0.02"}).json()
     assert few["threshold"]["target_fmr"] == 0.001
     assert "0.001 at the least" in problem(
-        requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"target_fpir": "0.001"}), 422, "rule"
+        requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"target_fpir": "0.001"}), 422, "operating-point"
     )
     both = {"target_fpir": "0.1", "target_fmr": "0.01"}
     assert "not both" in problem(requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data=both), 422, "parameters")
     assert requests.get(f"{url}/v1/subjects/{name}").json()["references"] == enrolled.json()["enrolled"]
     assert requests.delete(f"{url}/v1/subjects/{name}").status_code == 204
     for answer in (requests.get(f"{url}/v1/subjects/{name}"), requests.delete(f"{url}/v1/subjects/{name}")):
-        assert problem(answer, 404, "subject") == "Nobody of this name is enrolled."
+        assert problem(answer, 404, "subject") == "Subject not enrolled."
     assert requests.delete(f"{url}/v1/subjects/Berta").status_code == 204
 
 
 @pytest.mark.parametrize("name", [" ", "a\tb", "x" * 201, "a%00b"])
-def test_names_that_cannot_be_seen_are_refused(url, name):
+def test_invalid_names_are_refused(url, name):
     answer = requests.get(f"{url}/v1/subjects/{name}")
     assert "name" in problem(answer, 422, "parameters")
 
 
-def test_there_may_be_no_gallery():
+def test_a_service_without_a_gallery_says_how_to_get_one():
     with running(service_of()) as url:
         assert "--gallery" in problem(requests.get(f"{url}/v1/subjects"), 404, "no-gallery")
         assert not requests.get(f"{url}/v1/model").json()["gallery"]
@@ -143,41 +146,151 @@ def test_there_may_be_no_gallery():
     ("files", "data", "status", "code", "says"),
     [
         ({"first": file(picture())}, {}, 400, "form", "lacks a photo in second"),
-        ({**pair(), "third": file(picture())}, {}, 400, "form", "and no others"),
-        ([("first", file(picture()))] * 2, {}, 400, "form", "first too often"),
-        (pair(), {"path": "/etc/passwd"}, 400, "form", "and no others"),
+        ({**pair(), "third": file(picture())}, {}, 400, "form", "The fields are first, second"),
+        ([("first", file(picture()))] * 2, {}, 400, "form", "first more than once"),
+        (pair(), {"path": "/etc/passwd"}, 400, "form", "Unknown form field"),
         (pair(), {"aligned": "perhaps"}, 422, "parameters", "aligned"),
         (pair(), {"prior": "1"}, 422, "parameters", "prior"),
-        (pair(), {"face": "x" * 500}, 413, "size", "face has more than 200 bytes"),
-        ({"first": file(picture(), kind="image/svg+xml"), "second": file(picture())}, {}, 415, "type", "image/jpeg"),
-        ({"first": file(picture(), kind="image/jpeg"), "second": file(picture())}, {}, 415, "type", "not of the type"),
+        (pair(), {"face": "x" * 500}, 413, "size", "The field face has more than 200 bytes"),
+        (pair(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), {}, 415, "image-format", "first: unsupported image format"),
+        (pair(picture(kind="GIF")), {}, 415, "image-format", "first: unsupported image format"),
+        (pair(b"RIFF\0\0\0\0AVI LIST"), {}, 415, "image-format", "first: unsupported image format"),
+        ({"first": file(picture()), "second": file(b"")}, {}, 422, "photo", "second: the file is empty"),
         (pair(picture()[:60]), {}, 422, "photo", "first: damaged or truncated"),
     ],
 )
-def test_a_form_that_is_not_as_it_should_be_is_refused(url, files, data, status, code, says):
+def test_an_invalid_form_is_refused(url, files, data, status, code, says):
     assert says in problem(requests.post(f"{url}/v1/verify", files=files, data=data), status, code)
 
 
 @pytest.mark.parametrize(
     ("body", "kind", "status", "code"),
     [
-        (b'{"first": "/etc/passwd"}', "application/json", 415, "type"),
-        (b"first=http%3A%2F%2Flocalhost", "application/x-www-form-urlencoded", 415, "type"),
-        (b"", "multipart/form-data", 415, "type"),
+        (b'{"first": "/etc/passwd"}', "application/json", 415, "media-type"),
+        (b"first=http%3A%2F%2Flocalhost", "application/x-www-form-urlencoded", 415, "media-type"),
+        (b"", "multipart/form-data", 415, "media-type"),
         (b"nonsense", "multipart/form-data; boundary=x", 400, "form"),
         (b'--x\r\nContent-Disposition: form-data; name="first"\r\n', "multipart/form-data; boundary=x", 400, "form"),
         (b"--x--\r\n", "multipart/form-data; boundary=x", 400, "form"),
     ],
 )
-def test_a_body_that_is_no_form_is_refused(url, body, kind, status, code):
+def test_a_malformed_body_is_refused(url, body, kind, status, code):
     problem(requests.post(f"{url}/v1/verify", data=body, headers={"Content-Type": kind}), status, code)
+
+
+def multipart(*parts):
+    """A request body, and its headers."""
+    body = b"".join(
+        b"--x\r\n"
+        + "\r\n".join([f'Content-Disposition: form-data; name="{name}"{more}', *headers]).encode()
+        + b"\r\n\r\n"
+        + data
+        + b"\r\n"
+        for name, more, headers, data in parts
+    )
+    return {"data": body + b"--x--\r\n", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    "declared",
+    [
+        None,
+        "",
+        "application/octet-stream",
+        "image/jpg",
+        "image/jpeg; charset=binary",
+        "IMAGE/PNG",
+        "image/webp",
+        "text/html",
+        "image/svg+xml",
+        "x",
+        "a" * 500,
+    ],
+)
+@pytest.mark.parametrize("name", ['; filename="a.webp"', '; filename="photo"', ""])
+def test_the_content_of_a_photo_counts_and_not_its_declared_type_or_name(url, kind, declared, name):
+    headers = [] if declared is None else [f"Content-Type: {declared}"]
+    photos = [(field, name, headers, picture(kind=kind)) for field in ("first", "second")]
+    answer = requests.post(f"{url}/v1/verify", **multipart(*photos))
+    assert answer.status_code == 200 and answer.json()["same"], answer.text
+
+
+def test_photos_are_sent_as_requests_and_curl_do_by_default(url, tmp_path):
+    path = tmp_path / "a.webp"
+    path.write_bytes(picture(kind="WEBP"))
+    with path.open("rb") as first, path.open("rb") as second:
+        assert requests.post(f"{url}/v1/verify", files={"first": first, "second": second}).json()["same"]
+    if shutil.which("curl"):
+        command = ["curl", "-sS", "-F", f"first=@{path}", "-F", f"second=@{path}", f"{url}/v1/verify"]
+        assert json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["same"]
+
+
+def test_an_empty_or_unsupported_photo_of_many_costs_no_others(url):
+    files = [("anchor", file(picture())), *(("photos", file(data)) for data in (b"", picture(), picture(kind="BMP")))]
+    body = requests.post(f"{url}/v1/compare", files=files).json()
+    assert [result["photo"] for result in body["results"]] == [1]
+    assert {failure["photo"]: failure["reason"] for failure in body["failures"]} == {
+        0: "photos 1: the file is empty",
+        2: "photos 3: unsupported image format; send JPEG, PNG or WebP",
+    }
+
+
+READ_ONLY = ["/", "/index.html", "/main.js", "/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/model", "/v1/subjects"]
+
+
+@pytest.mark.parametrize("path", [*READ_ONLY, "/v1/subjects/Nobody", "/nothing", "/v1/nothing"])
+def test_head_is_get_without_a_body(url, path):
+    got, head = requests.get(url + path), requests.head(url + path)
+    assert head.status_code == got.status_code
+    assert head.content == b""
+    assert head.headers.keys() == got.headers.keys()
+    if path != "/metrics":  # its counters grow
+        assert head.headers["content-length"] == str(len(got.content))
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        *((path, {"GET", "HEAD"}) for path in READ_ONLY),
+        *((f"/v1/{name}", {"POST"}) for name in ("verify", "explain", "compare", "search")),
+        ("/v1/subjects/Anna", {"GET", "HEAD", "POST", "DELETE"}),
+        ("/v1/subjects/Anna/Berta", {"GET", "HEAD", "POST", "DELETE"}),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
+def test_a_wrong_method_is_405_with_the_allowed_ones(url, path, allowed, method):
+    answer = requests.request(method, url + path)
+    if method in allowed:
+        assert answer.status_code != 405
+        return
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == allowed
+    if method != "HEAD":
+        problem(answer, 405, "method-not-allowed")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/page/main.js", "/docs", "/redoc"])
+def test_an_unknown_path_is_404_for_every_method(url, path, method):
+    problem(requests.request(method, url + path), 404, "not-found")
+
+
+def test_cross_origin_requests_are_off(url):
+    preflight = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    for answer in (
+        requests.options(f"{url}/v1/verify", headers=preflight),
+        requests.post(f"{url}/v1/verify", files=pair(), headers={"Origin": "http://evil.example"}),
+        requests.post(f"{url}/v1/verify", files=pair(), headers={"Origin": url}),
+    ):
+        assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
 
 
 def test_a_body_of_unknown_length_is_refused(url):
     problem(requests.post(f"{url}/v1/verify", data=iter([b"a", b"b"])), 411, "length")
 
 
-def test_what_is_larger_than_the_limits_is_refused():
+def test_requests_beyond_the_limits_are_refused():
     limits = ServiceLimits(rate=None, photo_bytes=1000, photo_pixels=5000, photos=2, request_bytes=20_000)
     with running(service_of(limits=limits)) as url:
         big = requests.post(f"{url}/v1/verify", files=pair(b"\x89PNG\r\n\x1a\n" + bytes(2000)))
@@ -185,11 +298,11 @@ def test_what_is_larger_than_the_limits_is_refused():
         wide = requests.post(f"{url}/v1/verify", files=pair(picture(side=100)))
         assert "100 x 100 pixels" in problem(wide, 422, "photo")
         many = [("anchor", file(picture())), *[("photos", file(picture()))] * 2]
-        assert "At most 2 photos" in problem(requests.post(f"{url}/v1/compare", files=many), 413, "size")
+        assert "more than 2 photos" in problem(requests.post(f"{url}/v1/compare", files=many), 413, "size")
         assert "30,000 bytes" in problem(requests.post(f"{url}/v1/verify", data=bytes(30_000)), 413, "size")
 
 
-def test_every_answer_has_the_security_headers(url):
+def test_every_response_has_the_security_headers(url):
     for path in ("/", "/healthz", "/v1/model", "/v1/nothing", "/nothing"):
         headers = requests.get(url + path).headers
         assert {name: headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
@@ -201,8 +314,21 @@ def test_every_answer_has_the_security_headers(url):
 
 def test_pages_of_other_sites_are_refused(url):
     host = url.removeprefix("http://")
-    for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
-        problem(requests.delete(f"{url}/v1/subjects/Anna", headers=headers), 403, "origin")
+    origins = [
+        "http://evil.example",
+        "null",
+        "",
+        "http://",
+        "http://[::1",
+        "http://[::1]x",
+        "http://\xbd/",
+        "://",
+        host,
+        f"http://{host}.",
+    ]
+    for headers in (*({"Origin": origin} for origin in origins), {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "x"}):
+        for path in ("/v1/subjects/Anna", "/v1/model"):
+            problem(requests.delete(url + path, headers=headers), 403, "origin")
     for headers in ({"Origin": f"http://{host}"}, {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}):
         problem(requests.delete(f"{url}/v1/subjects/Anna", headers=headers), 404, "subject")
     assert requests.get(url, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # others may link to the page
@@ -222,14 +348,14 @@ def test_logs_and_metrics_hold_no_names(url, caplog):
     requests.get(f"{url}/Cassandra")
     ours = [record.getMessage() for record in caplog.records if record.name.startswith(("visavis", "uvicorn"))]
     assert any("POST /v1/subjects/{name} 201" in line for line in ours)
-    told = "\n".join(ours) + requests.get(f"{url}/metrics").text
-    assert not re.search("Cassandra|Dora|Emma", told)
-    assert 'visavis_requests_total{method="DELETE",route="/v1/subjects/{name}",status="204"}' in told
-    assert "visavis_batch_faces_count" in told
+    recorded = "\n".join(ours) + requests.get(f"{url}/metrics").text
+    assert not re.search("Cassandra|Dora|Emma", recorded)
+    assert 'visavis_requests_total{method="DELETE",route="/v1/subjects/{name}",status="204"}' in recorded
+    assert "visavis_batch_faces_count" in recorded
 
 
 class Faulty(Quarters):
-    """Works until it is told not to."""
+    """An encoder that fails on request."""
 
     broken = []
 
@@ -239,11 +365,11 @@ class Faulty(Quarters):
         return super().embed(faces)
 
 
-def test_a_fault_is_told_without_what_is_inside(caplog):
+def test_an_internal_error_does_not_disclose_its_message(caplog):
     with running(service_of(encoder=Faulty())) as url:
         Faulty.broken.append("Anna's face broke it")
         try:
-            detail = problem(requests.post(f"{url}/v1/verify", files=pair()), 500, "fault")
+            detail = problem(requests.post(f"{url}/v1/verify", files=pair()), 500, "internal")
         finally:
             Faulty.broken.clear()
         assert "Anna" not in detail + caplog.text
@@ -251,7 +377,7 @@ def test_a_fault_is_told_without_what_is_inside(caplog):
         assert requests.post(f"{url}/v1/verify", files=pair()).status_code == 200
 
 
-def test_a_gallery_that_fails_is_told_without_its_file(tmp_path, caplog, monkeypatch):
+def test_a_gallery_error_does_not_disclose_its_file(tmp_path, caplog, monkeypatch):
     gallery = open_gallery(tmp_path / "test.gallery", Quarters())
 
     def broken(**options):
@@ -264,14 +390,14 @@ def test_a_gallery_that_fails_is_told_without_its_file(tmp_path, caplog, monkeyp
         assert answer.headers["retry-after"] == "1" and "DamagedGalleryError" in caplog.text
 
 
-def test_a_request_that_takes_too_long_is_given_up():
+def test_a_request_that_takes_too_long_times_out():
     with running(service_of(limits=ServiceLimits(rate=None, seconds=0.000001))) as url:
         answer = requests.post(f"{url}/v1/verify", files=pair())
-        problem(answer, 503, "time")
+        problem(answer, 503, "timeout")
         assert answer.headers["retry-after"] == "1"
 
 
-def test_one_client_that_asks_too_often_is_told_to_wait():
+def test_the_rate_of_a_client_is_limited():
     with running(service_of(limits=ServiceLimits(rate=60))) as url:
         answers = [requests.get(f"{url}/v1/model") for _ in range(12)]
         assert [answer.status_code for answer in answers[:10]] == [200] * 10
@@ -352,15 +478,15 @@ def test_no_route_answers_without_the_right_key(tmp_path):
         assert len(gallery) == 1
 
 
-def test_the_page_of_the_docs_has_every_problem():
-    told = set(re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", DOCS.read_text(), re.MULTILINE))
-    assert told == {(str(problem.status), problem.code) for problem in PROBLEMS.values()}
+def test_the_docs_list_every_problem():
+    listed = set(re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", DOCS.read_text(), re.MULTILINE))
+    assert listed == {(str(problem.status), problem.code) for problem in PROBLEMS.values()}
 
 
-def test_the_page_of_the_docs_has_every_route(url):
+def test_the_docs_list_every_route(url):
     text = DOCS.read_text()
-    told = {(path, method.lower()) for method, path in re.findall(r"`(GET|POST|DELETE) (/[\w/{}]+)`", text)}
+    listed = {(path, method.lower()) for method, path in re.findall(r"`(GET|POST|DELETE) (/[\w/{}]+)`", text)}
     described = requests.get(f"{url}/openapi.json").json()["paths"]
-    assert told == {(path, method) for path, methods in described.items() for method in methods}
-    for path, method in told - OPEN:
+    assert listed == {(path, method) for path, methods in described.items() for method in methods}
+    for path, method in listed - OPEN:
         assert re.search(rf"^\| `{method.upper()} {path}` \| {SCOPES.get((path, method), 'read')} \|", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The parts of the service by themselves: keys, access, rates, admission, batches."""
+"""Parts of the service in isolation: keys, access rules, rate limiter, admission control, batching."""
 
 import sqlite3
 import stat
@@ -24,7 +24,7 @@ def store(tmp_path):
     return KeyStore(tmp_path / "keys.db", create=True)
 
 
-def test_two_who_make_a_file_of_keys_at_once_wait_for_each_other(tmp_path):
+def test_two_processes_that_create_a_file_of_keys_wait_for_each_other(tmp_path):
     path = tmp_path / "keys.db"
     path.touch()
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
@@ -61,7 +61,7 @@ def test_the_file_holds_no_key(store):
 @pytest.mark.parametrize(
     "change", [lambda key: key[:-1], lambda key: key + "A", lambda key: key[:-1] + "ü", lambda key: "", str.upper]
 )
-def test_what_is_nearly_a_key_is_none(store, change):
+def test_an_altered_key_is_not_found(store, change):
     assert store.find(change(store.create("door", "admin"))) is None
 
 
@@ -70,7 +70,7 @@ def test_the_secret_of_one_key_does_not_open_another(store):
     assert store.find(f"vv_{one.split('_')[1]}_{other.split('_', 2)[2]}") is None
 
 
-def test_a_file_that_is_none_is_refused(tmp_path):
+def test_a_missing_or_damaged_file_of_keys_is_refused(tmp_path):
     with pytest.raises(DataError, match="visavis keys create"):
         KeyStore(tmp_path / "none.db")
     damaged = tmp_path / "damaged.db"
@@ -79,13 +79,16 @@ def test_a_file_that_is_none_is_refused(tmp_path):
         KeyStore(damaged)
 
 
-@pytest.mark.parametrize(("name", "scope", "says"), [("door", "root", "scope must be one of"), (" ", "read", "needs a name")])
+@pytest.mark.parametrize(
+    ("name", "scope", "says"),
+    [("door", "root", "scope must be 'read', .* got 'root'"), (" ", "read", "name must say whose key")],
+)
 def test_a_key_needs_a_name_and_a_scope(store, name, scope, says):
     with pytest.raises(ValueError, match=says):
         store.create(name, scope)
 
 
-def test_keys_are_compared_even_where_there_is_none(store, monkeypatch):
+def test_an_unknown_key_is_compared_too(store, monkeypatch):
     compared = []
     monkeypatch.setattr("hmac.compare_digest", lambda one, other: compared.append((one, other)) or False)
     store.find("nothing")
@@ -101,7 +104,7 @@ def test_keys_are_compared_even_where_there_is_none(store, monkeypatch):
         (["localhost", "faces.example"], False),
     ],
 )
-def test_what_only_this_machine_reaches(names, expected):
+def test_loopback_names(names, expected):
     assert is_loopback(names) is expected
 
 
@@ -132,8 +135,8 @@ def test_clients_are_forgotten_so_that_memory_stays_bounded():
     assert len(rates._buckets) == 10_000
 
 
-def test_so_many_at_a_time_and_no_more():
-    admission = Admission(ServiceLimits(requests=3, client_requests=2, waiting_bytes=100))
+def test_requests_and_bytes_in_flight_are_bounded():
+    admission = Admission(ServiceLimits(requests=3, client_requests=2, bytes_in_flight=100))
     with admission.admit("a", 10), admission.admit("a", 10):
         with pytest.raises(RateError), admission.admit("a", 0):
             pass
@@ -141,7 +144,7 @@ def test_so_many_at_a_time_and_no_more():
             pass
         with admission.admit("b", 80), pytest.raises(BusyError), admission.admit("c", 0):
             pass
-    assert admission.requests == admission.bytes == 0 and not admission._of_client
+    assert admission.requests == admission.bytes == 0 and not admission._requests_by_client
 
 
 @pytest.mark.parametrize(
@@ -150,15 +153,15 @@ def test_so_many_at_a_time_and_no_more():
 )
 def test_lengths_that_are_refused(declared, error):
     with pytest.raises(error):
-        Admission(ServiceLimits()).length_of("POST", declared)
+        Admission(ServiceLimits()).content_length("POST", declared)
 
 
 def test_limits_are_positive():
-    with pytest.raises(ValueError, match="photos must be positive. Received: photos=0"):
+    with pytest.raises(ValueError, match="photos must be positive, got 0"):
         ServiceLimits(photos=0)
 
 
-def test_what_waits_is_embedded_together():
+def test_pending_jobs_are_embedded_in_one_batch():
     sizes, begun, go = [], threading.Event(), threading.Event()
 
     def embed(faces):
@@ -166,7 +169,7 @@ def test_what_waits_is_embedded_together():
         assert go.wait(10)
         return faces.reshape(len(faces), -1).astype(np.float32)
 
-    batcher = Batcher(embed, largest=8, observe=sizes.append)
+    batcher = Batcher(embed, max_batch=8, observe=sizes.append)
     first = batcher.submit(np.zeros((1, 2)))
     assert begun.wait(10)
     waiting = [batcher.submit(np.full((2, 2), number)) for number in range(5)]
@@ -179,7 +182,7 @@ def test_what_waits_is_embedded_together():
     assert [future.result()[1, 1] for future in waiting] == [0, 1, 2, 3, 4]
 
 
-def test_an_error_reaches_all_who_wait_and_the_next_batch_goes_on():
+def test_an_error_reaches_all_pending_jobs_and_the_next_batch_is_embedded():
     def embed(faces):
         if faces.max() > 1:
             raise RuntimeError("broken")
@@ -192,9 +195,9 @@ def test_an_error_reaches_all_who_wait_and_the_next_batch_goes_on():
     batcher.close()
 
 
-def test_one_request_may_have_more_than_a_batch():
+def test_a_job_may_exceed_the_maximum_batch():
     sizes = []
-    batcher = Batcher(lambda faces: faces, largest=4, observe=sizes.append)
+    batcher = Batcher(lambda faces: faces, max_batch=4, observe=sizes.append)
     assert len(batcher.submit(np.ones((9, 1))).result(10)) == 9
     batcher.close()
     assert sizes == [9]

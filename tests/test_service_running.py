@@ -1,8 +1,10 @@
-"""The service as a process: whom it refuses to serve, how it starts, and that it finishes what it accepted."""
+"""The service as a process: refused settings, start, and completion of accepted requests."""
 
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,8 +19,9 @@ from serving import file, picture
 
 from visavis.cli import main
 from visavis.encoders import PRETRAINED_FILE
+from visavis.service.keys import KeyStore
 
-needs_encoder = pytest.mark.skipif(not PRETRAINED_FILE.is_file(), reason="the encoder is not made yet: see recipes/")
+needs_encoder = pytest.mark.skipif(not PRETRAINED_FILE.is_file(), reason="the bundled encoder is missing: see recipes/")
 
 
 def run(capsys, *arguments):
@@ -28,35 +31,66 @@ def run(capsys, *arguments):
 
 
 @pytest.mark.parametrize("arguments", [("--host", "0.0.0.0"), ("--host", "192.0.2.1"), ("--allow-host", "faces.example.org")])
-def test_without_keys_it_is_for_this_machine_alone(capsys, arguments):
-    code, told = run(capsys, "serve", *arguments)
+def test_without_keys_only_loopback_addresses_are_allowed(capsys, arguments):
+    code, output = run(capsys, "serve", *arguments)
     assert code == 2
-    assert "visavis keys create" in told.err
+    assert "visavis keys create" in output.err
 
 
-def test_keys_must_be_there(capsys, tmp_path):
-    code, told = run(capsys, "serve", "--keys", str(tmp_path / "none.db"))
-    assert code == 2 and "no such file of keys" in told.err
+def test_the_file_of_keys_must_exist(capsys, tmp_path):
+    code, output = run(capsys, "serve", "--keys", str(tmp_path / "none.db"))
+    assert code == 2 and "no such file of keys" in output.err
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "reason"),
+    [
+        ("127.0.0.1", None, "the port is in use"),
+        ("localhost", None, "the port is in use"),
+        ("127.0.0.1", 1, "Permission denied"),
+        ("192.0.2.1", 0, "Cannot assign requested address"),
+        ("nowhere.invalid", 0, ""),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_one_clear_line(capsys, tmp_path, host, port, reason):
+    if port == 1 and os.geteuid() == 0:
+        pytest.skip("root may use any port")
+    keys = tmp_path / "keys.db"
+    KeyStore(keys, create=True)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1] if port is None else port
+        arguments = ("--host", host, "--port", str(port), "--keys", str(keys), "--model", "missing")
+        code, output = run(capsys, "serve", *arguments)
+    assert code == 2 and output.out == ""
+    (line,) = output.err.splitlines()
+    assert line.startswith(f"error: cannot listen on {host}:{port}: {reason}") and line.endswith(
+        "with --host or --port (0: any free port)"
+    )
 
 
 def test_keys_are_created_listed_and_revoked(capsys, tmp_path):
     where = ("--keys", str(tmp_path / "keys.db"))
-    code, told = run(capsys, "keys", "create", "the door", "--scope", "write", *where)
-    key = told.out.strip()
+    code, output = run(capsys, "keys", "create", "the door", "--scope", "write", *where)
+    key = output.out.strip()
     assert code == 0 and re.fullmatch(r"vv_[0-9a-f]{12}_[\w-]{43}", key)
-    code, told = run(capsys, "keys", "list", "--json", *where)
-    (listed,) = json.loads(told.out)["keys"]
+    code, output = run(capsys, "keys", "list", "--json", *where)
+    (listed,) = json.loads(output.out)["keys"]
     assert listed["name"] == "the door" and listed["scope"] == "write" and listed["id"] in key
     assert run(capsys, "keys", "revoke", listed["id"], *where)[0] == 0
-    code, told = run(capsys, "keys", "list", *where)
-    assert "revoked" in told.out and key not in told.out
+    code, output = run(capsys, "keys", "list", *where)
+    assert "revoked" in output.out and key not in output.out
     assert run(capsys, "keys", "revoke", listed["id"], *where)[0] == 2
 
 
 @pytest.fixture
 def process(tmp_path):
+<<<<<<< HEAD
     """The service in a process of its own, and its address."""
     command = [sys.executable, "-m", "visavis", "serve", "--port", "0", "--aligned-only", "--rate-limit", "0"]
+=======
+    """The service in its own process, and its address."""
+    command = [sys.executable, "-m", "visavis", "serve", "--port", "0", "--aligned-only", "--rate", "0"]
+>>>>>>> 8c5d9a3 (Decide uploads by content, answer HEAD and 405, plain terms in the service)
     command += ["--gallery", str(tmp_path / "test.gallery")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         line = started.stdout.readline()
@@ -66,7 +100,7 @@ def process(tmp_path):
 
 
 @needs_encoder
-def test_it_starts_answers_and_stops_when_what_it_accepted_is_done(process):
+def test_it_completes_accepted_requests_before_it_stops(process):
     started, url = process
     assert requests.get(f"{url}/readyz").json() == {"status": "ready"}
     photo = file(picture(side=112))
@@ -80,11 +114,11 @@ def test_it_starts_answers_and_stops_when_what_it_accepted_is_done(process):
     asking = threading.Thread(target=explain)
     asking.start()
     while "visavis_requests_in_progress 2.0" not in requests.get(f"{url}/metrics").text:
-        assert not answers, "it was answered before it could be interrupted"
+        assert not answers, "the request was completed before it could be interrupted"
         time.sleep(0.01)
     started.send_signal(signal.SIGTERM)
     asking.join()
     assert answers[0].status_code == 200 and answers[0].json()["same"]
     assert started.wait(30) == 0
-    told = started.stderr.read()
-    assert "POST /v1/explain 200" in told and "Traceback" not in told
+    output = started.stderr.read()
+    assert "POST /v1/explain 200" in output and "Traceback" not in output

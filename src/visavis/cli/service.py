@@ -34,13 +34,13 @@ def serve(rate_limit: float, max_requests: int, **settings: Any) -> None:
     from visavis.errors import MissingDependencyError
 
     try:
-        from visavis.service import running
+        from visavis.service import server
     except ModuleNotFoundError as error:
         raise MissingDependencyError(f"serving needs: pip install 'visavis[serve]' ({error.name} is missing)") from error
     from visavis.service.limits import ServiceLimits
 
     limits = ServiceLimits(rate=rate_limit or None, requests=max_requests, client_requests=max(1, max_requests // 2))
-    running.serve(running.ServiceSettings(**settings, limits=limits), started=lambda url: click.echo(f"visavis serves {url}"))
+    server.serve(server.ServiceSettings(**settings, limits=limits), started=lambda url: click.echo(f"visavis serves {url}"))
 
 
 @click.group(cls=SectionedGroup, epilog="Example: visavis keys create door --scope read --keys keys.db")

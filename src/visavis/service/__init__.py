@@ -1,1 +1,1 @@
-"""The REST service and its page: `running.serve` starts it, `application.create_app` makes it. Needs the extra `serve`."""
+"""REST service and web page: `server.serve` runs it, `application.create_app` creates it. Needs the extra `serve`."""

@@ -1,4 +1,4 @@
-"""Who asks, and whether they may: host, origin and key of a request."""
+"""Access control: host, origin and API key of a request."""
 
 import ipaddress
 from collections.abc import Iterable, Mapping
@@ -16,10 +16,10 @@ _OWN_SITE = ("same-origin", "none")
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks.
+    """An authenticated client.
 
     Attributes:
-        name: The id of the key, or the address where no key is needed; what logs and the gallery's audit show.
+        name: The id of its key, or its address where no key is required; logged, also in the gallery's audit log.
     """
 
     name: str
@@ -27,15 +27,15 @@ class Caller:
 
 @dataclass(frozen=True)
 class Access:
-    """What is let in.
+    """Access rules of the service.
 
-    A page of another site that the user has open can send requests to the loopback address too. Browsers put its origin on them, or
-    that they come from another site, and neither can be forged by a page; where it tricks the browser by a name of its own for our
-    address (DNS rebinding), it is the host that is wrong.
+    A page of another site that is open in a browser can send requests to the loopback address too. The browser marks them with
+    `Origin` or `Sec-Fetch-Site`, which a page cannot forge. Where a page maps a name of its own to our address (DNS rebinding),
+    `Host` is wrong.
 
     Attributes:
-        hosts: Names that requests may be addressed to, without the port, in lower case.
-        keys: The keys; None: none is needed.
+        hosts: Host names that requests may be addressed to, without port, in lower case.
+        keys: API keys; None: no key is required.
     """
 
     hosts: frozenset[str]
@@ -45,33 +45,33 @@ class Access:
         """Check host and origin.
 
         Args:
-            headers: Of the request.
-            is_page: Whether only the page itself is asked for, which others may link to.
+            headers: Headers of the request.
+            is_page: Whether a file of the page is requested, which other sites may link to.
 
         Raises:
-            HostError: If the request is addressed to somebody else.
-            OriginError: If it comes from another site's page.
+            HostError: If the request is addressed to another host.
+            OriginError: If it was sent by a page of another site.
         """
         host = headers.get("host", "")
-        if _name_of(host) not in self.hosts:
-            raise HostError("The service does not go by this name. Its names are given with: visavis serve --allow-host NAME")
+        if _host_name(host) not in self.hosts:
+            raise HostError("The service does not serve this host name. Add it with: visavis serve --allow-host NAME")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            raise OriginError("Pages of other sites may not use the service.")
+        if origin is not None and _network_location(origin) != host.lower():
+            raise OriginError("Cross-origin requests are refused.")
         if not is_page and headers.get("sec-fetch-site", "none") not in _OWN_SITE:
-            raise OriginError("Pages of other sites may not use the service.")
+            raise OriginError("Cross-site requests are refused.")
 
-    def caller(self, token: str | None, address: str, scope: Scope) -> Caller:
-        """Tell who asks for something that needs a scope.
+    def authenticate(self, token: str | None, address: str, scope: Scope) -> Caller:
+        """Return the caller of a request that requires a scope.
 
         Args:
-            token: The key that was sent; None: none was.
-            address: Where the request comes from.
-            scope: What is needed.
+            token: The key that was sent; None: none.
+            address: The client's address.
+            scope: The required scope.
 
         Raises:
-            AccessError: If a key is needed and this is none.
-            ScopeError: If the key is not for this.
+            AccessError: If a key is required and missing or invalid.
+            ScopeError: If the key does not have the scope.
         """
         if self.keys is None:
             return Caller(address)
@@ -79,12 +79,12 @@ class Access:
         if key is None:
             raise AccessError("Send a valid key as: Authorization: Bearer KEY")
         if not key.allows(scope):
-            raise ScopeError(f"The key has the scope {key.scope}; this needs {scope}.")
+            raise ScopeError(f"The key has the scope {key.scope}; this request requires {scope}.")
         return Caller(key.id)
 
 
 def is_loopback(names: Iterable[str]) -> bool:
-    """Tell whether nobody but this machine's own users and programs can reach any of these names."""
+    """Return whether all names are of the loopback interface, which only users and programs of this machine can reach."""
     return all(name in LOOPBACK_NAMES or _is_loopback_address(name) for name in names)
 
 
@@ -95,9 +95,17 @@ def _is_loopback_address(name: str) -> bool:
         return False
 
 
-def _name_of(host: str) -> str:
-    """The host's name without its port; empty if it is none."""
+def _host_name(host: str) -> str:
+    """Return the name in a Host header without its port, "" if it is malformed."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+def _network_location(origin: str) -> str | None:
+    """Return host and port of an origin in lower case, None if it is malformed."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None

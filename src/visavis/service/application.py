@@ -1,4 +1,4 @@
-"""The application: routes, page and the layer around them, on the parts that are given."""
+"""The ASGI application: routes of the API, files of the page, middleware and exception handlers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,33 +6,35 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.staticfiles import StaticFiles
 
 from visavis import __version__
 from visavis.errors import VisavisError
-from visavis.service.envelope import Envelope, tell_fault
-from visavis.service.problems import problem_answer
+from visavis.service.middleware import RequestMiddleware, log_internal_error
+from visavis.service.problems import problem_response
 from visavis.service.routes import comparing, health, subjects
 from visavis.service.state import ServiceState
 
 __all__ = ["PAGE", "create_app"]
 
 PAGE = Path(__file__).parent / "page"
-_DESCRIPTION = """Are these two photos of the same person, and how often is that answer wrong?
+_ROUTERS = (comparing.router, subjects.router, health.router)
+_DESCRIPTION = """Do two photos show the same person, and how often is that answer wrong?
 
-Photos are JPEG, PNG or WebP files in forms. Every answer names the model, the threshold with its error rates, and the request.
-Errors are `application/problem+json`."""
+Photos are sent as JPEG, PNG or WebP files in multipart forms. Every response names the model, the threshold with its error rates,
+and the request. Errors are problem details (`application/problem+json`)."""
 
 
 def create_app(service: ServiceState) -> FastAPI:
-    """Make the application.
+    """Create the application.
 
     Args:
-        service: Its parts.
+        service: Model, gallery, access rules and limits.
 
     Raises:
         ModelError: If the model has no threshold.
@@ -53,15 +55,37 @@ def create_app(service: ServiceState) -> FastAPI:
 
     app = FastAPI(title="visavis", version=__version__, description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
-    for handled in (VisavisError, RequestValidationError, HTTPException):
-        app.add_exception_handler(handled, _problem)
-    for routes in (comparing, subjects, health):
-        app.include_router(routes.router)
-    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
-    app.add_middleware(Envelope, service=service)
+    for exception in (VisavisError, RequestValidationError, HTTPException):
+        app.add_exception_handler(exception, _handle_error)
+    for router in _ROUTERS:
+        app.include_router(router)
+    app.router.routes.extend(_page_routes())
+    app.add_middleware(RequestMiddleware, service=service)
     return app
 
 
-async def _problem(request: Request, error: Any) -> JSONResponse:
-    tell_fault(error, request.state.request_id)
-    return problem_answer(error, request.state.request_id)
+def _page_routes() -> list[Route]:
+    """Return a route for each file of the page, so that any other path is unknown to all methods."""
+    files = StaticFiles(directory=PAGE)
+
+    async def send_file(request: Request) -> Response:
+        return await files.get_response(request.url.path.lstrip("/") or "index.html", request.scope)
+
+    paths = ["/", *sorted(f"/{path.name}" for path in PAGE.iterdir())]
+    return [Route(path, send_file, methods=["GET"]) for path in paths]
+
+
+async def _handle_error(request: Request, error: Any) -> JSONResponse:
+    log_internal_error(error, request.state.request_id)
+    response = problem_response(error, request.state.request_id)
+    if response.status_code == 405:
+        response.headers["Allow"] = ", ".join(_allowed_methods(request))
+    return response
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Return the methods of all routes that match the path."""
+    routes = [*request.app.routes, *(route for router in _ROUTERS for route in router.routes)]
+    matching = [route for route in routes if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE]
+    methods = {method for route in matching for method in route.methods or ()}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)

@@ -1,4 +1,4 @@
-"""Faces of all requests that wait are embedded in one batch, by one thread."""
+"""Dynamic batching: one thread embeds the faces of all pending requests together."""
 
 import queue
 import threading
@@ -9,60 +9,61 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LARGEST_BATCH", "Batcher"]
+__all__ = ["MAX_BATCH", "Batcher"]
 
-LARGEST_BATCH = 64
+MAX_BATCH = 64
 
 Embeddings = npt.NDArray[np.float32]
 Faces = npt.NDArray[np.uint8]
+Job = tuple[Faces, "Future[Embeddings]"]
 
 
 class Batcher:
-    """A queue of faces and the thread that embeds what waits in it."""
+    """A queue of faces, and the thread that embeds them."""
 
     def __init__(
         self,
         embed: Callable[[Faces], Embeddings],
         *,
-        largest: int = LARGEST_BATCH,
+        max_batch: int = MAX_BATCH,
         observe: Callable[[int], Any] = lambda size: None,
     ) -> None:
         """Start the thread.
 
         Args:
-            embed: Turns faces `(n, h, w, c)` into `(n, d)` float32.
-            largest: How many faces at a time, unless one request alone has more.
-            observe: Told how many faces each batch has.
+            embed: Embeds faces `(n, h, w, c)` as `(n, d)` float32.
+            max_batch: Maximum number of faces in a batch, unless a single job has more.
+            observe: Called with the size of each batch.
         """
-        self._embed, self._largest, self._observe = embed, largest, observe
-        self._jobs: queue.SimpleQueue[tuple[Faces, Future[Embeddings]] | None] = queue.SimpleQueue()
+        self._embed, self._max_batch, self._observe = embed, max_batch, observe
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="embedding", daemon=True)
         self._thread.start()
 
     def submit(self, faces: Faces) -> "Future[Embeddings]":
-        """Put faces `(n, h, w, c)` into the queue; the future brings `(n, d)`. One that is cancelled in time is left out."""
+        """Queue faces `(n, h, w, c)`; the future resolves to `(n, d)`. A future that is cancelled before its batch is skipped."""
         future: Future[Embeddings] = Future()
         self._jobs.put((faces, future))
         return future
 
     def close(self) -> None:
-        """Embed what is in the queue, and end the thread."""
+        """Embed what is queued, then stop the thread."""
         self._jobs.put(None)
         self._thread.join()
 
     def _run(self) -> None:
         for jobs in self._batches():
-            wanted = [(faces, future) for faces, future in jobs if future.set_running_or_notify_cancel()]
-            if wanted:
-                self._answer(wanted)
+            active = [(faces, future) for faces, future in jobs if future.set_running_or_notify_cancel()]
+            if active:
+                self._process(active)
 
-    def _batches(self) -> Iterator[list[tuple[Faces, "Future[Embeddings]"]]]:
-        """Wait for a job, take all others that are there, and so on until there is the end."""
+    def _batches(self) -> Iterator[list[Job]]:
+        """Yield batches of all jobs that are queued, waiting for the first, until the queue is closed."""
         job = self._jobs.get()
         while job is not None:
             batch, size = [job], len(job[0])
             job = self._next(block=False)
-            while job is not None and size + len(job[0]) <= self._largest:
+            while job is not None and size + len(job[0]) <= self._max_batch:
                 batch.append(job)
                 size += len(job[0])
                 job = self._next(block=False)
@@ -70,25 +71,25 @@ class Batcher:
             if job is None:
                 job = self._next(block=True)
 
-    def _next(self, *, block: bool) -> tuple[Faces, "Future[Embeddings]"] | None:
+    def _next(self, *, block: bool) -> Job | None:
         try:
             job = self._jobs.get(block=block)
         except queue.Empty:
             return None
         if job is None and not block:
-            self._jobs.put(None)  # the end is met again when all before it is done
+            self._jobs.put(None)  # keep the end marker until the current batch is done
         return job
 
-    def _answer(self, jobs: list[tuple[Faces, "Future[Embeddings]"]]) -> None:
+    def _process(self, jobs: list[Job]) -> None:
         faces = np.concatenate([faces for faces, _ in jobs])
         self._observe(len(faces))
         try:
-            rows = self._embed(faces)
-        except Exception as error:  # whatever it is, those who wait must hear of it
+            embeddings = self._embed(faces)
+        except Exception as error:  # every error must reach the pending requests
             for _, future in jobs:
                 future.set_exception(error)
             return
         end = 0
-        for part, future in jobs:
-            start, end = end, end + len(part)
-            future.set_result(rows[start:end])
+        for job_faces, future in jobs:
+            start, end = end, end + len(job_faces)
+            future.set_result(embeddings[start:end])

@@ -1,4 +1,4 @@
-"""From uploaded photos to faces, embeddings and maps, in threads of their own, as many at a time as memory and cores allow."""
+"""Decode photos, detect faces, embed and explain them, in thread pools whose size bounds memory and CPU."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from visavis.encoders import Encoder
 from visavis.encoders.card import Card
 from visavis.errors import FaceError, ImageError
 from visavis.images import Limits, read_image
-from visavis.service.batching import LARGEST_BATCH, Batcher
+from visavis.service.batching import MAX_BATCH, Batcher
 from visavis.service.formats import check_format
 from visavis.service.limits import ServiceLimits
 from visavis.service.problems import FormError
@@ -27,14 +27,16 @@ __all__ = ["Acquisition", "Engine", "PreparedFace"]
 Embeddings = npt.NDArray[np.float32]
 Map = npt.NDArray[np.float64]
 
+_EXPLANATION_BATCH = 32
+
 
 @dataclass(frozen=True)
 class Acquisition:
-    """How faces are looked for.
+    """How the face of a photo is acquired.
 
     Attributes:
-        aligned: Whether the photos are cut to the face already.
-        policy: Which face of several.
+        aligned: Whether the photos are aligned crops, in which no face is detected.
+        policy: Which face to use of several.
     """
 
     aligned: bool = False
@@ -43,13 +45,13 @@ class Acquisition:
 
 @dataclass(frozen=True, eq=False)
 class PreparedFace:
-    """What is kept of a photo.
+    """The face of a photo, ready to be embedded.
 
     Attributes:
-        pixels: What the model takes, `(h, w, c)` uint8.
-        size: Width and height of the photo.
-        found: The face that was found in it.
-        outline: The corners of the crop in the photo's pixels, from the upper left one clockwise; None: the photo as it is.
+        pixels: Input of the model, `(h, w, c)` uint8.
+        size: Width and height of the photo, pixels.
+        found: The detected face.
+        outline: Corners of the crop in pixels of the photo, clockwise from the upper left; None: the whole photo.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -59,10 +61,10 @@ class PreparedFace:
 
 
 class Engine:
-    """An encoder and the threads that work with it.
+    """An encoder and its thread pools.
 
-    A photo is decoded, its face found and cut in one go by one of as many threads as there are cores, so there are never more
-    decoded photos than these.
+    A photo is decoded, its face detected and cropped in one task, and there are as many threads for that as cores. So there are
+    never more decoded photos in memory than cores.
     """
 
     def __init__(
@@ -77,9 +79,9 @@ class Engine:
 
         Args:
             encoder: The model.
-            limits: What a photo may be.
-            aligned_only: Whether photos that are not cut to the face are refused.
-            observe: Told how many faces each batch has.
+            limits: Limits of a photo.
+            aligned_only: Whether only aligned crops are accepted.
+            observe: Called with the size of each batch.
         """
         self.encoder, self.aligned_only = encoder, aligned_only
         self._limits = limits
@@ -94,39 +96,39 @@ class Engine:
 
     @property
     def finds_faces(self) -> bool:
-        """Whether faces are found in whole photos."""
+        """Whether faces are detected in whole photos."""
         return self.card.aligned and not self.aligned_only
 
     async def warm_up(self) -> None:
-        """Run the largest batch, so that memory is taken now and not under load, and load what looks for faces, if it is needed."""
+        """Run a batch of maximum size, so that memory is allocated before there is load, and load the detector if needed."""
         blank = PreparedFace(np.zeros(self.card.input_shape, dtype=np.uint8), (1, 1), FoundFace(), None)
-        await self.embed([blank] * LARGEST_BATCH)
+        await self.embed([blank] * MAX_BATCH)
         if self.card.aligned:
             with contextlib.suppress(FaceError):
                 photo = np.zeros((128, 128, 3), dtype=np.uint8)
                 await _run(self._readers, Verifier(self.encoder, aligned=self.aligned_only).acquire, photo)
 
     async def prepare_each(self, photos: Sequence[bytes], options: Acquisition, *, name: str) -> list[PreparedFace | ImageError]:
-        """Find the face of each photo, or why there is none that can be compared.
+        """Acquire the face of each photo, or the error that prevents it.
 
         Args:
-            photos: Files.
-            options: How faces are looked for.
-            name: The field that they came in, for errors.
+            photos: Image files.
+            options: How faces are acquired.
+            name: The field in which they were sent, for errors.
 
         Raises:
-            FormError: If faces must be found for it, and the service finds none.
+            FormError: If faces would have to be detected, and the service detects none.
         """
         if self.card.aligned and self.aligned_only and not options.aligned:
-            raise FormError("This service finds no faces. Send photos that are cut to the face, with aligned=true.")
+            raise FormError("This service detects no faces. Send aligned crops, with aligned=true.")
         return await _run(self._readers, self._prepare, photos, options, name)
 
     async def prepare(self, photos: Mapping[str, Sequence[bytes]], options: Acquisition) -> list[PreparedFace]:
-        """Find the faces of all photos of a form.
+        """Acquire the faces of all photos of a form.
 
         Raises:
-            ImageError: If one cannot be read; as `FaceError` if it has no face, or too many.
-            FormError: If faces must be found for it, and the service finds none.
+            ImageError: If a photo cannot be read; as `FaceError` if it has no face, or too many.
+            FormError: If faces would have to be detected, and the service detects none.
         """
         faces: list[PreparedFace] = []
         for name, files in photos.items():
@@ -137,15 +139,15 @@ class Engine:
         return faces
 
     async def embed(self, faces: Sequence[PreparedFace]) -> Embeddings:
-        """Embed faces `(n, d)`, together with those of other requests."""
+        """Embed faces as `(n, d)`, batched with those of other requests."""
         return await asyncio.wrap_future(self._batcher.submit(np.stack([face.pixels for face in faces])))
 
     async def explain(self, first: PreparedFace, second: PreparedFace) -> tuple[Map, Map]:
-        """Find what on two faces their score rests on; one such request at a time, in batches that let others between."""
-        return await _run(self._explainer, explain_faces, _Queued(self.card, self._batcher), first.pixels, second.pixels)
+        """Compute the occlusion maps of two faces, one request at a time, in batches between those of other requests."""
+        return await _run(self._explainer, explain_faces, _BatchedEncoder(self.card, self._batcher), first.pixels, second.pixels)
 
     def close(self) -> None:
-        """Finish what was begun, and end the threads."""
+        """Finish pending work and stop the threads."""
         for pool in (self._readers, self._explainer):
             pool.shutdown()
         self._batcher.close()
@@ -166,24 +168,23 @@ class Engine:
         acquired = verifier.acquire(read_image(photo, name=name, limits=limits), name=name)
         aligned = acquired.aligned
         if aligned is not None and aligned.others >= self._limits.faces:
-            raise FaceError(f"{name}: {aligned.others + 1} faces are more than the limit of {self._limits.faces}")
+            raise FaceError(f"{name}: {aligned.others + 1} faces exceed the limit of {self._limits.faces}")
         height, width = acquired.photo.shape[:2]
         outline = None if aligned is None else tuple((round(float(x), 1), round(float(y), 1)) for x, y in aligned.outline)
         return PreparedFace(acquired.pixels, (width, height), acquired.found, outline)
 
 
 @dataclass(frozen=True, eq=False)
-class _Queued:
-    """An encoder that stands in the queue like everybody else, for no more than a batch at a time."""
+class _BatchedEncoder:
+    """An encoder that embeds through the batcher, a limited number of faces at a time."""
 
     card: Card
     batcher: Batcher
-    size: int = 32
 
     def embed(self, faces: npt.NDArray[Any]) -> Embeddings:
-        """As `Encoder.embed`."""
-        parts = (faces[start : start + self.size] for start in range(0, len(faces), self.size))
-        return np.concatenate([self.batcher.submit(part).result() for part in parts])
+        """Embed faces, as `Encoder.embed`."""
+        starts = range(0, len(faces), _EXPLANATION_BATCH)
+        return np.concatenate([self.batcher.submit(faces[start : start + _EXPLANATION_BATCH]).result() for start in starts])
 
 
 async def _run(pool: ThreadPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Any:

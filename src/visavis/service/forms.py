@@ -1,4 +1,4 @@
-"""Forms with photos, read while they arrive: nothing on disk, and no more in memory than the limits allow."""
+"""Multipart forms with photos, parsed while they arrive: nothing is written to disk, and memory is bounded by the limits."""
 
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -13,20 +13,20 @@ from visavis.service.formats import MEDIA_TYPES
 from visavis.service.limits import ServiceLimits
 from visavis.service.problems import FormError, SizeError, UnsupportedMediaTypeError
 
-__all__ = ["PhotoForm", "ReadForm"]
+__all__ = ["ParsedForm", "PhotoForm"]
 
 Fields = TypeVar("Fields", bound=BaseModel)
 
-_TYPE = "multipart/form-data"
-_OPTION_BYTES = 200
+_MEDIA_TYPE = "multipart/form-data"
+_MAX_FIELD_BYTES = 200
 
 
 @dataclass(frozen=True)
-class ReadForm(Generic[Fields]):
-    """A form that was read.
+class ParsedForm(Generic[Fields]):
+    """A parsed form.
 
     Attributes:
-        photos: The files of each field.
+        photos: The files of each photo field.
         fields: The other fields.
     """
 
@@ -36,55 +36,55 @@ class ReadForm(Generic[Fields]):
 
 @dataclass(frozen=True)
 class PhotoForm(Generic[Fields]):
-    """What a form must have.
+    """The fields of a route's form.
 
     Attributes:
-        fields: The fields that hold no photo.
-        photos: The names of those that do, with how many each may have; at least one is needed.
+        fields: Model of the fields that are not photos.
+        photos: Names of the photo fields, each with its maximum number of photos; at least one photo is required in each.
     """
 
     fields: type[Fields]
     photos: dict[str, int]
 
-    async def read(self, request: Request) -> ReadForm[Fields]:
-        """Read the form of a request.
+    async def parse(self, request: Request) -> ParsedForm[Fields]:
+        """Parse the form of a request.
 
         Raises:
-            FormError: If it is damaged, or not such a form.
-            RequestValidationError: If a field has a value that it cannot have.
-            SizeError: If it is larger than the limits.
-            UnsupportedMediaTypeError: If it is no multipart form.
+            FormError: If the body is malformed, or a field is missing, unknown or repeated.
+            RequestValidationError: If the value of a field is invalid.
+            SizeError: If a limit is exceeded.
+            UnsupportedMediaTypeError: If the body is not a multipart form.
         """
-        kind, options = parse_options_header(request.headers.get("content-type"))
-        if kind != _TYPE.encode() or b"boundary" not in options:
-            raise UnsupportedMediaTypeError(f"The body must be {_TYPE}, with a boundary.")
-        parts = _Parts(self, request.app.state.service.limits)
+        media_type, options = parse_options_header(request.headers.get("content-type"))
+        if media_type != _MEDIA_TYPE.encode() or b"boundary" not in options:
+            raise UnsupportedMediaTypeError(f"The body must be {_MEDIA_TYPE} with a boundary.")
+        collector = _PartCollector(self, request.app.state.service.limits)
         try:
-            parser = MultipartParser(options[b"boundary"], parts.callbacks)
+            parser = MultipartParser(options[b"boundary"], collector.callbacks)
             async for chunk in request.stream():
                 parser.write(chunk)
         except FormParserError as error:
-            raise FormError(f"The form is damaged: {error}.") from error
-        if not parts.ended:
-            raise FormError("The form is truncated.")
-        photos, values = parts.sorted()
+            raise FormError(f"Malformed multipart body: {error}.") from error
+        if not collector.complete:
+            raise FormError("The multipart body is truncated.")
+        photos, values = collector.contents()
         try:
-            return ReadForm(photos, self.fields.model_validate(values))
+            return ParsedForm(photos, self.fields.model_validate(values))
         except ValidationError as error:
             raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from error
 
     def openapi(self) -> dict[str, Any]:
-        """Describe the form as OpenAPI does."""
+        """Return the OpenAPI description of the request body."""
         schema = self.fields.model_json_schema()
-        one = {"type": "string", "format": "binary", "description": "A JPEG, PNG or WebP file."}
+        photo = {"type": "string", "format": "binary", "description": "A JPEG, PNG or WebP file, whatever its declared type."}
         photos = {
-            name: one if most == 1 else {"type": "array", "items": one, "minItems": 1, "maxItems": most}
-            for name, most in self.photos.items()
+            name: photo if maximum == 1 else {"type": "array", "items": photo, "minItems": 1, "maxItems": maximum}
+            for name, maximum in self.photos.items()
         }
         schema["properties"] = {**photos, **schema.get("properties", {})}
         schema["required"] = [*self.photos, *schema.get("required", [])]
         encoding = {name: {"contentType": ", ".join(MEDIA_TYPES)} for name in self.photos}
-        return {"requestBody": {"required": True, "content": {_TYPE: {"schema": schema, "encoding": encoding}}}}
+        return {"requestBody": {"required": True, "content": {_MEDIA_TYPE: {"schema": schema, "encoding": encoding}}}}
 
 
 @dataclass
@@ -93,32 +93,32 @@ class _Part:
 
     headers: dict[str, str] = field(default_factory=dict)
     name: str = ""
-    most: int = _OPTION_BYTES
+    max_bytes: int = _MAX_FIELD_BYTES
     data: bytearray = field(default_factory=bytearray)
 
 
-class _Parts:
-    """Takes what the parser finds, and checks it at once."""
+class _PartCollector:
+    """Callbacks of the multipart parser, which collect the parts and check them as early as possible."""
 
     def __init__(self, form: PhotoForm[Any], limits: ServiceLimits) -> None:
-        self.ended = False
+        self.complete = False
         self._form, self._limits = form, limits
         self._part = _Part()
         self._parts: list[_Part] = []
         self._header = [b"", b""]
         self.callbacks: Any = {
-            "on_part_begin": self._begin,
-            "on_header_field": lambda data, start, end: self._add(0, data[start:end]),
-            "on_header_value": lambda data, start, end: self._add(1, data[start:end]),
+            "on_part_begin": self._begin_part,
+            "on_header_field": lambda data, start, end: self._add_to_header(0, data[start:end]),
+            "on_header_value": lambda data, start, end: self._add_to_header(1, data[start:end]),
             "on_header_end": self._end_header,
-            "on_headers_finished": self._end_headers,
-            "on_part_data": self._take,
+            "on_headers_finished": self._check_part,
+            "on_part_data": self._add_data,
             "on_part_end": lambda: self._parts.append(self._part),
-            "on_end": self._end,
+            "on_end": self._finish,
         }
 
-    def sorted(self) -> tuple[dict[str, list[bytes]], dict[str, str]]:
-        """Return the photos and the values of the other fields."""
+    def contents(self) -> tuple[dict[str, list[bytes]], dict[str, str]]:
+        """Return the photos, and the values of the other fields."""
         photos = {name: [bytes(part.data) for part in self._parts if part.name == name] for name in self._form.photos}
         for name, files in photos.items():
             if not files:
@@ -128,38 +128,39 @@ class _Parts:
         except UnicodeDecodeError as error:
             raise FormError("The fields of the form must be UTF-8.") from error
 
-    def _begin(self) -> None:
+    def _begin_part(self) -> None:
         self._part = _Part()
 
-    def _add(self, place: int, data: bytes) -> None:
-        self._header[place] += data
+    def _add_to_header(self, index: int, data: bytes) -> None:
+        self._header[index] += data
 
     def _end_header(self) -> None:
         name, value = (text.decode("latin-1") for text in self._header)
         self._part.headers[name.lower()] = value
         self._header = [b"", b""]
 
-    def _end_headers(self) -> None:
-        """Check what a part is to be before any of it is kept."""
+    def _check_part(self) -> None:
+        """Check name and count of a part before any of its data is kept."""
         part, photos = self._part, self._form.photos
         disposition, options = parse_options_header(part.headers.get("content-disposition"))
         part.name = options.get(b"name", b"").decode("latin-1")
-        known = [*photos, *self._form.fields.model_fields]
-        if disposition != b"form-data" or part.name not in known:
-            raise FormError(f"The form may have the fields {', '.join(known)}, and no others.")
-        before = [one.name for one in self._parts]
-        if before.count(part.name) >= photos.get(part.name, 1):
-            raise FormError(f"The form has {part.name} too often.")
+        names = [*photos, *self._form.fields.model_fields]
+        if disposition != b"form-data" or part.name not in names:
+            raise FormError(f"Unknown form field. The fields are {', '.join(names)}.")
+        earlier = [one.name for one in self._parts]
+        maximum = photos.get(part.name, 1)
+        if earlier.count(part.name) >= maximum:
+            raise FormError(f"The form has {part.name} more than {'once' if maximum == 1 else f'{maximum} times'}.")
         if part.name in photos:
-            part.most = self._limits.photo_bytes
-            if sum(name in photos for name in before) >= self._limits.photos:
-                raise SizeError(f"At most {self._limits.photos} photos are taken at a time.")
+            part.max_bytes = self._limits.photo_bytes
+            if sum(name in photos for name in earlier) >= self._limits.photos:
+                raise SizeError(f"The form has more than {self._limits.photos} photos.")
 
-    def _take(self, data: bytes, start: int, end: int) -> None:
+    def _add_data(self, data: bytes, start: int, end: int) -> None:
         part = self._part
-        if len(part.data) + end - start > part.most:
-            raise SizeError(f"What is in {part.name} has more than {part.most:,} bytes.")
+        if len(part.data) + end - start > part.max_bytes:
+            raise SizeError(f"The field {part.name} has more than {part.max_bytes:,} bytes.")
         part.data += data[start:end]
 
-    def _end(self) -> None:
-        self.ended = True
+    def _finish(self) -> None:
+        self.complete = True

@@ -1,29 +1,29 @@
-"""How much the service takes on: of one photo, of one request, of one client, and of all together."""
+"""Limits of the service: per photo, per request, per client and in total."""
 
 from dataclasses import dataclass, fields
 
 __all__ = ["MAX_PHOTOS", "ServiceLimits"]
 
 MAX_PHOTOS = 16
-"""Maximum number of photos in a request, as the OpenAPI schema states it."""
+"""Maximum number of photos in a request, as stated in the OpenAPI schema."""
 
 
 @dataclass(frozen=True)
 class ServiceLimits:
-    """What is refused beyond.
+    """Maximum sizes, counts and times.
 
     Attributes:
-        photo_bytes: Of one photo's file.
-        photo_pixels: Of one photo, seen from its header before it is decoded.
-        photos: In one request.
-        faces: In one photo.
-        request_bytes: Of one request's body.
-        waiting_bytes: Of the bodies of all requests that are worked on.
-        requests: That are worked on at the same time; any other is told to come back.
-        client_requests: The same, of one client.
-        rate: Requests a minute of one client; None: as many as it likes.
-        seconds: For one request, its upload included.
-        connections: That are open at the same time.
+        photo_bytes: Bytes of a photo's file.
+        photo_pixels: Pixels of a photo, read from its header before it is decoded.
+        photos: Photos in a request.
+        faces: Faces in a photo.
+        request_bytes: Bytes of a request's body.
+        bytes_in_flight: Bytes of the bodies of all requests in flight.
+        requests: Requests in flight; more are answered with 503.
+        client_requests: Requests of one client in flight.
+        rate: Requests of one client per minute; None: unlimited.
+        seconds: Seconds for one request, its upload included.
+        connections: Open connections.
     """
 
     photo_bytes: int = 10_000_000
@@ -31,7 +31,7 @@ class ServiceLimits:
     photos: int = MAX_PHOTOS
     faces: int = 20
     request_bytes: int = 40_000_000
-    waiting_bytes: int = 256_000_000
+    bytes_in_flight: int = 256_000_000
     requests: int = 64
     client_requests: int = 32
     rate: float | None = 600.0
@@ -47,4 +47,4 @@ class ServiceLimits:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None and value <= 0:
-                raise ValueError(f"{field.name} must be positive. Received: {field.name}={value}")
+                raise ValueError(f"{field.name} must be positive, got {value}")

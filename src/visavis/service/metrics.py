@@ -1,4 +1,4 @@
-"""What Prometheus is told; neither names nor photos, and of clients nothing."""
+"""Prometheus metrics, without names, photos or clients."""
 
 from collections.abc import Iterable
 
@@ -12,19 +12,19 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Metrics:
-    """The counters of one service."""
+    """The metrics of one service."""
 
     def __init__(self) -> None:
-        """Begin at nothing."""
+        """Register all metrics at zero."""
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self.requests = Counter("visavis_requests", "Requests answered", ["route", "method", "status"], registry=self._registry)
         self.seconds = Histogram(
-            "visavis_request_seconds", "Time from a request to its answer", ["route"], buckets=_SECONDS, registry=self._registry
+            "visavis_request_seconds", "Duration of a request", ["route"], buckets=_SECONDS, registry=self._registry
         )
-        self.waiting = Gauge("visavis_requests_in_progress", "Requests being worked on", registry=self._registry)
+        self.in_progress = Gauge("visavis_requests_in_progress", "Requests in flight", registry=self._registry)
         self.batches = Histogram(
-            "visavis_batch_faces", "Faces embedded at a time", buckets=(1, 2, 4, 8, 16, 32, 64), registry=self._registry
+            "visavis_batch_faces", "Faces per batch", buckets=(1, 2, 4, 8, 16, 32, 64), registry=self._registry
         )
         self.decisions = Counter("visavis_decisions", "Pairs decided", ["decision"], registry=self._registry)
 
@@ -34,5 +34,5 @@ class Metrics:
             self.decisions.labels(verdict.answer).inc()
 
     def text(self) -> bytes:
-        """Return all of it in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""What can go wrong with a request, and the one table that says with which status it is answered (RFC 9457)."""
+"""Errors of requests, and the table of their HTTP statuses (problem details, RFC 9457)."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -26,7 +26,8 @@ __all__ = [
     "SizeError",
     "UnsupportedImageError",
     "UnsupportedMediaTypeError",
-    "problem_answer",
+    "problem_of",
+    "problem_response",
 ]
 
 
@@ -37,7 +38,7 @@ class RequestError(VisavisError):
 
 
 class FormError(RequestError):
-    """The form is damaged, or has not the fields and photos that it should have."""
+    """The multipart body is malformed, or its fields are not those of the route."""
 
 
 class UnsupportedMediaTypeError(RequestError):
@@ -49,27 +50,27 @@ class UnsupportedImageError(RequestError, ImageError):
 
 
 class SizeError(RequestError):
-    """There is more of something than the limits allow."""
+    """A limit on sizes or counts is exceeded."""
 
 
 class LengthError(RequestError):
-    """The request does not say how long it is."""
+    """Content-Length is missing or malformed."""
 
 
 class AccessError(RequestError):
-    """There is no key, or none that is valid."""
+    """The API key is missing or invalid."""
 
 
 class ScopeError(RequestError):
-    """The key is valid, but not for this."""
+    """The API key lacks the required scope."""
 
 
 class OriginError(RequestError):
-    """The request comes from a page of another origin."""
+    """The request was sent by a page of another origin."""
 
 
 class HostError(RequestError):
-    """The request names a host that the service is not."""
+    """The request is addressed to another host."""
 
 
 class MissingGalleryError(RequestError):
@@ -77,28 +78,28 @@ class MissingGalleryError(RequestError):
 
 
 class RateError(RequestError):
-    """One client asks too often, or for too much at the same time."""
+    """A client sends too many requests per minute, or has too many in flight."""
 
     def __init__(self, message: str, *, retry_after: int) -> None:
-        """Say why, and after how many seconds to come back."""
+        """Set the message and the seconds after which to retry."""
         super().__init__(message)
         self.retry_after = retry_after
 
 
 class BusyError(RequestError):
-    """The service has enough to do."""
+    """The service is at capacity, starting or stopping."""
 
     retry_after = 1
 
 
 @dataclass(frozen=True)
 class Problem:
-    """How an error is answered.
+    """The response to a kind of error.
 
     Attributes:
         status: The HTTP status.
-        code: Its name for programs, the end of `type` in the answer.
-        title: Its name for people.
+        code: Identifier for programs, the last part of `type` in the response.
+        title: Summary for people.
     """
 
     status: int
@@ -107,40 +108,40 @@ class Problem:
 
 
 PROBLEMS: dict[type[Exception], Problem] = {
-    FormError: Problem(400, "form", "The form is not as it should be"),
-    AccessError: Problem(401, "key", "A valid key is needed"),
-    ScopeError: Problem(403, "scope", "The key is not for this"),
-    OriginError: Problem(403, "origin", "The request comes from another site"),
-    MissingGalleryError: Problem(404, "no-gallery", "There is no gallery"),
-    UnknownSubjectError: Problem(404, "subject", "Nobody of this name is enrolled"),
-    LengthError: Problem(411, "length", "The length of the request is not known"),
-    SizeError: Problem(413, "size", "The request is larger than the limits"),
+    FormError: Problem(400, "form", "Malformed form"),
+    AccessError: Problem(401, "key", "Missing or invalid API key"),
+    ScopeError: Problem(403, "scope", "Insufficient scope"),
+    OriginError: Problem(403, "origin", "Cross-origin request"),
+    MissingGalleryError: Problem(404, "no-gallery", "No gallery"),
+    UnknownSubjectError: Problem(404, "subject", "Subject not enrolled"),
+    LengthError: Problem(411, "length", "Length required"),
+    SizeError: Problem(413, "size", "Content too large"),
     UnsupportedMediaTypeError: Problem(415, "media-type", "Unsupported media type"),
     UnsupportedImageError: Problem(415, "image-format", "Unsupported image format"),
-    HostError: Problem(421, "host", "The host is another one"),
-    RequestValidationError: Problem(422, "parameters", "A parameter is not as it should be"),
-    ModelError: Problem(422, "rule", "The model has no such rule"),
-    FaceError: Problem(422, "face", "There is no face that can be compared"),
-    ImageError: Problem(422, "photo", "The photo cannot be read"),
+    HostError: Problem(421, "host", "Misdirected request"),
+    RequestValidationError: Problem(422, "parameters", "Invalid parameters"),
+    ModelError: Problem(422, "operating-point", "No such operating point"),
+    FaceError: Problem(422, "face", "No usable face"),
+    ImageError: Problem(422, "photo", "Unreadable photo"),
     RateError: Problem(429, "rate", "Too many requests"),
-    BusyError: Problem(503, "busy", "The service has enough to do"),
-    GalleryError: Problem(503, "gallery", "The gallery cannot be used"),
-    TimeoutError: Problem(503, "time", "The request took too long"),
-    Exception: Problem(500, "fault", "The service is at fault"),
+    BusyError: Problem(503, "busy", "Service at capacity"),
+    GalleryError: Problem(503, "gallery", "Gallery unavailable"),
+    TimeoutError: Problem(503, "timeout", "Request timed out"),
+    Exception: Problem(500, "internal", "Internal error"),
 }
-"""From an error to its answer; what is not here is answered as the nearest of its ancestors is."""
+"""Responses by exception class; a class that is not listed has the entry of its nearest base class."""
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return how an error is answered."""
+    """Return the response to an error."""
     if isinstance(error, HTTPException):
         phrase = HTTPStatus(error.status_code).phrase
         return Problem(error.status_code, phrase.lower().replace(" ", "-"), phrase)
     return next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
 
 
-def problem_answer(error: Exception, request_id: str) -> JSONResponse:
-    """Turn an error into an answer of the type `application/problem+json`."""
+def problem_response(error: Exception, request_id: str) -> JSONResponse:
+    """Convert an error into a response of the type `application/problem+json`."""
     problem = problem_of(error)
     body = {
         "type": f"urn:visavis:problem:{problem.code}",
@@ -159,13 +160,13 @@ def problem_answer(error: Exception, request_id: str) -> JSONResponse:
 
 
 def _detail(error: Any, problem: Problem) -> str:
-    """Say what happened; of faults of our own nothing that is inside of them."""
+    """Return what happened; internals of the service are not disclosed."""
     if problem.status == 500:
-        return "Something went wrong inside of the service; its log tells more under this request id."
+        return "Internal error; the log of the service has more under this request id."
     if isinstance(error, GalleryError):  # its message names the file
         return "The gallery cannot be used now." if problem.status == 503 else f"{problem.title}."
     if isinstance(error, TimeoutError):
-        return "The request was not done within its time. Try again, with fewer or smaller photos."
+        return "The request was not completed in time. Try again, with fewer or smaller photos."
     if isinstance(error, HTTPException):
         return str(error.detail)
     if isinstance(error, RequestValidationError):

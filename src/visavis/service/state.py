@@ -1,4 +1,4 @@
-"""What all routes share, and how a route is guarded."""
+"""State that all routes share, and the dependency that guards a route."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from visavis.service.problems import MissingGalleryError, RequestError
 
 __all__ = ["ServiceState", "SharedState", "requires"]
 
-_BEARER = HTTPBearer(auto_error=False, description="A key, made with: visavis keys create NAME --scope read")
+_BEARER = HTTPBearer(auto_error=False, description="An API key, created with: visavis keys create NAME --scope read")
 
 
 @dataclass(eq=False)
@@ -27,12 +27,12 @@ class ServiceState:
 
     Attributes:
         engine: Compares faces.
-        access: Who is let in.
-        admission: How many are.
-        limits: How much.
-        metrics: What is counted.
-        gallery: Where subjects are enrolled; None: nowhere.
-        ready: Whether requests can be answered: not yet before the model is warm, and no more when it stops.
+        access: Access rules.
+        limits: Limits.
+        metrics: Metrics.
+        admission: Rate limiter and back-pressure.
+        gallery: The gallery; None: none.
+        ready: Whether requests can be served: false before the model is warm, and while the service stops.
     """
 
     engine: Engine
@@ -44,14 +44,14 @@ class ServiceState:
     ready: bool = False
 
     def __post_init__(self) -> None:
-        """Begin to count."""
+        """Create the admission control."""
         self.admission = Admission(self.limits)
 
     def origin(self, request: Request) -> dict[str, Any]:
-        """Return what stands in every answer."""
+        """Return the fields of every response."""
         return {"request_id": request.state.request_id, "model": self.engine.encoder.digest}
 
-    def open_gallery(self) -> Gallery:
+    def require_gallery(self) -> Gallery:
         """Return the gallery.
 
         Raises:
@@ -62,7 +62,7 @@ class ServiceState:
         return self.gallery
 
 
-async def _state(request: Request) -> ServiceState:  # FastAPI sends what is not async through a thread of its own
+async def _state(request: Request) -> ServiceState:  # async, since FastAPI runs other dependencies in a thread
     return request.app.state.service
 
 
@@ -70,7 +70,7 @@ SharedState = Annotated[ServiceState, Depends(_state)]
 
 
 def requires(scope: Scope) -> Callable[..., AsyncIterator[Caller]]:
-    """Return the guard of a route: who asks must be allowed to, and is counted until the answer is sent."""
+    """Return a dependency that authenticates a request, and counts it as in flight until the response is sent."""
 
     async def guard(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)], service: SharedState
@@ -78,12 +78,12 @@ def requires(scope: Scope) -> Callable[..., AsyncIterator[Caller]]:
         address = request.client.host if request.client else "unknown"
         token = None if credentials is None else credentials.credentials
         try:
-            caller = service.access.caller(token, address, scope)
+            caller = service.access.authenticate(token, address, scope)
         except RequestError:
-            service.admission.rates.take(address)  # who has no key is slowed down too
+            service.admission.rate_limiter.take(address)  # unauthenticated clients are limited too
             raise
-        service.admission.rates.take(caller.name)
-        length = service.admission.length_of(request.method, request.headers.get("content-length"))
+        service.admission.rate_limiter.take(caller.name)
+        length = service.admission.content_length(request.method, request.headers.get("content-length"))
         request.state.caller = caller.name
         with service.admission.admit(caller.name, length):
             yield caller

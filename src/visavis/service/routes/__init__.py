@@ -1,1 +1,1 @@
-"""The routes: each reads its form, asks the engine or the gallery, and answers."""
+"""The routes: each parses its form, calls engine or gallery, and returns a response."""

@@ -1,4 +1,4 @@
-"""The fields of the forms, and what each route may answer besides what it promises."""
+"""Form fields of the routes, and the error responses they have in common."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -7,32 +7,37 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from visavis.encoders import Encoder
 from visavis.encoders.card import Card
 from visavis.gallery.search_rules import rule_for_fpir
+<<<<<<< HEAD
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.service.answers import ProblemAnswer
+=======
+from visavis.metrics.operating_points import OperatingPoint
+>>>>>>> 8c5d9a3 (Decide uploads by content, answer HEAD and 405, plain terms in the service)
 from visavis.service.engine import Acquisition
+from visavis.service.schemas import ProblemDetails
 from visavis.verification import Verifier
 
-__all__ = ["PROBLEM_ANSWERS", "AcquisitionFields", "DecisionFields", "EnrolFields", "SearchFields", "problem_answers"]
+__all__ = ["PROBLEM_RESPONSES", "AcquisitionFields", "DecisionFields", "EnrolFields", "SearchFields", "problem_responses"]
 
 Policy = Literal["largest", "centre", "error"]
 
 
-def problem_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe errors as OpenAPI does."""
-    content = {"application/problem+json": {"schema": ProblemAnswer.model_json_schema()}}
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI description of error responses."""
+    content = {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
     return {status: {"description": "An error", "content": content} for status in statuses}
 
 
-PROBLEM_ANSWERS = problem_answers(400, 401, 403, 404, 411, 413, 415, 421, 422, 429, 503)
+PROBLEM_RESPONSES = problem_responses(400, 401, 403, 404, 411, 413, 415, 421, 422, 429, 503)
 
 
 class AcquisitionFields(BaseModel):
-    """How faces are looked for."""
+    """How the face of a photo is acquired."""
 
     model_config = ConfigDict(extra="forbid")
 
-    aligned: Annotated[bool, Field(description="The photos are cut to the face already: look for none.")] = False
-    face: Annotated[Policy, Field(description="Which face, where there are several; error: refuse the photo.")] = "largest"
+    aligned: Annotated[bool, Field(description="The photos are aligned crops of faces: detect none.")] = False
+    face: Annotated[Policy, Field(description="Which face to use of several; error: refuse the photo.")] = "largest"
 
     @property
     def acquisition(self) -> Acquisition:
@@ -41,34 +46,30 @@ class AcquisitionFields(BaseModel):
 
 
 class DecisionFields(AcquisitionFields):
-    """How faces are looked for and decided on."""
+    """How faces are acquired and decided on."""
 
     target_fmr: Annotated[
-        float | None, Field(gt=0, lt=1, description="Decide by the model's threshold for this false match rate.")
+        float | None, Field(gt=0, lt=1, description="Use the model's threshold for this false match rate; default: the model's.")
     ] = None
-    prior: Annotated[float, Field(gt=0, lt=1, description="The part of pairs of one person, for probabilities.")] = 0.5
+    prior: Annotated[float, Field(gt=0, lt=1, description="Prior probability of the same person.")] = 0.5
 
     def verifier(self, encoder: Encoder) -> Verifier:
-        """Return what decides so.
+        """Return a verifier with these settings.
 
         Raises:
-            ModelError: If the model has no such threshold.
+            ModelError: If the model has no threshold for the false match rate.
         """
         return Verifier(encoder, target_fmr=self.target_fmr, prior=self.prior)
 
 
 class SearchFields(DecisionFields):
-    """The same for a search."""
+    """How a search is decided on."""
 
     target_fpir: Annotated[
         float | None,
-        Field(
-            gt=0,
-            lt=1,
-            description="Decide by the threshold that lets this part of strangers find somebody, in a gallery of this size.",
-        ),
+        Field(gt=0, lt=1, description="Use the threshold with this expected FPIR at the gallery's size."),
     ] = None
-    top: Annotated[int, Field(ge=1, le=100, description="How many subjects at most.")] = 5
+    top: Annotated[int, Field(ge=1, le=100, description="Maximum number of candidates.")] = 5
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
@@ -76,11 +77,16 @@ class SearchFields(DecisionFields):
             raise ValueError("give target_fmr or target_fpir, not both")
         return self
 
+<<<<<<< HEAD
     def rule(self, card: Card, references: int) -> OperatingPoint:
         """Return the threshold for a gallery of so many references.
+=======
+    def operating_point(self, card: Card, references: int) -> OperatingPoint:
+        """Return the operating point for a gallery of this many references.
+>>>>>>> 8c5d9a3 (Decide uploads by content, answer HEAD and 405, plain terms in the service)
 
         Raises:
-            ModelError: If the model has no such threshold.
+            ModelError: If the model has none.
         """
         if self.target_fpir is None:
             return card.rule(self.target_fmr)
@@ -88,6 +94,6 @@ class SearchFields(DecisionFields):
 
 
 class EnrolFields(AcquisitionFields):
-    """The same for an enrolment, which must not take somebody in the background."""
+    """The same for an enrolment, where a photo with several faces is ambiguous."""
 
     face: Policy = "error"

@@ -1,9 +1,9 @@
-"""Routes for those who watch over the service."""
+"""Routes for monitoring."""
 
 from fastapi import APIRouter, Depends, Response
 
 from visavis.service.problems import BusyError
-from visavis.service.routes.fields import problem_answers
+from visavis.service.routes.fields import problem_responses
 from visavis.service.state import SharedState, requires
 
 __all__ = ["router"]
@@ -13,13 +13,13 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz")
 async def healthy() -> dict[str, str]:
-    """Tell that the process answers."""
+    """Return that the process responds (liveness)."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses=problem_answers(503))
+@router.get("/readyz", responses=problem_responses(503))
 async def ready(service: SharedState) -> dict[str, str]:
-    """Tell whether it can work: the model is loaded, and it is not stopping."""
+    """Return whether requests can be served (readiness): the model is loaded, and the service is not stopping."""
     if not service.ready:
         raise BusyError("The service is starting or stopping.")
     return {"status": "ready"}
@@ -29,8 +29,8 @@ async def ready(service: SharedState) -> dict[str, str]:
     "/metrics",
     dependencies=[Depends(requires("admin"))],
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}, **problem_answers(401, 403, 429, 503)},
+    responses={200: {"content": {"text/plain": {}}}, **problem_responses(401, 403, 429, 503)},
 )
 async def metrics(service: SharedState) -> Response:
-    """Return counters in Prometheus's text format."""
+    """Return metrics in Prometheus's text format."""
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")

@@ -1,0 +1,357 @@
+"""Response bodies of the API, as described in its OpenAPI document."""
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from visavis.encoders.card import Card
+from visavis.metrics import operating_points
+from visavis.service.engine import PreparedFace
+from visavis.verification import Verdict
+
+__all__ = [
+    "ComparedPhoto",
+    "Comparison",
+    "Explanation",
+    "Face",
+    "ListedSubject",
+    "ModelDescription",
+    "OperatingPoint",
+    "ProblemDetails",
+    "RefusedPhoto",
+    "ScoreHistogram",
+    "Search",
+    "SearchHit",
+    "Subject",
+    "SubjectList",
+    "Verification",
+    "decision_fields",
+    "model_fields",
+]
+
+Decision = Literal["same person", "different people"]
+_DIGEST = "5d1c0f5be1c9a3a6d4c4bf3f6a1f3c2e6f7f6fb0f4d0d3d4a2b1c0e9f8a7b6c5"
+_OPERATING_POINT = {
+    "score": 0.8509,
+    "target_fmr": 0.01,
+    "fmr": 0.01,
+    "fmr_upper": 0.0148,
+    "fnmr": 0.1437,
+    "nonmated": 515450,
+    "mated": 3221,
+    "people": 491,
+    "chosen_on": "validation people",
+}
+_FACE = {"size": [250, 250], "box": [84.1, 68.0, 82.3, 107.9], "outline": None, "score": 0.999, "warnings": []}
+_DECISION = {
+    "decision": "same person",
+    "same": True,
+    "score": 0.9312,
+    "distance": 0.371,
+    "probability": 0.9996,
+    "log_likelihood_ratio": 7.83,
+}
+_ORIGIN = {"request_id": "6f0c3c2d8e5b4d1f9a7e2b1c0d9e8f70", "model": _DIGEST}
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+def _example(**values: Any) -> ConfigDict:
+    return ConfigDict(frozen=True, json_schema_extra={"examples": [values]})
+
+
+class OperatingPoint(_Schema):
+    """A threshold with the error rates that were measured at it."""
+
+    model_config = _example(**_OPERATING_POINT)
+
+    score: Annotated[float, Field(description="The threshold: a pair is accepted where its score is at least this.")]
+    target_fmr: Annotated[float | None, Field(description="The false match rate that the threshold was chosen for.")]
+    fmr: Annotated[float | None, Field(description="False match rate: fraction of non-mated pairs that were accepted.")]
+    fmr_upper: Annotated[float | None, Field(description="Upper end of the 95 % interval of that rate.")]
+    fnmr: Annotated[float | None, Field(description="False non-match rate: fraction of mated pairs that were rejected.")]
+    nonmated: Annotated[int, Field(description="Number of non-mated pairs (of two people).")]
+    mated: Annotated[int, Field(description="Number of mated pairs (of one person).")]
+    people: Annotated[int, Field(description="Number of people.")]
+    chosen_on: Annotated[str, Field(description="The population on which the rates were measured.")]
+
+    @classmethod
+    def of(cls, point: operating_points.OperatingPoint) -> "OperatingPoint":
+        """Convert an operating point of a model card."""
+        return cls(
+            score=point.score,
+            target_fmr=point.target_fmr,
+            fmr=point.false_matches / point.nonmated if point.nonmated else None,
+            fmr_upper=point.fmr_upper,
+            fnmr=point.false_nonmatches / point.mated if point.mated else None,
+            nonmated=point.nonmated,
+            mated=point.mated,
+            people=point.people,
+            chosen_on=point.chosen_on,
+        )
+
+
+class Face(_Schema):
+    """The face that was used of a photo."""
+
+    model_config = _example(**_FACE)
+
+    size: Annotated[tuple[int, int], Field(description="Width and height of the photo, pixels.")]
+    box: Annotated[
+        tuple[float, float, float, float] | None,
+        Field(description="Bounding box: left, top, width and height, pixels; null: no face was detected in an aligned crop."),
+    ]
+    outline: Annotated[
+        tuple[tuple[float, float], ...] | None,
+        Field(description="Corners of the crop that was compared, x and y, clockwise from the upper left; null: the whole photo."),
+    ]
+    score: Annotated[float | None, Field(description="Detector score, 0 to 1.")]
+    warnings: Annotated[tuple[str, ...], Field(description="What makes the comparison less reliable.")]
+
+    @classmethod
+    def of(cls, face: PreparedFace) -> "Face":
+        """Convert a prepared face."""
+        found = face.found
+        return cls(size=face.size, box=found.box, outline=face.outline, score=found.score, warnings=found.warnings)
+
+
+class _DecisionSchema(_Schema):
+    decision: Annotated[Decision, Field(description="The decision.")]
+    same: Annotated[bool, Field(description="Whether the score reaches the threshold.")]
+    score: Annotated[float, Field(description="Comparison score: cosine of the two embeddings; higher is more alike.")]
+    distance: Annotated[float, Field(description="Euclidean distance of the two embeddings, 0 to 2.")]
+    probability: Annotated[
+        float | None, Field(description="Probability of the same person, given the prior; null: the model is not calibrated.")
+    ]
+    log_likelihood_ratio: Annotated[
+        float | None, Field(description="Log-likelihood ratio of same person to different people, natural logarithm.")
+    ]
+
+
+def decision_fields(verdict: Verdict) -> dict[str, Any]:
+    """Return the fields of a verdict."""
+    return {
+        "decision": verdict.answer,
+        "same": verdict.same,
+        "score": verdict.score,
+        "distance": verdict.distance,
+        "probability": verdict.probability,
+        "log_likelihood_ratio": verdict.log_likelihood_ratio,
+    }
+
+
+class _Response(_Schema):
+    request_id: Annotated[str, Field(description="Id of the request in the log.")]
+    model: Annotated[str, Field(description="Digest of the model.")]
+
+
+class Verification(_DecisionSchema, _Response):
+    """The decision for two photos."""
+
+    model_config = _example(
+        **_ORIGIN,
+        **_DECISION,
+        threshold=_OPERATING_POINT,
+        prior=0.5,
+        faces=[_FACE, _FACE],
+        warnings=["second photo: blurred face"],
+    )
+
+    threshold: OperatingPoint
+    prior: Annotated[float, Field(description="Prior probability of the same person.")]
+    faces: tuple[Face, ...]
+    warnings: Annotated[tuple[str, ...], Field(description="Warnings of both photos.")]
+
+
+class Explanation(Verification):
+    """The decision for two photos, with occlusion maps."""
+
+    model_config = _example(
+        **_ORIGIN,
+        **_DECISION,
+        threshold=_OPERATING_POINT,
+        prior=0.5,
+        faces=[_FACE, _FACE],
+        warnings=[],
+        maps=[[[0.01, 0.02], [0.0, -0.01]]] * 2,
+    )
+
+    maps: Annotated[
+        tuple[list[list[float]], list[list[float]]],
+        Field(description="Occlusion map of each face, row by row: by how much the score falls where a region is hidden."),
+    ]
+
+
+class ComparedPhoto(_DecisionSchema):
+    """The decision for one of many photos."""
+
+    photo: Annotated[int, Field(description="Index of the photo, from 0, in the order in which they were sent.")]
+    face: Face
+
+
+class RefusedPhoto(_Schema):
+    """One of many photos, which could not be compared."""
+
+    photo: Annotated[int, Field(description="Index of the photo, from 0.")]
+    reason: Annotated[str, Field(description="Why it could not be compared.")]
+
+
+class Comparison(_Response):
+    """The decisions for one photo against many."""
+
+    model_config = _example(
+        **_ORIGIN,
+        threshold=_OPERATING_POINT,
+        prior=0.5,
+        anchor=_FACE,
+        results=[{**_DECISION, "photo": 0, "face": _FACE}],
+        failures=[{"photo": 1, "reason": "photo 2: no face found"}],
+    )
+
+    threshold: OperatingPoint
+    prior: float
+    anchor: Face
+    results: Annotated[tuple[ComparedPhoto, ...], Field(description="Decisions, highest score first.")]
+    failures: tuple[RefusedPhoto, ...]
+
+
+class SearchHit(_DecisionSchema):
+    """A candidate of a search."""
+
+    subject: str
+    reference: Annotated[str, Field(description="Id of the subject's reference with the highest score.")]
+
+
+class Search(_Response):
+    """The candidates of a search of the gallery."""
+
+    model_config = _example(
+        **_ORIGIN,
+        threshold=_OPERATING_POINT,
+        prior=0.5,
+        face=_FACE,
+        hits=[{**_DECISION, "subject": "Anna", "reference": "0c1d"}],
+        references=120,
+        false_positive_rate=0.7,
+        false_positive_rate_upper=0.83,
+    )
+
+    threshold: OperatingPoint
+    prior: float
+    face: Face
+    hits: Annotated[tuple[SearchHit, ...], Field(description="Candidates, highest score first, also those below the threshold.")]
+    references: Annotated[int, Field(description="Number of references in the gallery.")]
+    false_positive_rate: Annotated[
+        float | None,
+        Field(description="Expected FPIR: fraction of searches for people who are not enrolled that reach the threshold."),
+    ]
+    false_positive_rate_upper: Annotated[
+        float | None, Field(description="The same from the upper end of the interval of the threshold's false match rate.")
+    ]
+
+
+class Subject(_Response):
+    """An enrolled subject."""
+
+    model_config = _example(
+        **_ORIGIN, name="Anna", references=["0c1d"], created="2026-11-24T12:30:25+00:00", enrolled=["0c1d"], faces=[_FACE]
+    )
+
+    name: str
+    references: Annotated[tuple[str, ...], Field(description="Ids of the references, oldest first.")]
+    created: Annotated[str, Field(description="Time of the first enrolment, ISO 8601, UTC.")]
+    enrolled: Annotated[tuple[str, ...], Field(description="Ids of the references that this request enrolled.")] = ()
+    faces: Annotated[tuple[Face, ...], Field(description="The faces that were enrolled.")] = ()
+
+
+class ListedSubject(_Schema):
+    """An entry of the list of subjects."""
+
+    name: str
+    references: Annotated[int, Field(description="Number of references.")]
+    created: str
+
+
+class SubjectList(_Response):
+    """A page of the list of subjects, in order of name."""
+
+    model_config = _example(
+        **_ORIGIN, subjects=[{"name": "Anna", "references": 2, "created": "2026-11-24T12:30:25+00:00"}], after=None
+    )
+
+    subjects: tuple[ListedSubject, ...]
+    after: Annotated[str | None, Field(description="Value of the parameter `after` for the next page; null: this is the last.")]
+
+
+class ScoreHistogram(_Schema):
+    """Histograms of comparison scores, in bins of equal width."""
+
+    low: float
+    high: float
+    mated: tuple[int, ...]
+    nonmated: tuple[int, ...]
+    chosen_on: str
+
+
+class ModelDescription(_Response):
+    """The model and the limits of the service."""
+
+    model_config = _example(
+        **_ORIGIN,
+        aligned=True,
+        finds_faces=True,
+        input_shape=[80, 80, 3],
+        operating_points=[_OPERATING_POINT],
+        histogram=None,
+        gallery=True,
+        photos=16,
+        photo_bytes=10_000_000,
+        photo_pixels=25_000_000,
+        request_bytes=40_000_000,
+    )
+
+    aligned: Annotated[bool, Field(description="Whether the model takes aligned crops of faces.")]
+    finds_faces: Annotated[bool, Field(description="Whether the service detects faces in whole photos.")]
+    input_shape: tuple[int, int, int]
+    operating_points: Annotated[
+        tuple[OperatingPoint, ...], Field(description="The thresholds that `target_fmr` can select, the default first.")
+    ]
+    histogram: Annotated[
+        ScoreHistogram | None, Field(description="Scores of the people on whom the thresholds were chosen; null: unknown.")
+    ]
+    gallery: Annotated[bool, Field(description="Whether the service has a gallery.")]
+    photos: Annotated[int, Field(description="Maximum number of photos in a request.")]
+    photo_bytes: Annotated[int, Field(description="Maximum size of a photo, bytes.")]
+    photo_pixels: Annotated[int, Field(description="Maximum width times height of a photo.")]
+    request_bytes: Annotated[int, Field(description="Maximum size of a request body, bytes.")]
+
+
+def model_fields(card: Card) -> dict[str, Any]:
+    """Return the fields of `ModelDescription` that a model card has."""
+    return {
+        "aligned": card.aligned,
+        "input_shape": card.input_shape,
+        "operating_points": tuple(map(OperatingPoint.of, card.rules)),
+        "histogram": None if card.histogram is None else ScoreHistogram(**asdict(card.histogram)),
+    }
+
+
+class ProblemDetails(_Schema):
+    """An error (RFC 9457)."""
+
+    model_config = _example(
+        type="urn:visavis:problem:face",
+        title="No usable face",
+        status=422,
+        detail="first: no face found",
+        request_id=_ORIGIN["request_id"],
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
