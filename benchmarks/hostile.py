@@ -52,7 +52,7 @@ class Upload:
 
 
 def photo(kind: str = "PNG") -> bytes:
-    """A photo that is as it should be."""
+    """A valid photo."""
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(file, kind)
     return file.getvalue()

@@ -84,13 +84,8 @@ def test_keys_are_created_listed_and_revoked(capsys, tmp_path):
 
 @pytest.fixture
 def process(tmp_path):
-<<<<<<< HEAD
-    """The service in a process of its own, and its address."""
-    command = [sys.executable, "-m", "visavis", "serve", "--port", "0", "--aligned-only", "--rate-limit", "0"]
-=======
     """The service in its own process, and its address."""
-    command = [sys.executable, "-m", "visavis", "serve", "--port", "0", "--aligned-only", "--rate", "0"]
->>>>>>> 8c5d9a3 (Decide uploads by content, answer HEAD and 405, plain terms in the service)
+    command = [sys.executable, "-m", "visavis", "serve", "--port", "0", "--aligned-only", "--rate-limit", "0"]
     command += ["--gallery", str(tmp_path / "test.gallery")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         line = started.stdout.readline()

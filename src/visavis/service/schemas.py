@@ -320,7 +320,7 @@ class ModelDescription(_Response):
         tuple[OperatingPoint, ...], Field(description="The thresholds that `target_fmr` can select, the default first.")
     ]
     histogram: Annotated[
-        ScoreHistogram | None, Field(description="Scores of the people on whom the thresholds were chosen; null: unknown.")
+        ScoreHistogram | None, Field(description="Scores on which the thresholds were chosen; null: unknown.")
     ]
     gallery: Annotated[bool, Field(description="Whether the service has a gallery.")]
     photos: Annotated[int, Field(description="Maximum number of photos in a request.")]

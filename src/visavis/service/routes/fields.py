@@ -7,12 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from visavis.encoders import Encoder
 from visavis.encoders.card import Card
 from visavis.gallery.search_rules import rule_for_fpir
-<<<<<<< HEAD
 from visavis.metrics.operating_points import OperatingPoint
-from visavis.service.answers import ProblemAnswer
-=======
-from visavis.metrics.operating_points import OperatingPoint
->>>>>>> 8c5d9a3 (Decide uploads by content, answer HEAD and 405, plain terms in the service)
 from visavis.service.engine import Acquisition
 from visavis.service.schemas import ProblemDetails
 from visavis.verification import Verifier
@@ -77,13 +72,8 @@ class SearchFields(DecisionFields):
             raise ValueError("give target_fmr or target_fpir, not both")
         return self
 
-<<<<<<< HEAD
-    def rule(self, card: Card, references: int) -> OperatingPoint:
-        """Return the threshold for a gallery of so many references.
-=======
     def operating_point(self, card: Card, references: int) -> OperatingPoint:
         """Return the operating point for a gallery of this many references.
->>>>>>> 8c5d9a3 (Decide uploads by content, answer HEAD and 405, plain terms in the service)
 
         Raises:
             ModelError: If the model has none.
