@@ -118,7 +118,7 @@ def test_people_are_enrolled_found_and_deleted(url):
     assert found["false_positive_rate_upper"] == pytest.approx(1 - 0.98**3)
     few = requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"target_fpir": "0.02"}).json()
     assert few["threshold"]["target_fmr"] == 0.001
-    assert "0.001 at the least" in problem(
+    assert "operating points for 0.001 at best" in problem(
         requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"target_fpir": "0.001"}), 422, "operating-point"
     )
     both = {"target_fpir": "0.1", "target_fmr": "0.01"}

@@ -19,7 +19,6 @@ REMAINING = (
     "src/visavis/verification",
     "src/visavis/faces",
     "src/visavis/gallery",
-    "src/visavis/service/routes/subjects.py",
     "src/visavis/scale",
     "src/visavis/errors.py",
     "src/visavis/files.py",

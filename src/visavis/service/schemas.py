@@ -319,9 +319,7 @@ class ModelDescription(_Response):
     operating_points: Annotated[
         tuple[OperatingPoint, ...], Field(description="The thresholds that `target_fmr` can select, the default first.")
     ]
-    histogram: Annotated[
-        ScoreHistogram | None, Field(description="Scores on which the thresholds were chosen; null: unknown.")
-    ]
+    histogram: Annotated[ScoreHistogram | None, Field(description="Scores on which the thresholds were chosen; null: unknown.")]
     gallery: Annotated[bool, Field(description="Whether the service has a gallery.")]
     photos: Annotated[int, Field(description="Maximum number of photos in a request.")]
     photo_bytes: Annotated[int, Field(description="Maximum size of a photo, bytes.")]
