@@ -115,10 +115,10 @@ def test_attributes_of_people_and_of_photos(tmp_path):
     photos.write_text(f"source,person,sharp\n{faces.sources[3]},x,0.5\n")
     assert read_attributes(photos, faces)["sharp"].tolist() == ["", "", "", "0.5", "", ""]
     people.write_text("name,age\nx,3\n")
-    with pytest.raises(DataError, match=r"needs a column person or photo. Received: \['name', 'age'\]"):
+    with pytest.raises(DataError, match=r"must have a column person or photo, got name, age"):
         read_attributes(people, faces)
     people.write_text("person,age\nx,3\n")
-    with pytest.raises(DataError, match="tells of none of the 3 people"):
+    with pytest.raises(DataError, match="names none of the 3 people"):
         read_attributes(people, faces)
 
 

@@ -64,7 +64,7 @@ def test_labels_of_any_order(labels):
     ("photos", "labels", "message"),
     [
         (marked_photos(3), [1, 1], "3 images and 2 labels"),
-        (marked_photos(2), [1, 1], "photos of two people or more. Received: 1"),
+        (marked_photos(2), [1, 1], "photos of at least two people, got 1"),
         (marked_photos(3), [1, 2, 3], "a person with two photos"),
         (marked_photos(2), [[1, 2]], r"labels must be \(n,\)"),
         (np.zeros((4, 16)), [1, 1, 2, 2], "images must be"),

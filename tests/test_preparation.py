@@ -10,7 +10,7 @@ from PIL import Image
 from test_datasets import damaged_zip
 
 from visavis import cli
-from visavis.data import load_dataset, preparation
+from visavis.data import IntakeRules, load_dataset, preparation
 from visavis.data.preparation import prepare_photos
 from visavis.errors import DataError
 from visavis.faces import CANONICAL_LANDMARKS, Face, FaceFinder
@@ -39,14 +39,15 @@ def finder(monkeypatch):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Five photos of three people: one without a face, one with two, one that is no image; the third person has no face."""
+    """Five photos of three people: one without a face, one with two, one that is damaged; the third person has no face."""
     root = tmp_path / "photos"
     for name, reds in {"anna/1.png": 1, "anna/2.png": 2, "ben/1.png": 1, "ben/2.png": 0, "cleo/1.png": 0}.items():
         pixels = np.random.default_rng(len(name)).integers(0, 180, (130, 140, 3), dtype=np.uint8)
         pixels[0, :reds] = (255, 0, 0)
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(root / name)
-    (root / "ben" / "3.jpg").write_bytes(b"not an image")
+    (root / "ben" / "3.jpg").write_bytes(b"\xff\xd8\xff damaged")
+    (root / "ben" / "notes.jpg").write_bytes(b"not an image")
     return root
 
 
@@ -59,6 +60,7 @@ def test_a_folder_becomes_a_data_set(finder, photos, tmp_path):
     out = tmp_path / "faces"
     result = prepare_photos(photos, out, workers=1, progress=False)
     assert (result.photos, result.faces, result.people, result.failures, result.lost_people) == (6, 3, 2, 3, ("cleo",))
+    assert str(result.intake) == "6 photos of 3 people; 1 file passed over (1 not an image)"
     faces = load_dataset(out)
     assert faces.aligned
     assert faces.shape == (112, 112, 3)
@@ -73,7 +75,12 @@ def test_a_folder_becomes_a_data_set(finder, photos, tmp_path):
     reasons = {row["source"]: row["reason"] for row in rows_of(out / "failures.csv")}
     assert reasons["ben/2.png"] == reasons["cleo/1.png"] == "no face was found"
     assert reasons["ben/3.jpg"].startswith("not an image of a known kind")
-    assert sorted(path.name for path in out.iterdir()) == ["faces.csv", "faces.npy", "failures.csv", "labels.npy", "names.json"]
+    assert rows_of(out / "passed_over.csv") == [
+        {"name": "ben/notes.jpg", "kind": "not an image", "reason": "not an image by its content"}
+    ]
+    written = ["faces.csv", "faces.npy", "failures.csv", "labels.npy", "names.json", "passed_over.csv"]
+    assert sorted(path.name for path in out.iterdir()) == written
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (out, *out.iterdir())), "faces and names are private"
     small = load_dataset(out, size=(64, 64))
     assert small.aligned and small.shape == (64, 64, 3)
     assert small.select([0, 2]).aligned
@@ -159,7 +166,9 @@ def test_a_detector_that_cannot_be_sent_to_other_processes_is_named(photos, tmp_
 
 def test_limits_are_those_of_each_photo(finder, photos, tmp_path):
     Image.new("RGB", (200, 200), "red").save(photos / "anna" / "large.png")
-    result = prepare_photos(photos, tmp_path / "faces", limits=Limits(max_pixels=20_000), workers=1, progress=False)
+    result = prepare_photos(
+        photos, tmp_path / "faces", rules=IntakeRules(limits=Limits(max_pixels=20_000)), workers=1, progress=False
+    )
     assert result.faces == 3
     reasons = {row["source"]: row["reason"] for row in rows_of(tmp_path / "faces" / "failures.csv")}
     assert reasons["anna/large.png"] == "200 x 200 pixels are more than the limit of 20,000"

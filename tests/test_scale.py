@@ -33,7 +33,7 @@ class FindsRed:
 
 @pytest.fixture
 def photos(tmp_path):
-    """Seven photos of two people; one has no face, one has two, and one more is no image."""
+    """Seven photos of two people; one has no face, one has two, one more is damaged, and a file is no image."""
     root = tmp_path / "photos"
     for number, reds in enumerate((1, 2, 0, 1, 1, 1, 1)):
         pixels = np.random.default_rng(number).integers(0, 180, (130, 140, 3), dtype=np.uint8)
@@ -41,7 +41,8 @@ def photos(tmp_path):
         path = root / ("anna" if number < 4 else "ben") / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
-    (root / "ben" / "9.jpg").write_bytes(b"not an image")
+    (root / "ben" / "9.jpg").write_bytes(b"\xff\xd8\xff damaged")
+    (root / "ben" / "notes.jpg").write_bytes(b"not an image")
     return root
 
 
@@ -200,7 +201,7 @@ def test_another_encoder_under_the_same_name_is_refused(photos, tmp_path):
     shutil.copy(PRETRAINED_FILE, model)
     settings = EmbeddingSettings(str(model), aligned=True, photos_per_shard=8)
     embedded(photos, tmp_path / "e.parquet", settings)
-    listed = list_photos(str(photos))
+    listed = list_photos(str(photos)).photos
     with pytest.raises(ModelError, match="the encoder differs from that of the table"):
         work.embed_shard(Shard(str(photos), str(tmp_path / "other.parquet"), 0, listed, settings, "0" * 64))
 

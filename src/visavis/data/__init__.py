@@ -1,24 +1,32 @@
-"""Faces with labels: readers, splits by person, protocol files, and generated faces."""
+"""Labelled faces: the intake of photos, readers, splits by person, protocol files, and generated faces."""
 
 from visavis.data.arrays import read_arrays, read_npy, read_npz
-from visavis.data.attributes import as_numbers, read_attributes
+from visavis.data.attributes import as_numbers, check_attributes, read_attributes
 from visavis.data.dataset import DatasetSummary, FaceDataset, read_saved
 from visavis.data.downloads import fetch_lfw, fetch_olivetti
 from visavis.data.folders import PhotoFiles, open_photos, read_archive, read_folder
 from visavis.data.generated import generate_faces
+from visavis.data.intake import Intake, IntakeRules, PassedOver
+from visavis.data.labels import number_labels
 from visavis.data.lfw import lfw_folds, read_lfw, read_lfw_pairs
 from visavis.data.loading import default_crop, is_aligned, load_dataset, read_pairs
+from visavis.data.names import check_name, normalise_name, shown_name
 from visavis.data.protocols import PairProtocol, read_pairs_csv
 from visavis.data.splits import Split, check_leaks, kfold_people, split_people, split_photos
 
 __all__ = [
     "DatasetSummary",
     "FaceDataset",
+    "Intake",
+    "IntakeRules",
     "PairProtocol",
+    "PassedOver",
     "PhotoFiles",
     "Split",
     "as_numbers",
+    "check_attributes",
     "check_leaks",
+    "check_name",
     "default_crop",
     "is_aligned",
     "fetch_lfw",
@@ -27,6 +35,8 @@ __all__ = [
     "kfold_people",
     "lfw_folds",
     "load_dataset",
+    "normalise_name",
+    "number_labels",
     "open_photos",
     "read_archive",
     "read_attributes",
@@ -39,6 +49,7 @@ __all__ = [
     "read_pairs",
     "read_pairs_csv",
     "read_saved",
+    "shown_name",
     "split_people",
     "split_photos",
 ]

@@ -1,57 +1,77 @@
-"""What is known of people and photos beside their pixels: groups, qualities."""
+"""Attributes of people and photos, such as groups and quality measures, from a CSV."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from visavis.data.dataset import FaceDataset
+from visavis.data.names import normalise_name, normalise_path
 from visavis.data.protocols import numbers_of_photos
+from visavis.data.tables import read_table
 from visavis.errors import DataError
 
-__all__ = ["as_numbers", "read_attributes"]
+__all__ = ["as_numbers", "check_attributes", "read_attributes"]
 
 _KEYS = ("person", "photo", "source")
 
 
-def read_attributes(path: Path | str, dataset: FaceDataset) -> dict[str, npt.NDArray[np.str_]]:
+def read_attributes(path: Path | str, dataset: FaceDataset, *, encoding: str | None = None) -> dict[str, npt.NDArray[np.str_]]:
     """Read a CSV with one line for each person or each photo.
 
     Args:
         path: A CSV whose column `person` names people, or whose column `photo` (or `source`) names photos, by their source or the
             end of it; the other columns are attributes. With both, the photo counts.
-        dataset: The data set; people and photos of the file that are not in it are passed over.
+        dataset: The data set; people and photos of the file that are not in it are ignored.
+        encoding: Of the file; see `read_pairs`.
 
     Returns:
         For each attribute `(n,)` texts, one for each photo; empty where nothing is known.
 
     Raises:
-        DataError: If there is no such column, or if the file tells of none of the people or photos.
+        DataError: If there is no such column, or if the file names none of the people or photos.
     """
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns, rows = list(reader.fieldnames or ()), list(reader)
-    by_photo = next((name for name in ("photo", "source") if name in columns), None)
-    if by_photo is None and "person" not in columns:
-        raise DataError(f"{path}: needs a column person or photo. Received: {columns}")
-    names = [name for name in columns if name not in _KEYS]
+    table = read_table(path, encoding)
+    by_photo = next((name for name in ("photo", "source") if name in table.columns), None)
+    if by_photo is None and "person" not in table.columns:
+        raise DataError(f"{path}: must have a column person or photo, got {', '.join(table.columns)}")
+    names = [name for name in table.columns if name not in _KEYS]
+    if not names:
+        raise DataError(f"{path}: must have a column of an attribute beside {by_photo or 'person'}")
     values = {name: np.full(len(dataset), "", dtype=object) for name in names}
-    known = numbers_of_photos(dataset) if by_photo else {}
-    number_of = {person: number for number, person in enumerate(dataset.people)}
-    told = 0
-    for row in rows:
-        chosen: npt.NDArray[np.int64]
-        if by_photo:
-            chosen = np.array([known[row[by_photo]]] if row[by_photo] in known else [], dtype=np.int64)
-        else:
-            chosen = np.flatnonzero(dataset.labels == number_of.get(row["person"], -1))
-        told += len(chosen)
+    rows_of = _rows_of_photos(dataset) if by_photo else _rows_of_people(dataset)
+    matched = 0
+    for _, row in table.rows:
+        key = normalise_path(row[by_photo]) if by_photo else normalise_name(row["person"])
+        rows = rows_of.get(key, np.zeros(0, dtype=np.int64))
+        matched += len(rows)
         for name in names:
-            values[name][chosen] = (row[name] or "").strip()
-    if not told or not names:
-        raise DataError(f"{path}: tells of none of the {len(dataset.people):,} people in the data")
+            values[name][rows] = row[name]
+    if not matched:
+        raise DataError(f"{path}: names none of the {len(dataset.people):,} people in the data")
     return {name: column.astype(np.str_) for name, column in values.items()}
+
+
+def check_attributes(path: Path | str, attributes: dict[str, npt.NDArray[np.str_]]) -> None:
+    """Refuse attributes that divide the photos into fewer than two groups: there is nothing to compare.
+
+    Raises:
+        DataError: If no attribute has two different values.
+    """
+    groups = {name: sorted(set(column.tolist()) - {""}) for name, column in attributes.items()}
+    if all(len(values) < 2 for values in groups.values()):
+        found = "; ".join(f"{name}: {', '.join(values) or 'nothing'}" for name, values in groups.items())
+        raise DataError(f"{path}: must have an attribute with at least two different values in the data, got {found}")
+
+
+def _rows_of_photos(dataset: FaceDataset) -> dict[str, npt.NDArray[np.int64]]:
+    return {name: np.array([number]) for name, number in numbers_of_photos(dataset).items()}
+
+
+def _rows_of_people(dataset: FaceDataset) -> dict[str, npt.NDArray[np.int64]]:
+    order = np.argsort(dataset.labels, kind="stable")
+    ends = np.cumsum(dataset.photos_per_person)[:-1]
+    return dict(zip(dataset.people, np.split(order, ends), strict=True))
 
 
 def as_numbers(values: npt.NDArray[np.str_]) -> npt.NDArray[np.float64] | None:

@@ -1,8 +1,9 @@
-"""Faces with the person of each, in memory or on disk."""
+"""Labelled faces, in memory or on disk."""
 
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from visavis.data.intake import Intake
+from visavis.data.names import normalise_name
 from visavis.errors import DataError
-from visavis.files import atomic_write
+from visavis.files import atomic_write, make_private_folder
 
 __all__ = ["DatasetSummary", "FaceDataset", "map_new", "read_saved"]
 
@@ -23,14 +26,14 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What is in a data set, in numbers.
+    """The size of a data set.
 
     Attributes:
-        photos: How many photos.
-        people: How many people.
-        single_photo_people: How many of them have one photo only; they serve in non-mated pairs alone.
+        photos: Number of photos.
+        people: Number of people.
+        single_photo_people: Number of people with one photo only; they form non-mated pairs alone.
         shape: Height, width and channels of a face.
-        bytes: Of all pixels.
+        bytes: Size of all pixels.
     """
 
     photos: int
@@ -40,24 +43,25 @@ class DatasetSummary:
     bytes: int
 
     def __str__(self) -> str:
-        """Say it in a sentence."""
+        """Return a one-sentence summary."""
         height, width, channels = self.shape
         colour = "colour" if channels == 3 else "grey"
         single = f" ({self.single_photo_people:,} of them with one photo only)" if self.single_photo_people else ""
         return f"{self.photos:,} {colour} photos of {self.people:,} people{single}, {width} x {height} pixels"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FaceDataset:
     """Faces, the person of each, and where each came from.
 
     Attributes:
         pixels: `(m, h, w, c)` uint8, an array or a read-only memory map.
         labels: `(n,)` int64, indices into `people`.
-        people: The people's names, each once.
+        people: The people's names, normalised (`normalise_name`), each once.
         sources: `n` names of photos: files, or whatever tells them apart.
         rows: `(n,)` int64, the row of `pixels` that each photo is in; None: all of them in order.
-        aligned: Whether the faces were found in whole photos and cut by their five points (`visavis.faces`).
+        aligned: Whether the faces were detected in whole photos and aligned by their five landmarks (`visavis.faces`).
+        intake: What was read from a folder or archive, and what was passed over; None for other sources, and for subsets.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -66,33 +70,45 @@ class FaceDataset:
     sources: Sequence[str]
     rows: npt.NDArray[np.int64] | None = None
     aligned: bool = False
+    intake: Intake | None = None
 
     def __post_init__(self) -> None:
-        """Check that all parts fit together.
+        """Normalise the names, and check that all parts fit together.
 
         Raises:
             DataError: If they do not.
         """
         if self.pixels.ndim != 4 or self.pixels.dtype != np.uint8 or self.pixels.shape[3] not in (1, 3):
             raise DataError(
-                "faces must be (n, h, w, c) uint8 with 1 or 3 channels. "
-                f"Received: shape {self.pixels.shape}, dtype {self.pixels.dtype}"
+                f"faces must be (n, h, w, c) uint8 with 1 or 3 channels, got shape {self.pixels.shape}, dtype {self.pixels.dtype}"
             )
         count = len(self.pixels) if self.rows is None else len(self.rows)
         if not len(self.labels) == len(self.sources) == count:
             raise DataError(
-                f"faces, labels and sources must be of one length. "
-                f"Received: {count} faces, {len(self.labels)} labels and {len(self.sources)} sources"
+                "faces, labels and sources must have the same length, "
+                f"got {count} faces, {len(self.labels)} labels and {len(self.sources)} sources"
             )
         if count == 0:
             raise DataError("no photos")
         present = np.unique(self.labels)
         if present[0] < 0 or present[-1] >= len(self.people) or len(present) != len(self.people):
-            raise DataError("labels must be 0 .. people - 1, and every person must have a photo")
+            raise DataError(
+                f"labels must be 0 .. people - 1, and every person must have a photo, got {len(self.people)} people "
+                f"and {len(present)} labels from {present[0]} to {present[-1]}"
+            )
+        people = tuple(map(normalise_name, self.people))
+        if len(set(people)) < len(people):
+            raise DataError(f"people must have different names, got {Counter(people).most_common(1)[0][0]!r} twice")
+        object.__setattr__(self, "people", people)
 
     def __len__(self) -> int:
-        """Count the photos."""
+        """Return the number of photos."""
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        """Return the numbers of photos and people, and the shape of a face."""
+        aligned = ", aligned" if self.aligned else ""
+        return f"FaceDataset({len(self):,} photos of {len(self.people):,} people, {' x '.join(map(str, self.shape))}{aligned})"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -102,21 +118,21 @@ class FaceDataset:
 
     @property
     def faces(self) -> npt.NDArray[np.uint8]:
-        """All faces `(n, h, w, c)`: `pixels` itself where it holds just these, else a copy of those chosen."""
+        """All faces `(n, h, w, c)`: `pixels` itself without `rows`, else a copy."""
         return self.pixels if self.rows is None else self.gather(np.arange(len(self)))
 
     @cached_property
     def photos_per_person(self) -> npt.NDArray[np.int64]:
-        """How many photos each person has, `(people,)`."""
+        """Number of photos of each person, `(people,)`."""
         return np.bincount(self.labels, minlength=len(self.people))
 
     def gather(self, indices: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-        """Copy some faces, `(k, h, w, c)`; nothing else is read from the disk."""
+        """Copy some faces, `(k, h, w, c)`; no others are read from the disk."""
         chosen = np.asarray(indices, dtype=np.int64)
         return np.asarray(self.pixels[chosen if self.rows is None else self.rows[chosen]])
 
     def select(self, indices: npt.ArrayLike) -> "FaceDataset":
-        """Return a data set of some of the photos, without copying a pixel; people who have none of them drop out.
+        """Return a data set of some of the photos, without copying a pixel; people without any of them are left out.
 
         Raises:
             DataError: If no photo is chosen.
@@ -135,13 +151,13 @@ class FaceDataset:
         )
 
     def select_people(self, people: Iterable[str]) -> "FaceDataset":
-        """Return a data set of these people's photos.
+        """Return a data set of these people's photos; names are normalised first.
 
         Raises:
-            DataError: If somebody is not in it.
+            DataError: If a person is not in it.
         """
         number = {name: index for index, name in enumerate(self.people)}
-        wanted = set(people)
+        wanted = set(map(normalise_name, people))
         if unknown := sorted(wanted - set(number)):
             raise DataError(f"no such person in the data: {', '.join(unknown[:5])}")
         chosen = np.zeros(len(self.people), dtype=bool)
@@ -155,7 +171,7 @@ class FaceDataset:
 
     @cached_property
     def photo_digests(self) -> list[bytes]:
-        """Hashes of the pixels of every photo (BLAKE2b, 16 bytes); equal photos have equal hashes."""
+        """Digest of the pixels of each photo (BLAKE2b, 16 bytes)."""
         return [
             hashlib.blake2b(face, digest_size=16).digest()
             for start in range(0, len(self), _CHUNK)
@@ -175,13 +191,12 @@ class FaceDataset:
         return sha.hexdigest()
 
     def save(self, folder: Path | str) -> Path:
-        """Write the data set into a folder that `read_saved` maps into memory.
+        """Write the data set into a folder that `read_saved` maps into memory; only its owner may read the files.
 
         Returns:
             The folder.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = make_private_folder(Path(folder))
         out = map_new(folder / FACES, (len(self), *self.shape))
         for start in range(0, len(self), _CHUNK):
             stop = min(start + _CHUNK, len(self))
@@ -190,21 +205,25 @@ class FaceDataset:
         return self.save_names(folder)
 
     def save_names(self, folder: Path) -> Path:
-        """Write all but the pixels, which are in the folder already."""
-        np.save(folder / _LABELS, self.labels)
+        """Write labels and names beside the pixels, which are in the folder already."""
+        with atomic_write(folder / _LABELS, private=True) as path:
+            np.save(path, self.labels)
         names = {"people": self.people, "sources": list(self.sources), "aligned": self.aligned}
-        (folder / _NAMES).write_text(json.dumps(names), encoding="utf-8")
+        with atomic_write(folder / _NAMES, private=True) as path:
+            path.write_text(json.dumps(names), encoding="utf-8")
         return folder
 
 
 def map_new(path: Path | str, shape: tuple[int, ...]) -> Any:
-    """Map a new `.npy` file of uint8 into memory, with its room on the disk taken: where there is none, a later write would kill.
+    """Map a new `.npy` file of uint8 into memory; only its owner may read it.
+
+    Its space on the disk is allocated at once: writing to a mapped file on a full disk would kill the process.
 
     Raises:
-        OSError: If there is no room for it; an older file of that name stays then.
+        OSError: If there is not enough space; an older file of that name stays then.
     """
     path = Path(path)
-    with atomic_write(path) as temporary:
+    with atomic_write(path, private=True) as temporary:
         np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
         if hasattr(os, "posix_fallocate"):
             with temporary.open("r+b") as file:
@@ -213,10 +232,10 @@ def map_new(path: Path | str, shape: tuple[int, ...]) -> Any:
 
 
 def read_saved(folder: Path | str) -> FaceDataset:
-    """Open what `FaceDataset.save` wrote; the pixels stay on the disk until they are asked for.
+    """Open what `FaceDataset.save` wrote; pixels stay on the disk until they are needed.
 
     Raises:
-        DataError: If the folder does not hold a whole data set.
+        DataError: If the folder does not hold a complete data set.
     """
     folder = Path(folder)
     try:

@@ -1,4 +1,4 @@
-"""Olivetti and LFW by scikit-learn's downloaders, which check what they fetch by SHA-256."""
+"""Fetch Olivetti and LFW by scikit-learn's downloaders, which check SHA-256 digests."""
 
 import tarfile
 import warnings
@@ -10,6 +10,7 @@ import numpy as np
 
 from visavis.data.arrays import NumberedSources
 from visavis.data.dataset import FaceDataset
+from visavis.data.folders import Size, as_size
 from visavis.data.lfw import LFW_CROP, read_lfw
 from visavis.errors import DownloadError
 from visavis.images import resize_image
@@ -17,11 +18,11 @@ from visavis.images import resize_image
 __all__ = ["fetch_lfw", "fetch_olivetti"]
 
 
-def fetch_olivetti(*, size: tuple[int, int] | None = None, data_home: Path | str | None = None) -> FaceDataset:
+def fetch_olivetti(*, size: Size | None = None, data_home: Path | str | None = None) -> FaceDataset:
     """Fetch the Olivetti faces: 400 grey photos of 40 people, 64 x 64 pixels (AT&T Laboratories Cambridge).
 
     Args:
-        size: Height and width to resize to; None: as they are.
+        size: Height and width to resize to, or the side of a square; None: as they are.
         data_home: Where scikit-learn keeps its data.
 
     Raises:
@@ -31,15 +32,15 @@ def fetch_olivetti(*, size: tuple[int, int] | None = None, data_home: Path | str
 
     bunch = _fetch("Olivetti", fetch_olivetti_faces, data_home=data_home)
     faces = np.rint(bunch.images * 255).astype(np.uint8)[:, :, :, None]
-    if size is not None and faces.shape[1:3] != size:
-        faces = np.stack([resize_image(face, size) for face in faces])
+    if (shape := as_size(size)) is not None and faces.shape[1:3] != shape:
+        faces = np.stack([resize_image(face, shape) for face in faces])
     people = tuple(f"s{number + 1}" for number in range(40))
     return FaceDataset(faces, bunch.target.astype(np.int64), people, NumberedSources("olivetti", len(faces)))
 
 
 def fetch_lfw(
     *,
-    size: tuple[int, int] | None = (64, 64),
+    size: Size | None = (64, 64),
     crop: float | None = LFW_CROP,
     gray: bool = False,
     data_home: Path | str | None = None,
@@ -66,7 +67,7 @@ def fetch_lfw(
 def _fetch(name: str, fetch: Any, **arguments: Any) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of each try; what comes of them is told below
+            warnings.simplefilter("ignore")  # of each attempt; the outcome is reported below
             return fetch(**arguments)
     except (URLError, OSError, EOFError, tarfile.TarError) as error:
         raise DownloadError(

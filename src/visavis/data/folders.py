@@ -1,37 +1,51 @@
 """A folder with one sub-folder per person, or an archive of one read in place, to a `FaceDataset`."""
 
-import re
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from visavis.data.dataset import FaceDataset
+from visavis.data.intake import Intake, IntakeRules, PassedOver, Photo, PhotoList, sort_entries
+from visavis.data.names import UNNAMED
+from visavis.data.stores import Store, open_store
 from visavis.errors import DataError, ImageError
-from visavis.images import IMAGE_SUFFIXES, Limits, crop_centre, read_image, resize_image, to_gray
+from visavis.files import check_path
+from visavis.images import Limits, crop_centre, read_image, resize_image, to_gray
 
-__all__ = ["Cut", "PhotoFiles", "open_photos", "photos_among", "read_archive", "read_folder"]
+__all__ = ["FaceShape", "PhotoFiles", "Size", "as_size", "check_outside", "open_photos", "read_archive", "read_folder"]
 
-_MOST_MEMBERS = 5_000_000
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)  # the last: a ZIP with a password
 _AT_ONCE = 64
+
+Size = int | tuple[int, int]
+
+
+def as_size(size: Size | None) -> tuple[int, int] | None:
+    """Return height and width; one number means a square.
+
+    Raises:
+        ValueError: If a side is not a positive whole number.
+    """
+    if size is None:
+        return None
+    sides = (size, size) if isinstance(size, int | np.integer) else tuple(size)
+    if len(sides) != 2 or not all(isinstance(side, int | np.integer) and side > 0 for side in sides):
+        raise ValueError(f"size must be a positive number or (height, width), got {size!r}")
+    return int(sides[0]), int(sides[1])
 
 
 @dataclass(frozen=True)
-class Cut:
+class FaceShape:
     """How photos become faces of one shape.
 
     Attributes:
         size: Height and width; None: as they are, and all must be alike.
-        crop: The part of the shorter side that is kept around the centre; None: the whole photo.
-        gray: Whether the colour is taken out.
+        crop: The fraction of the shorter side that is kept around the centre; None: the whole photo.
+        gray: Whether to convert to grey.
     """
 
     size: tuple[int, int] | None = None
@@ -39,7 +53,7 @@ class Cut:
     gray: bool = False
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Cut one photo, `(h, w, 3)`."""
+        """Crop, resize and convert one photo, `(h, w, 3)`."""
         if self.crop is not None:
             image = crop_centre(image, self.crop)
         if self.size is not None and image.shape[:2] != self.size:
@@ -50,39 +64,39 @@ class Cut:
 def read_folder(
     path: Path | str,
     *,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
     crop: float | None = None,
     gray: bool = False,
-    limits: Limits | None = None,
+    rules: IntakeRules | None = None,
 ) -> FaceDataset:
-    """Read a folder with one sub-folder per person and their photos in it.
+    """Read a folder with one sub-folder per person and their photos in it, at any depth.
 
-    Files that are no images by their name are passed over, and so are hidden files and folders.
+    What is a photo is decided by content, not by name. Files that are no photos, that cannot be decoded or that lie in no person's
+    folder are passed over, and listed in the data set's `intake`.
 
     Args:
         path: The folder.
-        size: Height and width to resize to; None: as they are, and all must be alike.
-        crop: The part of a photo's shorter side that is kept around the centre.
-        gray: Whether the colour is taken out.
-        limits: Of one file.
+        size: Height and width to resize to, or the side of a square; None: as they are, and all must be alike.
+        crop: The fraction of a photo's shorter side that is kept around the centre.
+        gray: Whether to convert to grey.
+        rules: Which folders are the people, and the limits of one file; None: the usual ones.
 
     Raises:
         DataError: If there are no photos of two people, or if sizes differ; the message names two files.
-        ImageError: If a photo cannot be read; the message names it.
+        ValueError: If size or crop is out of range.
     """
     if not Path(path).is_dir():
         raise DataError(f"{path}: no such folder")
-    with open_photos(path) as photos:
-        return _read(photos, Cut(size, crop, gray), limits)
+    return _read(path, FaceShape(as_size(size), crop, gray), rules or IntakeRules())
 
 
 def read_archive(
     path: Path | str,
     *,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
     crop: float | None = None,
     gray: bool = False,
-    limits: Limits | None = None,
+    rules: IntakeRules | None = None,
 ) -> FaceDataset:
     """Read a `.tar` (also compressed) or `.zip` of such a folder in place; nothing is unpacked and no link is followed.
 
@@ -91,156 +105,158 @@ def read_archive(
         size: As in `read_folder`, and so are the others.
         crop: See there.
         gray: See there.
-        limits: See there.
+        rules: See there.
 
     Raises:
         DataError: If it is no archive, or holds no photos of two people.
-        ImageError: If a photo cannot be read; the message names archive and photo.
+        ValueError: If size or crop is out of range.
     """
     if Path(path).is_dir():
         raise DataError(f"{path}: a folder, not an archive")
-    with open_photos(path, limits=limits) as photos:
-        return _read(photos, Cut(size, crop, gray), limits)
+    return _read(path, FaceShape(as_size(size), crop, gray), rules or IntakeRules())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PhotoFiles:
-    """The photos of people in a folder or an archive.
+    """The photos in a folder or an archive, and the files that were passed over.
 
     Attributes:
         root: The folder or the archive.
-        photos: Name below `root` and person of each photo, in natural order.
-        fetch: Gives what `read_image` takes for a name: a path, or the bytes out of an archive; raises `ImageError` if they cannot
-            be read out of it.
+        found: The photos and the other files.
+        store: The files' content.
     """
 
     root: str
-    photos: list[tuple[str, str]]
-    fetch: Callable[[str], Path | bytes]
+    found: PhotoList
+    store: Store
+
+    @property
+    def photos(self) -> list[Photo]:
+        """Name below `root` and person of each photo, in natural order."""
+        return self.found.photos
+
+    @property
+    def intake(self) -> Intake:
+        """What was found and what was passed over."""
+        return self.found.intake(self.root)
+
+    def fetch(self, name: str) -> Path | bytes:
+        """Return what `read_image` takes for a photo's name: a path, or the bytes out of an archive.
+
+        Raises:
+            ImageError: If it cannot be read out of the archive.
+        """
+        return self.store.fetch(self.found.paths[name])
+
+    def with_paths(self) -> Iterator[tuple[Photo, str]]:
+        """Yield each photo with its path below `root`, in which bytes that are not UTF-8 are surrogates."""
+        yield from ((photo, self.found.paths[photo.name]) for photo in self.found.photos)
+
+    def __repr__(self) -> str:
+        """Return the counts in short."""
+        return f"PhotoFiles({self.root!r}, photos={len(self.photos)}, passed_over={len(self.found.passed_over)})"
 
 
 @contextmanager
-def open_photos(path: Path | str, *, limits: Limits | None = None) -> Iterator[PhotoFiles]:
+def open_photos(path: Path | str, rules: IntakeRules | None = None) -> Iterator[PhotoFiles]:
     """List the photos of a folder with one sub-folder per person, or of a `.tar` or `.zip` of one.
 
+    Args:
+        path: The folder or archive; an archive stays open until the end of the `with` block.
+        rules: Whose photos they are, and the limits of one file; None: the usual ones.
+
     Raises:
-        DataError: If there is none, or if a member of an archive is larger than the limits.
+        DataError: If there is no photo, or none in a person's folder where people are required; if two folders in different
+            branches have one person's name; if an archive cannot be read.
     """
-    root = Path(path)
-    if root.is_dir():
-        files = {file.relative_to(root).as_posix(): file for depth in ("*", "*/*") for file in root.glob(depth) if file.is_file()}
-        yield PhotoFiles(str(root), photos_among(files, str(root)), lambda name: files[name])
+    root, rules = check_path(path), rules or IntakeRules()
+    with open_store(root, max_bytes=rules.limits.max_bytes) as store:
+        yield PhotoFiles(str(root), sort_entries(store.entries, str(root), rules), store)
+
+
+def check_outside(photos: Path | str, out: Path | str) -> None:
+    """Refuse to write results among the photos, where a later command would find them.
+
+    Raises:
+        DataError: If `out` is the folder of the photos, or lies in it.
+    """
+    if "://" in str(photos) or "://" in str(out) or not Path(photos).is_dir():
         return
-    largest = (limits or Limits()).max_bytes
-    with ExitStack() as stack:
-        try:
-            members = stack.enter_context(_opened(root))
-        except _DAMAGE as error:
-            reason = str(error).partition(":")[0]  # of a .tar it goes on for lines
-            raise DataError(f"{path}: not a readable .tar or .zip ({reason})") from error
-        photos = photos_among(members.sizes, str(root))
-        for name, _ in photos:
-            if members.sizes[name] > largest:
-                raise DataError(f"{path}: {name} has more than the limit of {largest:,} bytes")
-
-        def fetch(name: str) -> bytes:
-            try:
-                return members.read(name)
-            except _DAMAGE as error:
-                raise ImageError(f"{path}/{name}: cannot be read out of the archive ({error})") from error
-
-        yield PhotoFiles(str(root), photos, fetch)
+    if check_path(out).resolve().is_relative_to(Path(photos).resolve()):
+        raise DataError(f"out must lie outside of the folder of photos {photos}, got {out}")
 
 
-def photos_among(names: Iterable[str], root: str) -> list[tuple[str, str]]:
-    """Choose the photos among the names of files below `root`: their names with the person of each, in natural order.
-
-    Raises:
-        DataError: If there is none in a sub-folder.
-    """
-    photos, loose = [], 0
-    for name in names:
-        path = PurePosixPath(name)
-        hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-        if not hidden and path.suffix.lower() in IMAGE_SUFFIXES:
-            if len(path.parts) > 1:
-                photos.append((name, path.parent.name))
-            else:
-                loose += 1
-    if not photos:
-        found = f"{loose:,} photos, but all of them lie side by side" if loose else "no photos in it"
-        raise DataError(f"{root}: {found}. Give a folder with one sub-folder per person, called by the person's name")
-    return sorted(photos, key=lambda photo: (_natural(photo[1]), _natural(photo[0])))
-
-
-def _natural(text: str) -> list[tuple[int, int | str]]:
-    """A sort key that puts s2 before s10."""
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.findall(r"[0-9]+|[^0-9]+", text)]
-
-
-def _read(files: PhotoFiles, cut: Cut, limits: Limits | None) -> FaceDataset:
-    """Decode and cut all photos, a few at a time on all cores."""
-    people = list(dict.fromkeys(person for _, person in files.photos))
-    if len(people) < 2:
+def _read(path: Path | str, shape: FaceShape, rules: IntakeRules) -> FaceDataset:
+    """Decode all photos, a few at a time on all cores, and leave out those that cannot be decoded."""
+    with open_photos(path, rules) as files:
+        _check_people(files.root, files.photos, rules)
+        photos, unreadable = list[Photo](), list[PassedOver]()
+        pixels: npt.NDArray[np.uint8] | None = None
+        for photo, face in _decoded(files, shape, rules.limits):
+            if isinstance(face, str):
+                unreadable.append(PassedOver(photo.name, "unreadable", face))
+                continue
+            if pixels is None:
+                pixels = np.empty((len(files.photos), *face.shape), dtype=np.uint8)
+            if face.shape != pixels.shape[1:]:
+                raise DataError(
+                    f"{files.root}: photos of several sizes: {photos[0].name} has {_size(pixels[0])} pixels, "
+                    f"{photo.name} has {_size(face)}. Give a size to resize them to."
+                )
+            pixels[len(photos)] = face
+            photos.append(photo)
+    if pixels is None:
         raise DataError(
-            f"{files.root}: needs photos of two people or more, one sub-folder per person. "
-            f"Received: {len(files.photos)} photos of {len(people)} people"
+            f"{files.root}: none of {len(files.photos):,} photos can be read: {unreadable[0].name}: {unreadable[0].reason}"
         )
-    names = [name for name, _ in files.photos]
-
-    def load(name: str, content: Path | bytes) -> npt.NDArray[np.uint8]:
-        return cut.apply(read_image(content, name=f"{files.root}/{name}", limits=limits))
-
-    first = load(names[0], files.fetch(names[0]))
-    pixels = np.empty((len(names), *first.shape), dtype=np.uint8)
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(names), _AT_ONCE):
-            some = names[start : start + _AT_ONCE]
-            faces = list(pool.map(load, some, [files.fetch(name) for name in some]))
-            for name, face in zip(some, faces, strict=True):
-                if face.shape != first.shape:
-                    raise DataError(
-                        f"{files.root}: photos of several sizes: {names[0]} has {_size(first)} pixels, {name} has {_size(face)}. "
-                        "Give a size to bring them to."
-                    )
-            pixels[start : start + len(faces)] = faces
+    passed_over = (*files.found.passed_over, *unreadable)
+    _check_people(files.root, photos, rules, unreadable)
+    people = tuple(dict.fromkeys(photo.person for photo in photos))
     number = {person: index for index, person in enumerate(people)}
-    labels = np.array([number[person] for _, person in files.photos], dtype=np.int64)
-    return FaceDataset(pixels, labels, tuple(people), names)
+    labels = np.array([number[photo.person] for photo in photos], dtype=np.int64)
+    intake = Intake(files.root, len(photos), len(set(people) - {UNNAMED}), passed_over)
+    return FaceDataset(pixels[: len(photos)], labels, people, [photo.name for photo in photos], intake=intake)
+
+
+def _decoded(files: PhotoFiles, shape: FaceShape, limits: Limits) -> Iterator[tuple[Photo, npt.NDArray[np.uint8] | str]]:
+    """Yield each photo with its face, or with the reason why it cannot be read."""
+
+    def load(photo: Photo, content: Path | bytes | ImageError) -> npt.NDArray[np.uint8] | str:
+        name = f"{files.root}/{photo.name}"
+        try:
+            if isinstance(content, ImageError):
+                raise content
+            return shape.apply(read_image(content, name=name, limits=limits))
+        except ImageError as error:
+            return str(error).removeprefix(f"{name}: ")
+
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(files.photos), _AT_ONCE):
+            some = files.photos[start : start + _AT_ONCE]
+            yield from zip(some, pool.map(load, some, [fetched(files, photo.name) for photo in some]), strict=True)
+
+
+def fetched(files: PhotoFiles, name: str) -> Path | bytes | ImageError:
+    """Return what `read_image` takes, or why it cannot be had: one damaged photo costs no others."""
+    try:
+        return files.fetch(name)
+    except ImageError as error:
+        return error
+
+
+def _check_people(root: str, photos: list[Photo], rules: IntakeRules, unreadable: list[PassedOver] | None = None) -> None:
+    people = {photo.person for photo in photos}
+    if rules.people == "required" and len(people) < 2:
+        damaged = (
+            f"; {len(unreadable):,} more cannot be read, such as {unreadable[0].name} ({unreadable[0].reason})"
+            if unreadable
+            else ""
+        )
+        raise DataError(
+            f"{root}: must have photos of at least two people, one sub-folder per person, "
+            f"got {len(photos)} photos of {len(people)} people{damaged}"
+        )
 
 
 def _size(face: npt.NDArray[np.uint8]) -> str:
     return f"{face.shape[1]} x {face.shape[0]}"
-
-
-@dataclass(frozen=True)
-class _Members:
-    """The plain files in an archive."""
-
-    sizes: dict[str, int]
-    read: Callable[[str], bytes]
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[_Members]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
-            sizes = {name: entry.file_size for name, entry in entries.items()}
-            yield _Members(sizes, lambda name: archive.read(entries[name]))
-        return
-    with tarfile.open(path) as tar:
-        files: dict[str, tarfile.TarInfo] = {}
-        for member in tar:
-            if member.isreg():
-                files[member.name] = member
-            if len(files) > _MOST_MEMBERS:
-                raise DataError(f"{path}: more than {_MOST_MEMBERS:,} files")
-
-        def read(name: str) -> bytes:
-            file = tar.extractfile(files[name])
-            return file.read() if file else b""
-
-        yield _Members({name: member.size for name, member in files.items()}, read)

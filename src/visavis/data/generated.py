@@ -24,7 +24,7 @@ _SIDES = (32, 512)
 
 
 class _Sources(Sequence[str]):
-    """Names such as `synthetic:seed=0/person=12/photo=3`, made when they are asked for."""
+    """Names such as `synthetic:seed=0/person=12/photo=3`, made on request."""
 
     def __init__(self, seed: int, people: int, photos: int) -> None:
         self._seed, self._people, self._photos = seed, people, photos
@@ -53,34 +53,34 @@ def generate_faces(
 ) -> FaceDataset:
     """Render photos of people who do not exist.
 
-    Who somebody is (shape of the head, proportions, skin, hair, brows, eyes, nose, mouth, beard ...) is drawn once for each
-    person; how a photo was taken (pose, light, expression, blur, noise, things before the face, background) once for each
-    photo. A photo depends on the seed, the person's number and its own number alone.
+    A person's appearance (shape of the head, proportions, skin, hair, brows, eyes, nose, mouth, beard ...) is drawn once for each
+    person; the conditions of a photo (pose, light, expression, blur, noise, occlusion, background) once for each photo. A photo
+    depends only on the seed, the person's number and its own number.
 
     Args:
         people: How many people, at least 2.
         photos: How many photos of each.
         size: Side of a photo, 32 .. 512 pixels.
-        gray: Whether to take the colour out.
+        gray: Whether to convert to grey.
         seed: Draws people and photos; people of different seeds are different people.
         out: A new `.npy` file to render into, for more faces than fit into memory; the data set then maps it.
-        workers: How many processes; more than one pays from some thousand photos on, and wants a script whose work is guarded
-            by ``if __name__ == "__main__"``, as all of Python's processes do. The photos are the same.
+        workers: Number of processes; more than one is faster from some thousand photos on, and needs a script whose work is guarded
+            by ``if __name__ == "__main__"``. The photos are the same.
 
     Raises:
         ValueError: If a number is out of range.
-        OSError: If there is no room for the file.
+        OSError: If there is not enough space for the file.
 
     Example:
         >>> generate_faces(3, 2, size=32).summary().photos
         6
     """
     if people < 2 or photos < 1:
-        raise ValueError(f"people must be at least 2 and photos at least 1. Received: people={people}, photos={photos}")
+        raise ValueError(f"people must be at least 2 and photos at least 1, got people={people} and photos={photos}")
     if workers < 1:
-        raise ValueError(f"workers must be at least 1. Received: workers={workers}")
+        raise ValueError(f"workers must be at least 1, got {workers}")
     if not _SIDES[0] <= size <= _SIDES[1]:
-        raise ValueError(f"size must be in {_SIDES[0]} .. {_SIDES[1]}. Received: size={size}")
+        raise ValueError(f"size must be in {_SIDES[0]} .. {_SIDES[1]}, got {size}")
     shape = (people * photos, size, size, 1 if gray else 3)
     pixels: npt.NDArray[np.uint8]
     pixels = np.empty(shape, np.uint8) if out is None else map_new(out, shape)
@@ -106,7 +106,7 @@ def generate_faces(
 
 @lru_cache(maxsize=1)
 def _noise_bank(seed: int, size: int) -> npt.NDArray[np.float32]:
-    """The noise that photos of this seed cut theirs from."""
+    """The noise that photos of this seed take theirs from."""
     return np.random.default_rng(seed).standard_normal(_NOISE + size * size, dtype=np.float32)
 
 
@@ -121,7 +121,7 @@ def _render_block(block: range, *, photos: int, size: int, gray: bool, seed: int
 
 
 def _render_photos(person: npt.NDArray[np.int64], photo: npt.NDArray[np.int64], *, size: int, seed: int) -> npt.NDArray[np.uint8]:
-    """Render some photos, each by its person's and its own stream of numbers."""
+    """Render some photos, each from its person's and its own stream of random numbers."""
     numbers = {one: np.random.default_rng([seed, one]).random(IDENTITY_NUMBERS) for one in set(person.tolist())}
     identities = np.stack([numbers[one] for one in person.tolist()])
     conditions = np.stack(

@@ -1,4 +1,4 @@
-"""One name or path to a `FaceDataset`: what the command line calls DATA."""
+"""Load a data set by name or path: what the command line calls DATA."""
 
 import tarfile
 import zipfile
@@ -10,11 +10,14 @@ import numpy as np
 from visavis.data.arrays import read_npy, read_npz
 from visavis.data.dataset import FACES, FaceDataset, read_saved
 from visavis.data.downloads import fetch_lfw, fetch_olivetti
-from visavis.data.folders import read_archive, read_folder
+from visavis.data.folders import Size, as_size, read_archive, read_folder
 from visavis.data.generated import generate_faces
+from visavis.data.intake import Intake, IntakeRules, PassedOver
 from visavis.data.lfw import LFW_CROP, read_lfw_pairs
+from visavis.data.names import UNNAMED
 from visavis.data.protocols import PairProtocol, read_pairs_csv
 from visavis.errors import DataError
+from visavis.files import check_path
 from visavis.images import resize_image, to_gray
 
 __all__ = ["default_crop", "is_aligned", "load_dataset", "read_pairs"]
@@ -23,50 +26,69 @@ __all__ = ["default_crop", "is_aligned", "load_dataset", "read_pairs"]
 def load_dataset(
     data: str | Path,
     *,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
     crop: float | None = None,
     gray: bool = False,
     seed: int = 0,
+    rules: IntakeRules | None = None,
 ) -> FaceDataset:
-    """Read faces from wherever they are.
+    """Load faces from a folder, an archive, a file of arrays, or by name.
 
     Args:
         data: `"synthetic"`, `"olivetti"`, `"lfw"`; a folder with one sub-folder per person, or a `.tar` or `.zip` of one;
             a folder that `FaceDataset.save` wrote; a `.npz` file; or two files as `"images.npy,labels.npy"`.
-        size: Height and width of a face; None: as they are.
-        crop: The part of a photo's shorter side to keep around the centre; for photos in folders and archives.
-        gray: Whether to take the colour out.
+        size: Height and width of a face, or the side of a square; None: as they are.
+        crop: The fraction of a photo's shorter side to keep around the centre; for photos in folders and archives.
+        gray: Whether to convert to grey.
         seed: Draws the faces of `"synthetic"`.
+        rules: Which files in a folder or archive are photos, and whose; None: the usual rules.
 
     Raises:
-        DataError: If there is nothing of that kind, or if it cannot be used.
+        DataError: If there is no such data, or if it cannot be used.
         DownloadError: If `"olivetti"` or `"lfw"` cannot be fetched.
+        ValueError: If size or crop is out of range.
     """
-    name, path = str(data), Path(data)
+    name, size = str(data), as_size(size)
     if name == "synthetic":
-        side = size[0] if size else 64
-        return generate_faces(size=side, seed=seed, gray=gray)
+        return generate_faces(size=size[0] if size else 64, seed=seed, gray=gray)
     if name == "olivetti":
         return fetch_olivetti(size=size)
     if name == "lfw":
         return fetch_lfw(size=size or (64, 64), crop=crop or LFW_CROP, gray=gray)
+    path = check_path(data)
     if "," in name and not path.exists():
         images, _, labels = name.partition(",")
-        return _recut(read_npy(images, labels), size, gray)
+        return _convert(read_npy(images, labels), size, gray)
+    if path.is_dir() and (path / FACES).is_file():
+        return _convert(_named(read_saved(path), name, rules or IntakeRules()), size, gray)
+    if path.is_dir():
+        return read_folder(path, size=size, crop=crop, gray=gray, rules=rules)
+    if path.suffix == ".npz":
+        return _convert(read_npz(path), size, gray)
     if not path.exists():
         raise DataError(
             f"{name}: no such file or folder, and not one of synthetic, olivetti, lfw. "
             "Give a folder with one sub-folder per person, a .tar or .zip of one, or a .npz with face_images and face_labels."
         )
-    if path.is_dir():
-        if (path / FACES).is_file():
-            return _recut(read_saved(path), size, gray)
-        return read_folder(path, size=size, crop=crop, gray=gray)
-    if path.suffix == ".npz":
-        return _recut(read_npz(path), size, gray)
     if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
-        return read_archive(path, size=size, crop=crop, gray=gray)
-    raise DataError(f"{name}: not a folder, .tar, .zip or .npz file")
+        return read_archive(path, size=size, crop=crop, gray=gray, rules=rules)
+    raise DataError(f"{name}: must be a folder, .tar, .zip or .npz file")
+
+
+def _named(dataset: FaceDataset, name: str, rules: IntakeRules) -> FaceDataset:
+    """Leave out the faces that have no person's name, where people are required."""
+    if rules.people != "required" or UNNAMED not in dataset.people:
+        return dataset
+    unnamed = dataset.labels == dataset.people.index(UNNAMED)
+    if unnamed.all():
+        raise DataError(
+            f"{name}: no face has a person's name. Put the photos into one sub-folder per person, and prepare them again"
+        )
+    passed_over = [
+        PassedOver(dataset.sources[index], "no person", "lies in no person's folder") for index in np.flatnonzero(unnamed).tolist()
+    ]
+    named = dataset.select(np.flatnonzero(~unnamed))
+    return replace(named, intake=Intake(name, len(named), len(named.people), tuple(passed_over)))
 
 
 def default_crop(data: str | Path) -> float | None:
@@ -80,19 +102,23 @@ def is_aligned(data: str | Path) -> bool:
     return (Path(data) / FACES).is_file() and read_saved(Path(data)).aligned
 
 
-def read_pairs(path: Path | str, dataset: FaceDataset) -> PairProtocol:
-    """Read a protocol file: a CSV if it is called so, else LFW's layout.
+def read_pairs(path: Path | str, dataset: FaceDataset, *, encoding: str | None = None) -> PairProtocol:
+    """Read a protocol file: a CSV if its name ends with .csv, else LFW's layout.
+
+    Args:
+        path: The file.
+        dataset: The photos that it names.
+        encoding: Of the file, such as `"cp1252"`; None: UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
         DataError: If it cannot be read, or names a photo that is not in the data set.
     """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such protocol file")
-    return (read_pairs_csv if Path(path).suffix.lower() == ".csv" else read_lfw_pairs)(path, dataset)
+    read = read_pairs_csv if Path(path).suffix.lower() == ".csv" else read_lfw_pairs
+    return read(path, dataset, encoding=encoding)
 
 
-def _recut(dataset: FaceDataset, size: tuple[int, int] | None, gray: bool) -> FaceDataset:
-    """Bring faces that were read as they are to another size or colour."""
+def _convert(dataset: FaceDataset, size: tuple[int, int] | None, gray: bool) -> FaceDataset:
+    """Resize faces, and convert them to grey."""
     faces = dataset.pixels
     if gray and faces.shape[3] == 3:
         faces = to_gray(faces)

@@ -1,10 +1,11 @@
-"""Positive and negative pairs of labelled photos, as pixels or as indices."""
+"""Mated and non-mated pairs of labelled photos, as pixels or as indices."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from visavis.data.labels import number_labels
 from visavis.errors import DataError
 
 __all__ = ["generate_image_pairs", "index_pairs"]
@@ -13,11 +14,11 @@ __all__ = ["generate_image_pairs", "index_pairs"]
 def generate_image_pairs(
     images: npt.ArrayLike, labels: npt.ArrayLike, *, seed: int = 0
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """Pair every photo with another photo of the same person and with a photo of somebody else.
+    """Pair every photo with another photo of the same person and with a photo of another person.
 
     Args:
         images: `(n, h, w)` or `(n, h, w, c)`, of any type.
-        labels: `(n,)`, equal for photos of one person; numbers or strings.
+        labels: `(n,)`, equal for photos of one person; integers or strings.
         seed: Chooses the partners and the order.
 
     Returns:
@@ -26,7 +27,7 @@ def generate_image_pairs(
         most 2n. A photo is never paired with itself.
 
     Raises:
-        DataError: If the two differ in length, if there are fewer than two people, or if nobody has two photos.
+        DataError: If the two differ in length, if there are fewer than two people, or if no person has two photos.
 
     Example:
         >>> images = np.arange(4).reshape(4, 1, 1).repeat(8, axis=1).repeat(8, axis=2)
@@ -36,27 +37,27 @@ def generate_image_pairs(
     """
     images = np.asarray(images)
     if images.ndim not in (3, 4):
-        raise DataError(f"images must be (n, h, w) or (n, h, w, c). Received: shape {images.shape}")
+        raise DataError(f"images must be (n, h, w) or (n, h, w, c), got shape {images.shape}")
     if len(images) != np.size(labels):
-        raise DataError(f"images and labels must be of one length. Received: {len(images)} images and {np.size(labels)} labels")
+        raise DataError(f"images and labels must have the same length, got {len(images)} images and {np.size(labels)} labels")
     pairs, same = index_pairs(labels, seed=seed)
     return images[pairs], same
 
 
 def index_pairs(labels: npt.ArrayLike, *, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Do what `generate_image_pairs` does without touching a pixel.
+    """Pair photos as `generate_image_pairs` does, as indices.
 
-    A partner is drawn evenly: a positive from the person's other photos, a negative from all photos of all other people.
+    Partners are drawn uniformly: a positive from the person's other photos, a negative from all photos of all other people.
 
     Args:
-        labels: `(n,)`, equal for photos of one person; numbers or strings.
+        labels: `(n,)`, equal for photos of one person; integers or strings.
         seed: Chooses the partners and the order.
 
     Returns:
         Pairs `(m, 2)` of indices into `labels`, and their labels `(m,)`: 1 for the same person and 0 for two people.
 
     Raises:
-        DataError: If `labels` is not one-dimensional, if there are fewer than two people, or if nobody has two photos.
+        DataError: If `labels` is not one-dimensional, if there are fewer than two people, or if no person has two photos.
 
     Example:
         >>> pairs, same = index_pairs([7, 7, 8])
@@ -86,12 +87,9 @@ def index_pairs(labels: npt.ArrayLike, *, seed: int = 0) -> tuple[npt.NDArray[np
 
 def _person_of_each(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Numbers 0 .. people-1 for any labels, checked."""
-    labels = np.asarray(labels)
-    if labels.ndim != 1:
-        raise DataError(f"labels must be (n,), one for each photo. Received: shape {labels.shape}")
-    names, people = np.unique(labels, return_inverse=True)
-    if len(names) < 2:
-        raise DataError(f"negative pairs need photos of two people or more. Received: {len(names)}")
-    if len(names) == len(labels):
-        raise DataError(f"positive pairs need a person with two photos. Received: {len(names)} people with one photo each")
-    return people.astype(np.int64, copy=False)
+    present, people = number_labels(labels)
+    if len(present) < 2:
+        raise DataError(f"non-mated pairs need photos of at least two people, got {len(present)}")
+    if len(present) == len(people):
+        raise DataError(f"mated pairs need a person with two photos, got {len(present)} people with one photo each")
+    return people

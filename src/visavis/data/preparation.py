@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from visavis.data import FaceDataset, PhotoFiles, open_photos
+from visavis.data import FaceDataset, Intake, IntakeRules, PhotoFiles, open_photos
 from visavis.data.dataset import FACES, map_new
+from visavis.data.folders import check_outside
+from visavis.data.names import UNNAMED
 from visavis.errors import DataError, ImageError
 from visavis.faces import CANONICAL_SIDE, AcquisitionSettings, AlignedFace, FaceDetector, FaceFallback, FaceFinder, FacePolicy
-from visavis.files import atomic_write, write_csv
-from visavis.images import Limits
+from visavis.files import atomic_write, check_path, make_private_folder, write_csv
 from visavis.workers import check_picklable, run_tasks
 
 __all__ = ["Preparation", "prepare_photos"]
 
-TABLE, FAILURES = "faces.csv", "failures.csv"
+TABLE, FAILURES, PASSED_OVER = "faces.csv", "failures.csv", "passed_over.csv"
 _PARTS, _PLAN = ".parts", "plan.json"
 _PART = 16
 LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
@@ -45,6 +46,7 @@ class Preparation:
         people: How many people have a face.
         failures: How many photos gave none; `failures.csv` says why.
         lost_people: People of whom no photo gave a face.
+        intake: The photos that were found, and the files that were passed over; `passed_over.csv` lists these.
     """
 
     out: Path
@@ -53,17 +55,21 @@ class Preparation:
     people: int
     failures: int
     lost_people: tuple[str, ...]
+    intake: Intake
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return {**asdict(self), "out": str(self.out), "failure_to_acquire_rate": self.failures / self.photos}
+        rate = self.failures / self.photos
+        return {**asdict(self), "out": str(self.out), "intake": self.intake.to_json(), "failure_to_acquire_rate": rate}
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return a summary of a few lines."""
         lines = [f"{self.faces:,} faces of {self.people:,} people from {self.photos:,} photos, in {self.out}"]
         if self.failures:
             rate = self.failures / self.photos
             lines.append(f"{self.failures:,} photos gave no face ({rate:.2%}); the reasons: {self.out / FAILURES}")
+        if self.intake.passed_over:
+            lines.append(self.intake.describe_passed_over(self.out / PASSED_OVER))
         if self.lost_people:
             lines.append(f"people without a face: {', '.join(self.lost_people[:10])}{' ...' if len(self.lost_people) > 10 else ''}")
         return "\n".join(lines)
@@ -76,7 +82,7 @@ def prepare_photos(
     policy: FacePolicy = "largest",
     fallback: FaceFallback | None = None,
     finder: FaceDetector | None = None,
-    limits: Limits | None = None,
+    rules: IntakeRules | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> Preparation:
@@ -92,7 +98,7 @@ def prepare_photos(
         policy: Which face of several; see `acquire_faces`.
         fallback: What to take where there is none; see `acquire_faces`.
         finder: The face detector; None: `FaceFinder()`. Several processes need one that can be pickled.
-        limits: Largest file and picture that are decoded; None: `Limits()`.
+        rules: Which files are photos, and whose, and the limits of one; None: photos in no person's folder have no name.
         workers: How many processes; None: one for each core.
         progress: Whether to show a bar on standard error.
 
@@ -101,11 +107,10 @@ def prepare_photos(
             or other settings.
         ValueError: If an option is not one of its values, or if several processes are to use a detector that cannot be pickled.
     """
-    out, acquisition = (
-        Path(out),
-        AcquisitionSettings(policy, fallback, FaceFinder() if finder is None else finder, limits or Limits()),
-    )
-    with open_photos(photos, limits=limits) as files:
+    out, rules = check_path(out), rules or IntakeRules(people="optional")
+    acquisition = AcquisitionSettings(policy, fallback, FaceFinder() if finder is None else finder, rules.limits)
+    check_outside(photos, out)
+    with open_photos(photos, rules) as files:
         parts = _begin(out, files, acquisition)
         names = [files.photos[start : start + _PART] for start in range(0, len(files.photos), _PART)]
         missing = [number for number in range(len(names)) if not _part(parts, number).is_file()]
@@ -121,7 +126,9 @@ def prepare_photos(
                 check_picklable("finder", acquisition.finder)
             for number, _ in zip(missing, run_tasks(_do, tasks, workers=processes), strict=True):
                 bar.update(len(names[number]))
-    return _join(out, parts, len(names), [person for _, person in files.photos])
+    if files.intake.passed_over:
+        files.intake.write(out / PASSED_OVER)
+    return _join(out, parts, len(names), files.intake, [person for _, person in files.photos])
 
 
 @dataclass(frozen=True)
@@ -139,8 +146,8 @@ def _begin(out: Path, files: PhotoFiles, acquisition: AcquisitionSettings) -> Pa
     if (out / FACES).exists():
         raise DataError(f"{out}: holds a data set already. Give a new folder")
     parts = out / _PARTS
-    out.mkdir(parents=True, exist_ok=True)
-    parts.mkdir(mode=0o700, exist_ok=True)
+    make_private_folder(out)
+    make_private_folder(parts)
     listing = json.dumps([str(Path(files.root).resolve()), files.photos, acquisition.key, _PART]).encode()
     plan = {"digest": hashlib.sha256(listing).hexdigest()}
     if (parts / _PLAN).is_file() and json.loads((parts / _PLAN).read_text()) != plan:
@@ -187,7 +194,7 @@ def _row(source: str, person: str, aligned: AlignedFace) -> list[Any]:
     return [source, person, *places, *told, round(aligned.sharpness, 1), "; ".join(aligned.warnings)]
 
 
-def _join(out: Path, parts: Path, count: int, people_of_photos: list[str]) -> Preparation:
+def _join(out: Path, parts: Path, count: int, intake: Intake, people_of_photos: list[str]) -> Preparation:
     """Put the parts together; the faces take their final name last, so that a folder with `faces.npy` is whole."""
     rows: list[list[Any]] = []
     failures: list[list[str]] = []
@@ -196,10 +203,10 @@ def _join(out: Path, parts: Path, count: int, people_of_photos: list[str]) -> Pr
             more_rows, more_failures = json.loads(str(part["told"]))
         rows += more_rows
         failures += more_failures
-    write_csv(out / FAILURES, ("source", "person", "reason"), failures)
+    write_csv(out / FAILURES, ("source", "person", "reason"), failures, private=True)
     if not rows:
         raise DataError(f"none of {len(people_of_photos):,} photos gave a face; the reasons: {out / FAILURES}")
-    write_csv(out / TABLE, _COLUMNS, rows)
+    write_csv(out / TABLE, _COLUMNS, rows, private=True)
     joined = parts / FACES
     pixels = map_new(joined, (len(rows), CANONICAL_SIDE, CANONICAL_SIDE, 3))
     place = 0
@@ -217,4 +224,4 @@ def _join(out: Path, parts: Path, count: int, people_of_photos: list[str]) -> Pr
     joined.replace(out / FACES)
     shutil.rmtree(parts)
     lost = tuple(person for person in dict.fromkeys(people_of_photos) if person not in number_of)
-    return Preparation(out, len(people_of_photos), len(rows), len(people), len(failures), lost)
+    return Preparation(out, len(people_of_photos), len(rows), len(set(people) - {UNNAMED}), len(failures), lost, intake)

@@ -1,7 +1,5 @@
 """Embed many photos into one table: by a pool of processes or a cluster, resumable, with a list of failures."""
 
-import csv
-import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -10,10 +8,12 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from visavis.data import read_saved
+from visavis.data import Intake, PassedOver, read_saved
+from visavis.data.folders import check_outside
 from visavis.encoders import Encoder, load_encoder
 from visavis.errors import DataError, check_option
-from visavis.scale.shards import FAILURES, EmbeddingSettings, Failure, Shard, Table, make_shards
+from visavis.files import csv_bytes
+from visavis.scale.shards import FAILURES, PASSED_OVER, EmbeddingSettings, Failure, Shard, Table, make_shards
 from visavis.scale.sources import is_prepared, list_photos
 from visavis.scale.work import embed_shard
 from visavis.workers import check_picklable, run_tasks
@@ -35,6 +35,7 @@ class Embedded:
         failures: Number of photos without an embedding; `_failures.csv` lists the reasons.
         shards: Number of files of the table.
         resumed: Number of files that an earlier run had written.
+        intake: The photos that were found, and the files that were passed over; `_passed_over.csv` lists these.
     """
 
     out: str
@@ -43,16 +44,19 @@ class Embedded:
     failures: int
     shards: int
     resumed: int
+    intake: Intake
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON-serialisable values."""
-        return asdict(self)
+        return {**asdict(self), "intake": self.intake.to_json()}
 
     def __str__(self) -> str:
         """Return a summary."""
         lines = [f"{self.rows:,} embeddings of {self.photos:,} photos, {self.shards:,} files in {self.out}"]
         if self.failures:
             lines.append(f"{self.failures:,} photos failed ({self.failures / self.photos:.2%}); reasons in {self.out}/{FAILURES}")
+        if self.intake.passed_over:
+            lines.append(self.intake.describe_passed_over(f"{self.out}/{PASSED_OVER}"))
         return "\n".join(lines)
 
 
@@ -73,7 +77,7 @@ def embed_photos(
 
     Args:
         photos: A folder with one sub-folder per person, or a `.tar` or `.zip` of one; a URI of an object store, such as
-            `s3://bucket/photos`; or a prepared data set.
+            `s3://bucket/photos`; or a prepared data set. Photos that lie in no person's folder get an empty name.
         out: The folder, or a URI.
         settings: The model and the acquisition of faces; None: the defaults.
         engine: `"processes"` of this machine; or `"ray"`, on the cluster of `RAY_ADDRESS`, or on this machine if that is not set.
@@ -91,7 +95,9 @@ def embed_photos(
     encoder = load_encoder(settings.model)
     _check_faces(root, encoder)
     table = Table(str(out))
-    shards = make_shards(list_photos(root, limits=settings.limits), root, str(out), settings, encoder=encoder.digest)
+    check_outside(root, out)
+    listed = list_photos(root, settings.rules)
+    shards = make_shards(listed.photos, root, str(out), settings, encoder=encoder.digest)
     missing = _missing(table, shards)
     count = sum(len(shard.photos) for shard in shards)
     left = sum(len(shard.photos) for shard in missing)
@@ -107,7 +113,9 @@ def embed_photos(
         for done in run(embed_shard, missing, workers=processes) if missing else ():
             bar.update(done)
     rows, failures = _finish(table, shards)
-    return Embedded(str(out), count, rows, failures, len(shards), len(shards) - len(missing))
+    if listed.intake.passed_over:
+        table.write(PASSED_OVER, csv_bytes(PassedOver._fields, listed.intake.passed_over))
+    return Embedded(str(out), count, rows, failures, len(shards), len(shards) - len(missing), listed.intake)
 
 
 def _check_faces(root: str, encoder: Encoder) -> None:
@@ -133,10 +141,6 @@ def _finish(table: Table, shards: list[Shard]) -> tuple[int, int]:
     for count, failed in table.summaries([shard.name for shard in shards]):
         rows += count
         failures += failed
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(("source", "person", "reason"))
-    writer.writerows(failures)
-    table.write(FAILURES, text.getvalue().encode())
+    table.write(FAILURES, csv_bytes(("source", "person", "reason"), failures))
     table.remove_temporary_files()
     return rows, len(failures)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from visavis.data import IntakeRules
 from visavis.faces import AcquisitionSettings, FaceDetector, FaceFallback, FaceFinder, FacePolicy, detector_name
 from visavis.files import atomic_write
 from visavis.images import Limits
@@ -18,7 +19,7 @@ __all__ = ["EmbeddingSettings", "Shard", "Table", "make_shards"]
 ENCODER_KEY, CARD_KEY, SETTINGS_KEY, FAILURES_KEY = (
     f"visavis.{name}".encode() for name in ("encoder", "card", "settings", "failures")
 )
-FAILURES = "_failures.csv"  # Parquet readers ignore names that begin with _ or .
+FAILURES, PASSED_OVER = "_failures.csv", "_passed_over.csv"  # Parquet readers ignore names that begin with _ or .
 
 Failure = tuple[str, str, str]
 
@@ -35,6 +36,7 @@ class EmbeddingSettings:
         finder: The face detector; None: `FaceFinder()`. Several processes need one that can be pickled.
         limits: Largest file and picture that are decoded; None: `Limits()`.
         photos_per_shard: Number of photos per file, the unit of work that an interruption repeats.
+        people_depth: Which folders are the people; see `IntakeRules`.
     """
 
     model: str = "pretrained"
@@ -44,6 +46,7 @@ class EmbeddingSettings:
     finder: FaceDetector | None = None
     limits: Limits | None = None
     photos_per_shard: int = 1024
+    people_depth: int | None = None
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -71,6 +74,11 @@ class EmbeddingSettings:
             "finder": detector_name(self.acquisition.finder),
             "photos_per_shard": self.photos_per_shard,
         }
+
+    @property
+    def rules(self) -> IntakeRules:
+        """How files become photos of people."""
+        return IntakeRules("optional", self.people_depth, self.limits or Limits())
 
 
 @dataclass(frozen=True)

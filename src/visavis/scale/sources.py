@@ -1,6 +1,7 @@
 """Sources of photos: a folder, an archive, an object store or a prepared data set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,27 +10,35 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from visavis.data import open_photos, read_saved
+from visavis.data import Intake, IntakeRules, open_photos, read_saved
 from visavis.data.dataset import FACES
-from visavis.data.folders import photos_among
+from visavis.data.intake import Entry, is_system_entry, sort_entries
+from visavis.data.kinds import HEAD_BYTES
+from visavis.data.names import UNNAMED
+from visavis.data.stores import open_store
 from visavis.errors import DataError, MissingDependencyError
+from visavis.files import check_path
 from visavis.images import Limits
 
-__all__ = ["Photo", "Source", "filesystem_of", "is_prepared", "list_photos", "open_source"]
+__all__ = ["Listing", "Photo", "Source", "filesystem_of", "is_prepared", "list_photos", "open_source"]
+
+_REQUESTS = 32  # at once, to an object store
 
 
 class Photo(NamedTuple):
     """A photo to embed.
 
     Attributes:
-        source: Its name below the root.
-        person: The name of the person.
+        source: Its name below the root, as it can be shown.
+        person: The name of the person; empty for a photo in no person's folder.
         stamp: Size and modification time, by which a changed photo is recognised.
+        path: Its path below the root, bytes that are not UTF-8 as surrogates.
     """
 
     source: str
     person: str
     stamp: str
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class Source:
     """An open source of photos or faces.
 
     Attributes:
-        fetch: Returns the file or bytes of a photo by its name; None for a prepared data set.
+        fetch: Returns the file or bytes of a photo by its path; None for a prepared data set.
         faces: Faces of a prepared data set, `(n, h, w, c)` uint8, memory-mapped; None for photos.
         opened: Keeps an archive open.
     """
@@ -72,33 +81,76 @@ def is_prepared(root: str) -> bool:
     return "://" not in root and (Path(root) / FACES).is_file()
 
 
-def list_photos(root: str, *, limits: Limits | None = None) -> list[Photo]:
-    """List the photos of a folder or an object store with one sub-folder per person, of an archive, or of a prepared data set.
+@dataclass(frozen=True, repr=False)
+class Listing:
+    """What there is to embed.
+
+    Attributes:
+        photos: The photos.
+        intake: What was found, and what was passed over.
+    """
+
+    photos: list[Photo]
+    intake: Intake
+
+
+def list_photos(root: str, rules: IntakeRules | None = None) -> Listing:
+    """List the photos of a folder, an archive or an object store with one sub-folder per person, or of a prepared data set.
+
+    Args:
+        root: The folder, archive, URI or data set.
+        rules: Whose photos they are; None: photos in no person's folder have no name.
 
     Raises:
         DataError: If there are none.
     """
+    rules = rules or IntakeRules(people="optional")
     if is_prepared(root):
         dataset, stamp = read_saved(root), _stamp((Path(root) / FACES).stat())
-        return [Photo(name, dataset.people[label], stamp) for name, label in zip(dataset.sources, dataset.labels, strict=True)]
-    if Path(root).is_file():
-        stamp = _stamp(Path(root).stat())
-        with open_photos(root, limits=limits) as archive:
-            return [Photo(name, person, stamp) for name, person in archive.photos]
-    return _list_files(root)
+        photos = [Photo(name, dataset.people[label], stamp) for name, label in zip(dataset.sources, dataset.labels, strict=True)]
+        return Listing(photos, Intake(root, len(photos), len(set(dataset.people) - {UNNAMED})))
+    if "://" in root:
+        return _list_objects(root, rules)
+    place = check_path(root)
+    with open_photos(place, rules) as files:
+        archive = None if place.is_dir() else _stamp(place.stat())
+        photos = [Photo(*photo, archive or _stamp((place / path).stat()), path) for photo, path in files.with_paths()]
+        return Listing(photos, files.intake)
 
 
-def _list_files(root: str) -> list[Photo]:
+def _list_objects(root: str, rules: IntakeRules) -> Listing:
+    """List an object store; the first bytes of each object tell whether it is a photo."""
     from pyarrow import fs
 
     system, path = filesystem_of(root)
     if system.get_file_info(path).type != fs.FileType.Directory:
-        raise DataError(f"{root}: no such file or folder")
-    infos = system.get_file_info(fs.FileSelector(path, recursive=True))
-    stamps = {
-        PurePosixPath(info.path).relative_to(path).as_posix(): f"{info.size} {info.mtime_ns}" for info in infos if info.is_file
+        raise DataError(f"{root}: no such folder")
+    infos = {
+        PurePosixPath(info.path).relative_to(path).as_posix(): info
+        for info in system.get_file_info(fs.FileSelector(path, recursive=True))
+        if info.is_file
     }
-    return [Photo(name, person, stamps[name]) for name, person in photos_among(stamps, root)]
+    found = sort_entries(_entries(system, infos), root, rules)
+    paths = [found.paths[photo.name] for photo in found.photos]
+    stamps = [f"{infos[path].size} {infos[path].mtime_ns}" for path in paths]
+    photos = [Photo(*photo, *place) for photo, *place in zip(found.photos, stamps, paths, strict=True)]
+    return Listing(photos, found.intake(root))
+
+
+def _entries(system: Any, infos: dict[str, Any]) -> Iterator[Entry]:
+    """Read the first bytes of each object, many at once."""
+
+    def entry(name: str) -> Entry:
+        if any(map(is_system_entry, name.split("/"))):
+            return Entry(name, b"")
+        try:
+            with system.open_input_stream(infos[name].path) as stream:
+                return Entry(name, stream.read(HEAD_BYTES))
+        except OSError as error:
+            return Entry(name, b"", ("unreadable", str(error)))
+
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        yield from pool.map(entry, infos)
 
 
 def _stamp(stat: Any) -> str:
@@ -115,16 +167,18 @@ def open_source(root: str, stamp: str, limits: Limits | None = None) -> Source:
         limits: Largest file that is read; None: `Limits()`.
     """
     del stamp
+    max_bytes = (limits or Limits()).max_bytes
     if is_prepared(root):
         return Source(faces=np.load(Path(root) / FACES, mmap_mode="r", allow_pickle=False))
-    if Path(root).is_file():
+    if "://" not in root:
+        if Path(root).is_dir():
+            return Source(fetch=lambda path: Path(root) / path)
         opened = ExitStack()
-        return Source(fetch=opened.enter_context(open_photos(root, limits=limits)).fetch, opened=opened)
-    system, path = filesystem_of(root)
-    max_bytes = (limits or Limits()).max_bytes
+        return Source(fetch=opened.enter_context(open_store(Path(root), max_bytes=max_bytes)).fetch, opened=opened)
+    system, folder = filesystem_of(root)
 
-    def fetch(name: str) -> bytes:
-        with system.open_input_stream(f"{path}/{name}") as stream:
+    def fetch(path: str) -> bytes:
+        with system.open_input_stream(f"{folder}/{path}") as stream:
             return stream.read(max_bytes + 1)
 
     return Source(fetch=fetch)

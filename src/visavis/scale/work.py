@@ -83,21 +83,20 @@ def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]
         return
     finds_faces = encoder.card.aligned and not shard.settings.aligned
     assert source.fetch is not None
-    for name, person, _ in shard.photos:
+    for name, person, _, path in shard.photos:
         try:
             if finds_faces:
-                yield from _photo_rows(shard, encoder, name, person, fetch=source.fetch)
+                yield from _photo_rows(shard, encoder, name, person, content=source.fetch(path))
             else:
-                yield _Row(
-                    name, person, fit_face(read_image(source.fetch(name), name=name, limits=shard.settings.limits), encoder.card)
-                )
+                photo = read_image(source.fetch(path), name=name, limits=shard.settings.limits)
+                yield _Row(name, person, fit_face(photo, encoder.card))
         except (ImageError, OSError) as error:
             failures.append((name, person, str(error).removeprefix(f"{name}: ")))
 
 
-def _photo_rows(shard: Shard, encoder: Encoder, name: str, person: str, *, fetch: Callable[[str], Path | bytes]) -> Iterator[_Row]:
+def _photo_rows(shard: Shard, encoder: Encoder, name: str, person: str, *, content: Path | bytes) -> Iterator[_Row]:
     """Yield the rows of one photo, one per face."""
-    for number, found in enumerate(shard.settings.acquisition.acquire(fetch(name), name=name)):
+    for number, found in enumerate(shard.settings.acquisition.acquire(content, name=name)):
         pixels = fit_face(found.pixels, encoder.card)
         yield _Row(name if number == 0 else f"{name}#{number + 1}", person, pixels, *_where(found), list(found.warnings))
 
@@ -112,7 +111,7 @@ def _prepared_rows(shard: Shard, encoder: Encoder, source: Source) -> Iterator[_
     """Yield the rows of a prepared data set with the recorded acquisition."""
     card = replace(encoder.card, crop=None)
     recorded = _recorded(shard.root, shard.photos[0].stamp)
-    for number, (name, person, _) in enumerate(shard.photos, start=shard.first):
+    for number, (name, person, _, _) in enumerate(shard.photos, start=shard.first):
         columns = () if recorded is None else recorded(number)
         yield _Row(name, person, fit_face(np.asarray(source.faces[number]), card), *columns)
 

@@ -1,0 +1,62 @@
+"""Tell image formats by the first bytes of a file, never by its name."""
+
+import re
+
+__all__ = ["HEAD_BYTES", "READABLE", "image_format"]
+
+HEAD_BYTES = 64
+"""How many bytes of a file `image_format` needs."""
+
+READABLE = frozenset({"AVIF", "BMP", "GIF", "HEIC", "JPEG", "PNG", "PPM", "TIFF", "WebP"})
+"""The formats that `visavis.images.read_image` decodes, some of them by an extra."""
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"8BPS", "Photoshop"),
+    (b"\0\0\1\0", "icon"),
+)
+_HEIC_BRANDS = frozenset({b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+_PPM = re.compile(rb"P[1-6]\s+(#|\d)")
+
+
+def image_format(head: bytes) -> str | None:
+    """Return the image format that a file has by its first bytes.
+
+    Args:
+        head: The first `HEAD_BYTES` bytes of the file, or more, or all of a shorter file.
+
+    Returns:
+        A name such as `"JPEG"`, one of `READABLE` or a format that is known but not decoded; None: not an image.
+    """
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
+    if head[4:8] == b"ftyp":
+        return _format_of_brands(head)
+    return "PPM" if _PPM.match(head) else None
+
+
+def _format_of_brands(head: bytes) -> str | None:
+    """Tell HEIC from AVIF (ISO/IEC 23008-12): by the major brand, and for a generic one by the compatible brands."""
+    brands = [head[at : at + 4] for at in (8, *range(16, min(int.from_bytes(head[:4]), len(head)), 4))]
+    for brand in brands if brands[0] in (b"mif1", b"msf1") else brands[:1]:
+        if brand in _AVIF_BRANDS:
+            return "AVIF"
+    return "HEIC" if brands[0] in _HEIC_BRANDS else None
