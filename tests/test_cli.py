@@ -1,10 +1,17 @@
 """The command line's help is complete, and every failure has a message and an exit code."""
 
+import json
+from pathlib import Path
+
 import click
+import numpy as np
 import pytest
+from PIL import Image
 
 from visavis.cli import group, main
 from visavis.cli.groups import SectionedGroup
+from visavis.faces import FaceFinder
+from visavis.images import Limits
 
 
 def groups(command, name="visavis"):
@@ -69,3 +76,114 @@ def test_a_mistyped_command_exits_with_2(capsys):
         main(["verfy", "a.jpg", "b.jpg"])
     assert stopped.value.code == 2
     assert "No such command 'verfy'" in capsys.readouterr().err
+
+
+def command_of(words):
+    command = group
+    for word in words.split():
+        command = command.commands[word]
+    return command
+
+
+DETECTING = (
+    "verify",
+    "compare",
+    "explain",
+    "prepare",
+    "embed",
+    "gallery enrol",
+    "gallery search",
+    "gallery verify",
+    "gallery reembed",
+)
+
+
+@pytest.mark.parametrize("words", DETECTING)
+def test_a_command_that_detects_faces_takes_the_settings_of_the_detector_and_the_limits(words):
+    defaults = {parameter.name: parameter.default for parameter in command_of(words).params}
+    finder, limits = FaceFinder(), Limits()
+    assert (defaults["min_face"], defaults["detector_size"]) == (finder.min_face, finder.detector_size)
+    assert (defaults["max_pixels"], defaults["max_bytes"]) == (limits.max_pixels, limits.max_bytes)
+
+
+@pytest.fixture(scope="module")
+def small_face(generated_photo, tmp_path_factory):
+    """A folder of one person with a photo of 2,000 pixels in which the face has about 40."""
+    face = FaceFinder().detect(generated_photo)[0]
+    side = round(len(generated_photo) * 40 / face.box[2])
+    large = np.full((1600, 2000, 3), 128, np.uint8)
+    large[700 : 700 + side, 900 : 900 + side] = np.asarray(Image.fromarray(generated_photo).resize((side, side)))
+    folder = tmp_path_factory.mktemp("photos") / "anna"
+    folder.mkdir()
+    Image.fromarray(large).save(folder / "1.png")
+    return folder
+
+
+DOORS = {
+    "verify": "verify {photo} {photo}",
+    "compare": "compare {photo} {photo}",
+    "explain": "explain {photo} {photo} --out {new}/why.png",
+    "prepare": "prepare {people} --out {new}/faces --workers 1 --quiet",
+    "enrol": "gallery enrol {new}/door.gallery {photo} --subject anna",
+    "enrol a folder": "gallery enrol {new}/door.gallery {people} --quiet",
+    "search": "gallery search {door} {photo}",
+    "verify in a gallery": "gallery verify {door} anna {photo}",
+}
+
+
+@pytest.fixture(scope="module")
+def run(small_face, tmp_path_factory):
+    """Run a command on the photo; return its exit code."""
+    door = tmp_path_factory.mktemp("gallery") / "door.gallery"
+    names = {"photo": small_face / "1.png", "people": small_face.parent, "door": door}
+
+    def call(command, *options):
+        new = tmp_path_factory.mktemp("new")
+        arguments = [word.format(new=new, **names) for word in command.split()]
+        with pytest.raises(SystemExit) as stop:
+            main([*arguments, *options])
+        return stop.value.code
+
+    assert call("gallery enrol {door} {photo} --subject anna") == 0
+    return call
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--detector-size", "200"), "no face was found"),
+        (("--min-face", "400"), "no face was found"),
+        (("--max-pixels", "3000000"), "2000 x 1600 pixels are more than the limit of 3,000,000"),
+        (("--max-bytes", "1000"), "more than the limit of 1,000 bytes"),
+    ],
+)
+def test_the_settings_reach_detector_and_decoder(run, door, options, reason, capsys, tmp_path):
+    assert run(DOORS[door], *options) == 2
+    error = capsys.readouterr().err
+    if "failures.csv" in error:
+        error = Path(error.strip().rpartition("reasons: ")[2]).read_text()
+    assert reason in error
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_the_small_face_is_detected_with_sufficient_settings(run, door):
+    assert run(DOORS[door], "--detector-size", "1280", "--max-pixels", "3200000") == 0
+
+
+@pytest.mark.parametrize(("options", "rows"), [((), 1), (("--detector-size", "200"), 0), (("--max-pixels", "3000000"), 0)])
+def test_the_settings_reach_embed(small_face, tmp_path, options, rows, capsys):
+    pytest.importorskip("pyarrow", reason="needs the extra parquet")
+    arguments = ["embed", small_face.parent, "--out", tmp_path / "out.parquet", "--workers", 1, "--quiet", "--json", *options]
+    with pytest.raises(SystemExit) as stop:
+        main(list(map(str, arguments)))
+    assert stop.value.code == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == rows
+
+
+def test_settings_that_do_not_go_together_are_named(small_face, capsys):
+    photo = str(small_face / "1.png")
+    with pytest.raises(SystemExit) as stop:
+        main(["verify", photo, photo, "--min-face", "300", "--detector-size", "200"])
+    assert stop.value.code == 2
+    assert "detector_size must be at least min_face (300 pixels), got 200" in capsys.readouterr().err

@@ -6,9 +6,11 @@ from typing import Any
 import click
 
 from visavis.cli.options import (
+    detector_options,
     face_policy_option,
     fallback_option,
     json_option,
+    limit_options,
     model_option,
     options,
     print_json,
@@ -23,7 +25,7 @@ __all__ = ["embed", "inspect", "prepare"]
 @click.command(epilog="Example: visavis prepare photos/ --out faces/ && visavis train faces/ --out runs/mine")
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one, or an unfinished one.")
-@options(face_policy_option, fallback_option, workers_option, quiet_option, json_option)
+@options(face_policy_option, fallback_option, detector_options, limit_options, workers_option, quiet_option, json_option)
 def prepare(photos: Path, out: Path, *, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Detect and align the faces in a folder of photos.
 
@@ -42,7 +44,7 @@ def prepare(photos: Path, out: Path, *, quiet: bool, as_json: bool, **settings: 
 @click.option("--out", required=True, help="The folder or URI to write; a new one, or an unfinished one.")
 @options(model_option)
 @click.option("--aligned", is_flag=True, help="The photos are face crops already: skip detection.")
-@options(face_policy_option, fallback_option)
+@options(face_policy_option, fallback_option, detector_options, limit_options)
 @click.option(
     "--engine",
     type=click.Choice(["processes", "ray"]),

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ __all__ = [
     "command_line",
     "fallback_option",
     "json_option",
+    "limit_options",
     "model_option",
     "options",
     "overwrite_option",
@@ -22,6 +24,7 @@ __all__ = [
     "quiet_option",
     "decision_options",
     "target_fmrs_option",
+    "detector_options",
     "face_policy_option",
     "workers_option",
 ]
@@ -58,6 +61,51 @@ def options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return command
 
     return apply
+
+
+def detector_options(command: Any) -> Any:
+    """Add `--min-face` and `--detector-size`, which become the argument `finder`."""
+
+    @wraps(command)
+    def with_finder(*arguments: Any, min_face: int, detector_size: int, **settings: Any) -> Any:
+        from visavis.faces import FaceFinder
+
+        return command(*arguments, finder=FaceFinder(min_face=min_face, detector_size=detector_size), **settings)
+
+    return options(
+        click.option(
+            "--min-face",
+            type=click.IntRange(min=12),
+            default=20,
+            show_default=True,
+            help="Side in pixels of the smallest face to detect, in the photo as reduced by --detector-size.",
+        ),
+        click.option(
+            "--detector-size",
+            type=click.IntRange(min=12),
+            default=960,
+            show_default=True,
+            help="Reduce photos to this longer side in pixels before detection. Larger: finds smaller faces, takes longer.",
+        ),
+    )(with_finder)
+
+
+def limit_options(command: Any, *, max_pixels: int = 50_000_000, max_bytes: int = 20_000_000) -> Any:
+    """Add `--max-pixels` and `--max-bytes`, which become the argument `limits`."""
+
+    @wraps(command)
+    def with_limits(*arguments: Any, max_pixels: int, max_bytes: int, **settings: Any) -> Any:
+        from visavis.images import Limits
+
+        return command(*arguments, limits=Limits(max_bytes=max_bytes, max_pixels=max_pixels), **settings)
+
+    positive = click.IntRange(min=1)
+    return options(
+        click.option("--max-pixels", type=positive, default=max_pixels, show_default=True, help="Refuse photos with more pixels."),
+        click.option(
+            "--max-bytes", type=positive, default=max_bytes, show_default=True, help="Refuse photo files with more bytes."
+        ),
+    )(with_limits)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
@@ -99,6 +147,8 @@ acquisition_options = options(
         help="Which face to take if there are several.",
     ),
     fallback_option,
+    detector_options,
+    limit_options,
 )
 target_fmrs_option = click.option(
     "--target-fmr",

@@ -90,7 +90,7 @@ def enrol_folder(
     references: dict[str, tuple[str, ...]] = {}
     failures: list[tuple[str, str]] = []
     warnings: list[tuple[str, str]] = []
-    with open_photos(folder) as files:
+    with open_photos(folder, limits=verifier.limits) as files:
         for name, person in files.photos:
             people.setdefault(person, []).append(name)
         for person, names in tqdm(people.items(), desc="enrolling", unit="person", disable=not progress, delay=1):

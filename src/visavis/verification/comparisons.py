@@ -67,7 +67,7 @@ def compare_photos(verifier: Verifier, anchor: Path, photos: Sequence[Path], *, 
         from visavis.evaluation.plots import save_figure
         from visavis.verification.plots import plot_comparison  # Matplotlib takes most of a second
 
-        save_figure(plot_comparison(anchor, ranked), out)
+        save_figure(plot_comparison(anchor, ranked, limits=verifier.limits), out)
     return Comparison(anchor, tuple(ranked), tuple(failures))
 
 

@@ -11,18 +11,24 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from visavis.evaluation.plots import ACCENT, MATED, MUTED, NONMATED, show_image
-from visavis.images import read_image
+from visavis.images import Limits, read_image
 from visavis.verification.verifier import AcquiredPhoto, Verdict
 
 __all__ = ["plot_comparison", "plot_explanation", "plot_verdict"]
 
 
-def plot_comparison(anchor: Path | npt.NDArray[Any], ranked: Sequence[tuple[Path | npt.NDArray[Any], Verdict]]) -> Figure:
+def plot_comparison(
+    anchor: Path | npt.NDArray[Any],
+    ranked: Sequence[tuple[Path | npt.NDArray[Any], Verdict]],
+    *,
+    limits: Limits | None = None,
+) -> Figure:
     """Show an anchor and the photos it was compared with, in their order, each with its verdict.
 
     Args:
         anchor: A path or an array `(h, w)` or `(h, w, c)`.
         ranked: The photos, likewise, and their verdicts.
+        limits: Largest file and picture that are decoded; None: `Limits()`.
     """
     columns = min(6, 1 + len(ranked))
     rows = -(-(1 + len(ranked)) // columns)
@@ -30,10 +36,10 @@ def plot_comparison(anchor: Path | npt.NDArray[Any], ranked: Sequence[tuple[Path
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
-    show_image(axes[0], _pixels(anchor))
+    show_image(axes[0], _pixels(anchor, limits))
     axes[0].set_title("anchor", fontsize=10, fontweight="bold")
     for ax, (photo, verdict) in zip(axes[1:], ranked, strict=False):
-        show_image(ax, _pixels(photo))
+        show_image(ax, _pixels(photo, limits))
         name = photo.name if isinstance(photo, Path) else ""
         colour = MATED if verdict.same else NONMATED
         told = f"score {verdict.score:.2f}" + ("" if verdict.probability is None else f", p = {verdict.probability:.2f}")
@@ -100,5 +106,5 @@ def plot_explanation(
     return figure
 
 
-def _pixels(photo: Path | npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return photo if isinstance(photo, np.ndarray) else read_image(photo)
+def _pixels(photo: Path | npt.NDArray[Any], limits: Limits | None) -> npt.NDArray[Any]:
+    return photo if isinstance(photo, np.ndarray) else read_image(photo, limits=limits)

@@ -164,7 +164,7 @@ class Verifier:
         self._finds_faces = self.card.aligned and not aligned
         self._policy, self._fallback = policy, fallback
         self._finder: FaceDetector = FaceFinder() if finder is None else finder
-        self._limits = limits
+        self.limits = limits or Limits()
 
     @property
     def card(self) -> Card:
@@ -181,7 +181,7 @@ class Verifier:
         Raises:
             ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many, or nothing on it at all.
         """
-        image = read_photo(photo, name=name, limits=self._limits)
+        image = read_photo(photo, name=name, limits=self.limits)
         name = name or (str(photo) if isinstance(photo, str | Path) else "the photo")
         if not self._finds_faces:
             pixels = fit_face(image, self.card)
