@@ -86,7 +86,7 @@ def test_heic_as_phones_write_it():
 
 def test_heic_says_what_reads_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(ImageError, match=r"anna.heic: in HEIC, which is read after: pip install 'visavis\[heic\]'"):
+    with pytest.raises(ImageError, match=r"anna.heic: HEIC needs: pip install 'visavis\[heic\]'"):
         read_image(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", name="anna.heic")
 
 
@@ -103,10 +103,10 @@ def test_path_bytes_and_file_are_the_same(tmp_path):
     ("data", "message"),
     [
         (b"", "the file is empty"),
-        (b"no image at all", "not an image of a known kind"),
+        (b"no image at all", "unsupported image format, expected BMP"),
         (encoded(halves(), "PNG")[:60], "damaged or truncated"),
-        (encoded(halves(), "JPEG")[:200], "damaged or truncated|not an image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image of a known kind"),
+        (encoded(halves(), "JPEG")[:200], "damaged or truncated|unsupported"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported image format, expected BMP"),
     ],
 )
 def test_bad_files_are_named(tmp_path, data, message):
@@ -243,3 +243,8 @@ def test_resizing_and_cropping():
 def test_gray_is_luma():
     colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
     assert to_gray(colours)[..., 0].tolist() == [[76, 150, 29, 255]]
+
+
+def test_limits_are_positive():
+    with pytest.raises(ValueError, match="max_pixels must be at least 1, got 0"):
+        Limits(max_pixels=0)

@@ -25,11 +25,8 @@ REMAINING = (
     "recipes",
     "src/visavis/data",
     "src/visavis/encoders",
-    "src/visavis/errors.py",
     "src/visavis/evaluation",
-    "src/visavis/faces",
     "src/visavis/files.py",
-    "src/visavis/images.py",
     "src/visavis/metrics",
     "src/visavis/models",
     "src/visavis/training",
@@ -98,7 +95,11 @@ def texts():
     """List the project's text files."""
     files = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
     for folder in FOLDERS:
-        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
+        files += [
+            path
+            for path in (ROOT / folder).rglob("*")
+            if path.suffix in SUFFIXES and not path.name.startswith(("LICENSE", "NOTICE"))
+        ]
     return sorted(files)
 
 

@@ -1,21 +1,21 @@
 """The exceptions that visavis raises.
 
-A wrong argument is a plain `ValueError`. What goes wrong with files, people, models and downloads is one of these::
+A bad argument raises `ValueError`. A failure with files, people, models or downloads raises one of these::
 
     VisavisError
     ├── DataError (also ValueError)        photos or labels that cannot be used
     │   ├── ImageError                     one photo that cannot be read
-    │   │   └── FaceError                  one photo without a face, or with several where one is wanted
-    │   └── LeakError                      one person or photo on two sides of a split
+    │   │   └── FaceError                  no face detected in a photo, or several where one is required
+    │   └── LeakError                      a person or photo in two parts of a split
     ├── ModelError                         a model file or run folder that cannot be used
-    ├── TrainingError                      training that collapsed or diverged
-    ├── DownloadError                      a data set that could not be fetched
+    ├── TrainingError                      training collapsed or diverged
+    ├── DownloadError                      a data set could not be downloaded
     ├── GalleryError                       a gallery that cannot be used
-    │   ├── UnknownSubjectError            nobody of this name is enrolled
+    │   ├── UnknownSubjectError            no subject of this name is enrolled
     │   ├── WrongEncoderError              the gallery belongs to another encoder
-    │   ├── GalleryKeyError                the key is missing, not needed, or another one
-    │   └── DamagedGalleryError            the file is damaged, or no gallery
-    └── MissingDependencyError (also ImportError)   an extra that is not installed
+    │   ├── GalleryKeyError                the key is missing, wrong or not needed
+    │   └── DamagedGalleryError            the file is damaged, or not a gallery
+    └── MissingDependencyError (also ImportError)   an extra is not installed
 """
 
 from collections.abc import Iterator
@@ -38,11 +38,11 @@ class ImageError(DataError):
 
 
 class FaceError(ImageError):
-    """No face was found in a photo (failure to acquire), or several where one is wanted."""
+    """No face was detected in a photo (failure to acquire), or several where one is required."""
 
 
 class LeakError(DataError):
-    """One person, one file or one photo stands on two sides of a split."""
+    """A person, a file or a photo is in two parts of a split."""
 
 
 class ModelError(VisavisError):
@@ -54,7 +54,7 @@ class TrainingError(VisavisError):
 
 
 class DownloadError(VisavisError):
-    """A data set could not be fetched; the message says what to do without a network."""
+    """A data set could not be downloaded; the message says what to do without a network."""
 
 
 class GalleryError(VisavisError):
@@ -62,7 +62,7 @@ class GalleryError(VisavisError):
 
 
 class UnknownSubjectError(GalleryError):
-    """Nobody of this name is enrolled."""
+    """No subject of this name is enrolled."""
 
 
 class WrongEncoderError(GalleryError):
@@ -70,15 +70,15 @@ class WrongEncoderError(GalleryError):
 
 
 class GalleryKeyError(GalleryError):
-    """The gallery's key is missing, not needed, or another one."""
+    """The gallery's key is missing, wrong or not needed."""
 
 
 class DamagedGalleryError(GalleryError):
-    """The gallery's file is damaged, or something else; a backup is needed."""
+    """The gallery's file is damaged, or not a gallery; restore a backup."""
 
 
 class MissingDependencyError(VisavisError, ImportError):
-    """An optional part is not installed; the message names the extra that brings it."""
+    """An optional dependency is not installed; the message names the extra that contains it."""
 
 
 def check_option(name: str, value: object, options: Any) -> None:

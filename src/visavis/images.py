@@ -1,4 +1,4 @@
-"""Image files to RGB arrays: limits checked before decoding, orientation applied, honest errors."""
+"""Decode image files to RGB arrays, within limits that are checked first."""
 
 import io
 import warnings
@@ -23,34 +23,43 @@ _HEIC_BRANDS = frozenset({b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevm", 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an image file may hold at most, checked before it is decoded.
+    """Limits of an image file, checked before it is decoded.
 
     Attributes:
-        max_bytes: Of the file.
-        max_pixels: Of the picture.
+        max_bytes: Maximum size of the file, at least 1; default 20,000,000.
+        max_pixels: Maximum width times height, at least 1; default 50,000,000.
+
+    Raises:
+        ValueError: If a limit is not positive.
     """
 
     max_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
 
+    def __post_init__(self) -> None:
+        """Check the limits."""
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+
 
 def read_image(source: str | Path | bytes | BinaryIO, *, name: str | None = None, limits: Limits | None = None) -> Pixels:
     """Decode an image file.
 
-    EXIF orientation is applied; grey, palette, CMYK, 16-bit and transparent pictures become RGB (transparent parts over
-    white); of an animation the first frame is taken.
+    The EXIF orientation is applied. Grey, palette, CMYK, 16-bit and transparent images become RGB, transparent parts over
+    white. Of an animation, the first frame is returned.
 
     Args:
         source: A path, the bytes of a file, or an open binary file.
         name: What to call it in an error; by default its path.
-        limits: Other than the usual ones.
+        limits: Largest file and picture that are decoded; None: `Limits()`.
 
     Returns:
         `(h, w, 3)` uint8, RGB.
 
     Raises:
-        ImageError: If it cannot be read, is larger than the limits, is truncated, or is no image of a known kind; if it is in
-            HEIC, as phones write it, and the extra that reads it is not installed.
+        ImageError: If it cannot be read, exceeds the limits, is truncated, or has an unsupported format; if it is HEIC and the
+            extra `heic` is not installed.
     """
     limits = limits or Limits()
     name = name or (str(source) if isinstance(source, str | Path) else "the photo")
@@ -67,7 +76,7 @@ def read_image(source: str | Path | bytes | BinaryIO, *, name: str | None = None
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: not an image of a known kind ({', '.join(_FORMATS)})") from error
+        raise ImageError(f"{name}: unsupported image format, expected {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: more pixels than the limit of {limits.max_pixels:,}") from error
     except Exception as error:  # decoders of damaged files raise almost anything
@@ -75,7 +84,7 @@ def read_image(source: str | Path | bytes | BinaryIO, *, name: str | None = None
 
 
 def resize_image(image: Pixels, size: tuple[int, int]) -> Pixels:
-    """Resize `(h, w, c)` to `size`, height first, smoothed where it gets smaller."""
+    """Resize an image `(h, w, c)` uint8 to `size` (height, width), with antialiasing."""
     channels = image.shape[2]
     picture = Image.fromarray(image[:, :, 0] if channels == 1 else image)
     resized = picture.resize((size[1], size[0]), Image.Resampling.BICUBIC, reducing_gap=3.0)
@@ -83,19 +92,19 @@ def resize_image(image: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def to_gray(image: Pixels) -> Pixels:
-    """Turn RGB `(..., 3)` into luma `(..., 1)` (ITU-R BT.601)."""
+    """Convert RGB `(..., 3)` to luma `(..., 1)` (ITU-R BT.601)."""
     luma = image @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     return np.rint(luma).astype(np.uint8)[..., None]
 
 
 def crop_centre(image: Pixels, fraction: float) -> Pixels:
-    """Cut out the square around the centre whose side is this part of the shorter side.
+    """Return the centred square whose side is a fraction of the shorter side.
 
     Raises:
         ValueError: If `fraction` is not in (0, 1].
     """
     if not 0 < fraction <= 1:
-        raise ValueError(f"crop must be in (0, 1]. Received: crop={fraction}")
+        raise ValueError(f"crop must be in (0, 1], got {fraction}")
     height, width = image.shape[:2]
     side = max(1, round(fraction * min(height, width)))
     top, left = (height - side) // 2, (width - side) // 2
@@ -122,13 +131,13 @@ def _read_bytes(source: str | Path | bytes | BinaryIO, name: str, limits: Limits
 
 
 def _formats(data: bytes, name: str) -> tuple[str, ...]:
-    """What a file may be. HEIC (ISO/IEC 23008-12) is known by its first bytes; what reads it is loaded when the first one comes."""
+    """The formats to try: HEIF if the first bytes say so (ISO/IEC 23008-12), whose decoder is loaded at first use."""
     if data[4:8] != b"ftyp" or data[8:12] not in _HEIC_BRANDS:
         return _FORMATS
     try:
         from pillow_heif import register_heif_opener
     except ImportError as error:
-        raise ImageError(f"{name}: in HEIC, which is read after: pip install 'visavis[heic]'. Or save it as JPEG") from error
+        raise ImageError(f"{name}: HEIC needs: pip install 'visavis[heic]'. Or save it as JPEG") from error
     register_heif_opener()
     return ("HEIF",)
 

@@ -1,4 +1,4 @@
-"""Tasks done by several processes: few in memory at once, and gone on with where a process was killed."""
+"""Run tasks in a pool of processes, with few in memory at once; killed processes are replaced."""
 
 import multiprocessing
 import os
@@ -12,52 +12,52 @@ from typing import TypeVar
 
 from visavis.errors import VisavisError
 
-__all__ = ["check_picklable", "run_tasks", "take_one_core"]
+__all__ = ["check_picklable", "run_tasks", "use_one_core"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_KILLED_IN_A_ROW = 3
+_MAX_KILLED_IN_A_ROW = 3
 
 
 def run_tasks(do: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int) -> Iterator[Result]:
-    """Do all tasks, in this process or in several, and give their results in order.
+    """Run all tasks, in this process or in several, and yield their results in order.
 
-    Never more of the tasks are in memory than twice the processes. Where a process is killed, those that were not finished are done
-    again by new processes, so a task must leave the same behind when it is done twice.
+    At most two tasks for each process are in memory. If a process is killed, unfinished tasks run again in new processes, so a task
+    must have the same effect when it runs twice.
 
     Args:
-        do: Does one task; a function of a module, as it is sent to other processes by name.
-        tasks: May be made as they are asked for.
-        workers: How many processes; 1: this one.
+        do: Runs one task; a function of a module, since it is pickled by name.
+        tasks: Any iterable; consumed lazily.
+        workers: Number of processes; 1: run in this one.
 
     Raises:
-        VisavisError: If processes are killed three times in a row without a single task finished.
+        VisavisError: If processes are killed three times in a row before a task finishes.
     """
     if workers == 1:
         yield from map(do, tasks)
         return
-    coming, waiting, killed = iter(tasks), deque[Task](), 0
+    remaining, pending, killed = iter(tasks), deque[Task](), 0
     while True:
         # TensorFlow does not survive a fork.
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), take_one_core) as pool:
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), use_one_core) as pool:
             try:
-                futures = deque(pool.submit(do, task) for task in waiting)
+                futures = deque(pool.submit(do, task) for task in pending)
                 while True:
-                    for task in islice(coming, 2 * workers - len(waiting)):
-                        waiting.append(task)
+                    for task in islice(remaining, 2 * workers - len(pending)):
+                        pending.append(task)
                         futures.append(pool.submit(do, task))
-                    if not waiting:
+                    if not pending:
                         return
                     result = futures.popleft().result()
-                    waiting.popleft()
+                    pending.popleft()
                     killed = 0
                     yield result
             except BrokenProcessPool as error:
                 killed += 1
-                if killed == _KILLED_IN_A_ROW:
+                if killed == _MAX_KILLED_IN_A_ROW:
                     raise VisavisError(
-                        f"worker processes were killed {killed} times in a row. Is there enough memory for so many ({workers})?"
+                        f"worker processes were killed {killed} times in a row. Is there enough memory for {workers} of them?"
                     ) from error
 
 
@@ -79,6 +79,6 @@ def check_picklable(name: str, value: object) -> None:
         ) from error
 
 
-def take_one_core() -> None:
-    """Keep TensorFlow, which is not loaded yet, to one core in this process."""
+def use_one_core() -> None:
+    """Limit TensorFlow, which is not loaded yet, to one core in this process."""
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}

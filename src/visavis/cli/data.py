@@ -26,16 +26,18 @@ __all__ = ["embed", "inspect", "prepare"]
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one, or an unfinished one.")
 @options(face_policy_option, fallback_option, detector_options, limit_options, workers_option, quiet_option, json_option)
-def prepare(photos: Path, out: Path, *, quiet: bool, as_json: bool, **settings: Any) -> None:
+def prepare(photos: Path, out: Path, *, limits: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Detect and align the faces in a folder of photos.
 
     PHOTOS is a folder with one sub-folder per person, or a .tar or .zip of one. Writes a data set for train, evaluate and the
     other commands, a table of the faces, and a list of the photos without a usable face, with the reasons. After an
     interruption, run it again: it resumes where it stopped.
     """
+    from visavis.data.intake import IntakeRules
     from visavis.data.preparation import prepare_photos
 
-    result = prepare_photos(photos, out, progress=not quiet, **settings)
+    rules = IntakeRules(people="optional", limits=limits)
+    result = prepare_photos(photos, out, rules=rules, progress=not quiet, **settings)
     print_json(result.to_json()) if as_json else click.echo(str(result))
 
 

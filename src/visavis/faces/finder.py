@@ -21,7 +21,7 @@ _SMALLEST_FACE = 12  # input size of the first network
 
 
 class FaceDetector(Protocol):
-    """What detects faces: any object with this method can be passed as `finder`.
+    """A face detector: any object with this method can be passed as `finder`.
 
     Processes other than the caller's (`workers`, `engine="ray"`) need one that can be pickled.
 
@@ -43,10 +43,10 @@ class FaceDetector(Protocol):
 
 @runtime_checkable
 class CropScorer(Protocol):
-    """What a `FaceDetector` may do besides: doubt photos that are said to be aligned crops."""
+    """Optional second method of a `FaceDetector`: check photos that are declared to be aligned crops."""
 
     def score_crop(self, crop: Pixels) -> float:
-        """Return a score, 0 .. 1, that a face fills a crop `(h, w, 3)` uint8, RGB; below 0.8 it is doubted."""
+        """Return a score, 0 .. 1, that a face fills a crop `(h, w, 3)` uint8, RGB; below 0.8 there is a warning."""
         ...
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from visavis.data.folders import open_photos
+from visavis.data.intake import IntakeRules
 from visavis.errors import DataError, ImageError
 from visavis.gallery.records import Gallery
 from visavis.verification import AcquiredPhoto, Verifier
@@ -90,7 +91,7 @@ def enrol_folder(
     references: dict[str, tuple[str, ...]] = {}
     failures: list[tuple[str, str]] = []
     warnings: list[tuple[str, str]] = []
-    with open_photos(folder, limits=verifier.limits) as files:
+    with open_photos(folder, IntakeRules(limits=verifier.limits)) as files:
         for name, person in files.photos:
             people.setdefault(person, []).append(name)
         for person, names in tqdm(people.items(), desc="enrolling", unit="person", disable=not progress, delay=1):

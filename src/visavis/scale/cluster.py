@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from visavis.errors import MissingDependencyError
-from visavis.workers import take_one_core
+from visavis.workers import use_one_core
 
 __all__ = ["run_tasks_on_ray"]
 
@@ -47,7 +47,7 @@ class _Worker:
     """A process of the cluster."""
 
     def __init__(self, do: Callable[[Any], int]) -> None:
-        take_one_core()
+        use_one_core()
         self.do = do
 
     def __call__(self, item: dict[str, Any]) -> dict[str, int]:
