@@ -103,10 +103,10 @@ def test_path_bytes_and_file_are_the_same(tmp_path):
     ("data", "message"),
     [
         (b"", "the file is empty"),
-        (b"no image at all", "unsupported image format, expected BMP"),
+        (b"no image at all", "unsupported image format, expected AVIF, BMP"),
         (encoded(halves(), "PNG")[:60], "damaged or truncated"),
         (encoded(halves(), "JPEG")[:200], "damaged or truncated|unsupported"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported image format, expected BMP"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported image format, expected AVIF, BMP"),
     ],
 )
 def test_bad_files_are_named(tmp_path, data, message):
