@@ -30,7 +30,8 @@ def test_the_wheel_holds_the_encoder_the_pages_and_the_types(built):
         names = set(wheel.namelist())
     for name in (
         "encoders/weights/encoder.onnx",
-        "encoders/weights/encoder.npz",
+        "encoders/weights/NOTICE.txt",
+        "encoders/weights/LICENSE-Apache-2.0.txt",
         "evaluation/templates/report.html",
         "__init__.pyi",
         "py.typed",

@@ -27,9 +27,10 @@ def prepared(tmp_path_factory):
     return out
 
 
-def test_the_two_files_are_small():
-    files = [PRETRAINED_FILE, PRETRAINED_FILE.with_suffix(".npz")]
-    assert sum(file.stat().st_size for file in files) <= 12_000_000
+def test_the_file_is_small_and_its_terms_lie_beside_it():
+    assert PRETRAINED_FILE.stat().st_size <= 11_000_000
+    assert "Apache License" in PRETRAINED_FILE.with_name("LICENSE-Apache-2.0.txt").read_text()
+    assert "SFace" in PRETRAINED_FILE.with_name("NOTICE.txt").read_text()
 
 
 def test_it_is_the_same_in_keras(prepared):
@@ -43,7 +44,7 @@ def test_its_card_says_where_it_is_from(capsys):
         cli.main(["card", "pretrained"])
     assert stop.value.code == 0
     told = capsys.readouterr().out
-    for part in ("aligned", "LFW", "MIT", "validation people"):
+    for part in ("aligned", "SFace", "Apache-2.0", "validation people of LFW", "people in the wild"):
         assert part in told
 
 

@@ -1,10 +1,14 @@
-"""The recipe of the encoder: composites, the student's pictures, and a teacher that is dlib's own network."""
+"""The recipe of the bundled encoder: SFace rewritten without a change in its embeddings, a last layer in closed form, dlib's network."""
 
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from visavis.data import FaceDataset
+from visavis.encoders import PRETRAINED_FILE
+from visavis.encoders.mobilenet import mobilenet_graph, read_weights
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -13,79 +17,96 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 def recipes(monkeypatch):
     monkeypatch.syspath_prepend(str(RECIPES))
     yield
-    for name in ("teacher", "pictures", "distil"):
+    for name in ("teacher", "start", "whiten"):
         sys.modules.pop(name, None)
 
 
-def canvas(level):
-    return np.full((204, 204, 3), level, dtype=np.uint8)
+@pytest.fixture
+def sface(recipes):
+    from start import sface_path
+
+    try:
+        return sface_path()
+    except ImportError:
+        pytest.skip("needs the extra visavis[recipe]")
 
 
-def test_composites_mix_two_faces(recipes):
-    from pictures import composite
+def test_sface_rewritten_gives_the_same_embeddings(sface):
+    from start import load_start, session_of, sface_graph
 
+    faces = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3)).astype(np.float32)
+    theirs = session_of(sface_graph(sface)).run(None, {"data": faces.transpose(0, 3, 1, 2)})[0]
+    ours = session_of(mobilenet_graph(load_start(sface), features=True)).run(None, {"photos": faces})[0]
+    np.testing.assert_allclose(ours, theirs, atol=2e-5)
+    assert np.abs(theirs).max() > 0.5
+
+
+def test_the_bundled_encoder_is_sface_but_for_the_last_layer(sface):
+    import onnx
+    from start import load_start
+
+    from visavis.models.mobilenet import LAST
+
+    start, bundled = read_weights(mobilenet_graph(load_start(sface))), read_weights(onnx.load(PRETRAINED_FILE))
+    changed = {name for name, values in start.items() if not np.array_equal(values, bundled[name])}
+    assert changed == {f"product_{LAST}", f"offset_{LAST}"}
+
+
+@pytest.fixture
+def scattered():
+    """Embeddings of 200 people, three photos each, that differ within people along one axis more than along the others."""
     rng = np.random.default_rng(0)
-    inner = np.s_[70:150, 70:130]
-    means = [composite(canvas(40), canvas(200), rng)[inner].mean() for _ in range(40)]
-    assert min(means) >= 39
-    assert max(means) <= 201
-    assert np.std(means) > 10
+    labels = np.repeat(np.arange(200), 3)
+    rows = rng.normal(2, 1, (200, 4))[labels] + rng.normal(0, 1, (600, 4)) * [3, 1, 1, 1]
+    return rows, labels
 
 
-def test_the_students_picture_is_the_canonical_crop(recipes):
-    """A picture that brightens from left to right and from top to bottom is cut where the canonical crop is."""
-    from distil import CHANGES, Lessons
-    from pictures import halved
+def test_without_shrinkage_the_covariance_within_people_becomes_the_identity(recipes, scattered):
+    from whiten import closed_form
 
-    ramp = np.linspace(0, 255, 204)
-    right, down = np.tile(ramp, (204, 1)), np.tile(ramp[:, None], (1, 204))
-    picture = halved(np.stack([right, down, np.zeros_like(right)], axis=2).astype(np.uint8))
-    lessons = Lessons(picture[None], np.ones((1, 2)), np.array([0]), first_composite=0, side=64, batch=8, changes=CHANGES["strong"])
-    top, left, height, width = lessons.frame
-    cut = lessons.pictures[0, top : top + height, left : left + width].astype(float)
-    for axis, channel, start in ((1, 0, 12), (0, 1, 8)):
-        levels = cut[:, :, channel].mean(axis=1 - axis)
-        expected = ((np.arange(64) + 0.5) * 112 / 64 + start) * 1.5 * 255 / 204
-        np.testing.assert_allclose(levels, expected, atol=2)
+    rows, labels = scattered
+    matrix, offset = closed_form(rows, labels, shrinkage=0.0, centring=1.0)
+    made = rows @ matrix + offset
+    np.testing.assert_allclose(made.mean(axis=0), 0, atol=1e-9)
+    apart = made - np.array([made[labels == label].mean(axis=0) for label in range(200)])[labels]
+    np.testing.assert_allclose(apart.T @ apart / 400, np.eye(4), atol=1e-9)
 
 
-def test_a_bent_face_keeps_its_frame(recipes):
-    from pictures import _bent
+def test_with_all_shrinkage_embeddings_are_only_centred_and_scaled(recipes, scattered):
+    from whiten import closed_form
 
-    picture = np.zeros((204, 204, 3), dtype=np.uint8)
-    picture[[0, -1]] = picture[:, [0, -1]] = 200
-    picture[60:140, 60:140] = np.random.default_rng(1).integers(0, 256, (80, 80, 3))
-    bent = _bent(picture, np.random.default_rng(0))
-    assert bent[[0, -1]].min() > 90
-    assert bent[:, [0, -1]].min() > 90
-    assert np.abs(bent[60:140, 60:140].astype(int) - picture[60:140, 60:140]).mean() > 20
+    rows, labels = scattered
+    matrix, offset = closed_form(rows, labels, shrinkage=1.0, centring=1.2)
+    np.testing.assert_allclose(matrix, matrix[0, 0] * np.eye(4), atol=1e-12)
+    np.testing.assert_allclose(offset, -1.2 * matrix[0, 0] * rows.mean(axis=0), atol=1e-9)
 
 
-def test_the_teacher_is_the_same_for_a_face_and_its_mirror_image(recipes):
-    from pictures import _descriptors
+def test_a_person_of_many_photos_weighs_as_much_as_one_of_two(recipes, scattered):
+    from whiten import closed_form
 
-    class Brightness:
-        """The level of a chip's left column is its descriptor."""
-
-        def descriptors(self, chips):
-            return chips[:, :, 0].mean(axis=(1, 2)).reshape(-1, 1)
-
-    made = np.random.default_rng(0).integers(0, 256, (3, 204, 204, 3), dtype=np.uint8)
-    np.testing.assert_allclose(_descriptors(Brightness(), made), _descriptors(Brightness(), made[:, :, ::-1]), rtol=1e-6)
+    rows, labels = scattered
+    person = labels == 0
+    repeated = np.concatenate([rows, np.tile(rows[person], (50, 1))])
+    again = np.concatenate([labels, np.zeros(150, dtype=labels.dtype)])
+    once, often = (closed_form(*data, shrinkage=0.5, centring=1.0)[1] for data in ((rows, labels), (repeated, again)))
+    np.testing.assert_allclose(once, often, rtol=0.02)
 
 
-def test_a_larger_network_begins_as_the_smaller_one(recipes):
-    from distil import take_weights
+def test_lfw_is_divided_by_person(recipes, tmp_path):
+    from whiten import sides_of_lfw
 
-    from visavis.models import build_embedding
-
-    earlier = build_embedding("deep", (32, 32, 3), seed=1)
-    larger = build_embedding("deeper", (32, 32, 3), seed=2)
-    take_weights(larger, earlier)
-    faces = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
-    np.testing.assert_allclose(larger.predict_on_batch(faces), earlier.predict_on_batch(faces), atol=1e-6)
-    with pytest.raises(ValueError, match="no place for its product_"):
-        take_weights(build_embedding("deep", (32, 32, 3)), larger)
+    people = tuple(f"P{number}" for number in range(24))
+    labels = np.array([number for number in range(24) for _ in range(1 + number % 2)])
+    sources = [f"P{label}/P{label}_{1 + (at and labels[at - 1] == label):04d}.jpg" for at, label in enumerate(labels)]
+    faces = FaceDataset(np.zeros((len(labels), 8, 8, 3), np.uint8), labels, people, sources)
+    pairs = tmp_path / "pairs.txt"
+    folds = ["P1\t1\t2\nP0\t1\tP2\t1", "P3\t1\t2\nP4\t1\tP6\t1", "P5\t1\t2\nP8\t1\tP10\t1"]
+    pairs.write_text("3\t1\n" + "\n".join(folds) + "\n")
+    sides = sides_of_lfw(faces, pairs)
+    assert {people[label] for label in labels[sides.test]} == {"P0", "P1", "P2", "P3", "P4", "P6"}
+    assert sorted([*sides.train, *sides.validation, *sides.test]) == list(range(len(labels)))
+    assert not set(labels[sides.train]) & set(labels[sides.validation])
+    assert len(set(labels[sides.train])) == 9 and min(np.bincount(labels)[labels[sides.train]]) == 2
 
 
 def test_the_teacher_gives_the_descriptors_of_dlib(recipes):

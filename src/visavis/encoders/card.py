@@ -11,7 +11,7 @@ from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import ScoreHistogram
 from visavis.metrics.operating_points import OperatingPoint
 
-__all__ = ["Card", "DataSide"]
+__all__ = ["Card", "DataSide", "Population"]
 
 FORMAT = 1
 
@@ -32,6 +32,21 @@ class DataSide:
 
 
 @dataclass(frozen=True)
+class Population:
+    """People on whom the operating points were measured.
+
+    Attributes:
+        name: Who they are, such as `"validation people of LFW"`.
+        photos: How many photos they have.
+        points: The card's operating points, the usual one first, each with the errors that it makes on these people.
+    """
+
+    name: str
+    photos: int
+    points: tuple[OperatingPoint, ...]
+
+
+@dataclass(frozen=True)
 class Card:
     """All that must travel with the weights.
 
@@ -45,6 +60,7 @@ class Card:
         calibration: What a score is worth as evidence; None: not known.
         threshold: The decision rule; None: there is none.
         operating_points: Rules for other false match rates.
+        populations: Where operating points were chosen on several populations, what they do on each: the highest threshold counts.
         histogram: How the scores lie of those whom the rules were chosen on; None: not known.
         data: The name of the data set.
         split: `"person"`, or `"photo"` where people were on several sides.
@@ -64,6 +80,7 @@ class Card:
     calibration: Calibration | None = None
     threshold: OperatingPoint | None = None
     operating_points: tuple[OperatingPoint, ...] = ()
+    populations: tuple[Population, ...] = ()
     histogram: ScoreHistogram | None = None
     data: str = ""
     split: str = "person"
@@ -126,14 +143,18 @@ class Card:
         known["input"] = f"{width} x {height}, {'colour' if channels == 3 else 'grey'}{', aligned' if self.aligned else ''}"
         if training:
             known["network"] = f"{training.get('network')}, embeddings of {training.get('embedding_size')}"
-            known["loss"] = f"{training.get('loss')} {training.get('loss_options') or ''}".rstrip()
-            known["steps"] = f"{training.get('steps')}, best at {training.get('best_step')}"
+            if "steps" in training:
+                known["loss"] = f"{training.get('loss')} {training.get('loss_options') or ''}".rstrip()
+                known["steps"] = f"{training['steps']}, best at {training.get('best_step')}"
             if training.get("shrinkage") is not None:
                 known["start"] = f"brought to the training people, shrinkage {training['shrinkage']:g}"
-            known["seed"] = str(training.get("seed"))
+            if "seed" in training:
+                known["seed"] = str(training["seed"])
         known["threshold"] = "none" if self.threshold is None else str(self.threshold)
         for rule in self.operating_points:
             known[f"FMR {rule.target_fmr:g}"] = str(rule)
+        for population in self.populations:
+            known[f"on {population.name}"] = _measured(population)
         if self.sides:
             known["data"] = self.data
             known["split by"] = self.split
@@ -176,6 +197,10 @@ class Card:
             if known.get("histogram") is not None:
                 known["histogram"] = _histogram(known["histogram"])
             known["operating_points"] = tuple(OperatingPoint(**rule) for rule in known.get("operating_points", ()))
+            known["populations"] = tuple(
+                Population(found["name"], found["photos"], tuple(OperatingPoint(**rule) for rule in found["points"]))
+                for found in known.get("populations", ())
+            )
             known["sides"] = {
                 name: DataSide(tuple(side["people"]), side["photos"], side["digest"])
                 for name, side in known.get("sides", {}).items()
@@ -183,6 +208,17 @@ class Card:
             return cls(**known)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{source}: its card lacks something ({error}). Was it made by visavis?") from error
+
+
+def _measured(population: Population) -> str:
+    """What the operating points do on a population, in one line."""
+    people = population.points[0].people if population.points else 0
+    rates = (
+        f"at {point.score:.4f} FMR {point.false_matches / max(1, point.nonmated):.2g}, "
+        f"FNMR {point.false_nonmatches / max(1, point.mated):.2g}"
+        for point in population.points
+    )
+    return f"{people:,} people, {population.photos:,} photos: {'; '.join(rates)}"
 
 
 def _calibration(values: dict[str, Any]) -> Calibration:

@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from visavis.encoders.card import Card
 from visavis.encoders.keras import KerasEncoder, load_model
+from visavis.encoders.mobilenet import mobilenet_graph
 from visavis.encoders.onnx import CARD_KEY
 from visavis.errors import MissingDependencyError, ModelError
 from visavis.files import atomic_write
 from visavis.models import embedding_of
+from visavis.models.mobilenet import is_mobilenet, mobilenet_weights
 
 if TYPE_CHECKING:
     import onnx
@@ -77,9 +79,12 @@ def _write_onnx(network: keras.Model, card: Card, path: Path, faces: npt.NDArray
     import onnx
     import onnxruntime
 
-    network.export(path, format="onnx", verbose=False)
-    proto = onnx.load(path)
-    _halve(proto)
+    if is_mobilenet(network):
+        proto = mobilenet_graph(mobilenet_weights(network), network.input_shape[1:])
+    else:
+        network.export(path, format="onnx", verbose=False)
+        proto = onnx.load(path)
+        _halve(proto)
     onnx.helper.set_model_props(proto, {CARD_KEY: json.dumps(card.to_json())})
     onnx.save(proto, path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

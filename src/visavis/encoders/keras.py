@@ -15,12 +15,14 @@ import numpy.typing as npt
 from visavis.encoders import PRETRAINED_FILE, load_encoder
 from visavis.encoders.card import Card
 from visavis.encoders.loading import CHECKPOINT, MODEL
+from visavis.encoders.mobilenet import read_weights
 from visavis.errors import ModelError
 from visavis.files import atomic_write
 from visavis.metrics import unit_rows
-from visavis.models import DistanceSigmoid, build_embedding, build_siamese, embed, embedding_of, products
+from visavis.models import DistanceSigmoid, build_siamese, embed, embedding_of
+from visavis.models.mobilenet import build_mobilenet
 
-__all__ = ["KerasEncoder", "load_model", "load_pretrained", "save_model", "save_pretrained"]
+__all__ = ["KerasEncoder", "load_model", "load_pretrained", "save_model"]
 
 _CARD_MEMBER = "visavis.json"
 
@@ -103,39 +105,15 @@ def load_model(path: Path | str) -> KerasEncoder:
 
 
 def load_pretrained() -> KerasEncoder:
-    """Build the encoder that comes with visavis in Keras, to go on training from.
+    """Build the bundled encoder in Keras from the weights in its ONNX file, to train on from.
 
     Raises:
         ModelError: If this installation has none.
     """
+    import onnx
+
     card = load_encoder("pretrained").card
-    with np.load(PRETRAINED_FILE.with_suffix(".npz"), allow_pickle=False) as weights:
-        return _from_halves(dict(weights), card)
-
-
-def save_pretrained(model: KerasEncoder) -> KerasEncoder:
-    """Write the weights of the encoder that comes with visavis in 16 bits, and return the model that has just these weights.
-
-    Each batch normalisation is worked into the product before it but for an offset, so that what is rounded is what is multiplied.
-    """
-    halves: dict[str, Any] = {}
-    for product, normalise in products(embedding_of(model.siamese)):
-        gamma, beta, mean, variance = normalise.get_weights()
-        scale = gamma / np.sqrt(variance + normalise.epsilon)
-        halves[product.name] = np.asarray(product.get_weights()[0] * scale, dtype=np.float16)
-        halves[normalise.name] = np.asarray(beta - mean * scale, dtype=np.float16)
-    with atomic_write(PRETRAINED_FILE.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **halves)
-    return _from_halves(halves, model.card)
-
-
-def _from_halves(halves: dict[str, npt.NDArray[np.float16]], card: Card) -> KerasEncoder:
-    network = build_embedding(card.training["network"], card.input_shape, embedding_size=card.training["embedding_size"])
-    for product, normalise in products(network):
-        kernel, offset = (halves[layer.name].astype(np.float32) for layer in (product, normalise))
-        product.set_weights([kernel])
-        variance = np.float32(1) - np.float32(normalise.epsilon)
-        normalise.set_weights([np.ones_like(offset), offset, np.zeros_like(offset), np.full_like(offset, variance)])
+    network = build_mobilenet(read_weights(onnx.load(PRETRAINED_FILE)), card.input_shape)
     return KerasEncoder(card, _siamese(network, card))
 
 

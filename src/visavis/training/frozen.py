@@ -1,0 +1,71 @@
+"""The frozen part of a trained network, run once for each batch and outside of the training step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import layers
+
+from visavis.models.mobilenet import is_mobilenet
+
+__all__ = ["FrozenTrunk"]
+
+Floats = npt.NDArray[np.float32]
+_TAIL = [layers.Dense, layers.BatchNormalization, layers.UnitNormalization]
+_BATCH = 64
+
+
+class FrozenTrunk:
+    """A trained network in two: what is frozen, which turns photos into features, and its last dense layer, which learns.
+
+    The bundled encoder's network is run by ONNX Runtime, three times as fast as by Keras on TensorFlow.
+
+    Attributes:
+        head: The model from features to embeddings; it shares its layers with the network.
+    """
+
+    def __init__(self, network: keras.Model) -> None:
+        """Cut a network before its last dense layer.
+
+        Raises:
+            ValueError: If it does not end in a dense layer, a batch normalisation and a normalisation to unit length.
+        """
+        if not can_be_cut(network):
+            raise ValueError(f"network must end in {', '.join(layer.__name__ for layer in _TAIL)}, got {network.name}")
+        tail = network.layers[-len(_TAIL) :]
+        features = keras.Input(tail[0].input.shape[1:])
+        x = features
+        for layer in tail:
+            x = layer(x)
+        self.head = keras.Model(features, x, name="head_of_trunk")
+        self._run = _onnx_trunk(network) if is_mobilenet(network) else keras.Model(network.input, tail[0].input).predict_on_batch
+
+    def features(self, photos: npt.NDArray[Any]) -> Floats:
+        """Return the features `(n, k)` of photos `(n, h, w, c)`, 0 .. 255."""
+        parts = [self._run(photos[start : start + _BATCH]) for start in range(0, len(photos), _BATCH)]
+        return np.concatenate([np.asarray(part, dtype=np.float32) for part in parts])
+
+
+def can_be_cut(network: keras.Model) -> bool:
+    """Return whether a network ends as `FrozenTrunk` needs it."""
+    return [type(layer) for layer in network.layers[-len(_TAIL) :]] == _TAIL
+
+
+def _onnx_trunk(network: keras.Model) -> Callable[[npt.NDArray[Any]], Floats]:
+    import onnxruntime
+
+    from visavis.encoders.mobilenet import mobilenet_graph
+    from visavis.models.mobilenet import mobilenet_weights
+
+    model = mobilenet_graph(mobilenet_weights(network), network.input_shape[1:], features=True)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(photos: npt.NDArray[Any]) -> Floats:
+        return np.concatenate(
+            [session.run(None, {name: np.asarray(photos[at : at + 4], dtype=np.float32)})[0] for at in range(0, len(photos), 4)]
+        )
+
+    return run
