@@ -2,7 +2,7 @@
 
     pip install 'visavis[bench]' && python benchmarks/encoding.py [--rounds 15]
 
-Ours is the encoder in the box as it embeds. The two others are built with random weights (`peers.py`), for faces of our encoder's
+Ours is the bundled encoder as it embeds. The two others are built with random weights (`peers.py`), for faces of our encoder's
 size, and run by ONNX Runtime; dlib's network is run by dlib, from crops of 112 x 112 pixels, on one thread, whatever it is given.
 One face and 64 of them, by one thread and by all, in turns with a float32 matrix product of 1024 x 1024. How much of that product's
 operations a second a network reaches is worked out from the operations of its convolutions and matrix products, those on padding

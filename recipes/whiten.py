@@ -1,12 +1,13 @@
-"""The bundled encoder: SFace with a last linear layer computed in closed form from LFW's labels, its operating points, and its card.
+"""The bundled encoder: SFace, a last layer computed in closed form from LFW's labels, operating points, and a card.
 
     python recipes/whiten.py --lfw runs/lfw-faces --pairs lfw-pairs.txt --wild runs/wild-dev [--try] [--out encoder.onnx]
 
-`--lfw` and `--wild` are what `visavis prepare` wrote for LFW (`--face centre --fallback centre`) and for photos of people in the wild,
-in folders with a number for each person. Of LFW the people of View 2's folds 1 and 2 serve for nothing, nine tenths of the others with
-two photos or more for the layer, all others for validation. Of the people in the wild those below 5000 help to choose, none to compute.
-The layer centres the embeddings and makes their covariance within people more alike in all directions (Hatch, Kajarekar and
-Stolcke, 2006); every person weighs the same. `--try` prints what a grid of settings does on both populations and writes nothing.
+`--lfw` and `--wild` are what `visavis prepare` wrote for LFW (`--face centre --fallback centre`) and for photos of people in the
+wild, in folders with a number for each person. Of LFW the people of View 2's folds 1 and 2 serve for nothing, nine tenths of the
+others with two photos or more for the layer, all others for validation. Of the people in the wild those below 5000 help to
+choose, none to compute. The layer centres the embeddings and makes their covariance within people more alike in all directions
+(Hatch, Kajarekar and Stolcke, 2006); every person weighs the same. `--try` prints what a grid of settings does on both
+populations and writes nothing.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The recipe of the bundled encoder: SFace rewritten without a change in its embeddings, a last layer in closed form, dlib's network."""
+"""The recipe of the bundled encoder: SFace rewritten, its embeddings the same; a last layer in closed form; dlib's network."""
 
 import sys
 from pathlib import Path

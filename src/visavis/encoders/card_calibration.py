@@ -61,8 +61,8 @@ def with_worst_rules(
 ) -> Card:
     """Return a card with the operating points and the calibration of whichever of several populations asks for more caution.
 
-    For each false match rate the highest of the populations' thresholds is kept, among the populations that can show such a rate. Of
-    the calibrations the one is kept whose probability reaches 0.95 at the highest score.
+    For each false match rate the highest of the populations' thresholds is kept, among the populations that can show such a rate.
+    Of the calibrations the one is kept whose probability reaches 0.95 at the highest score.
 
     Args:
         card: The model's card so far.

@@ -1,8 +1,8 @@
 """The bundled encoder's network as an ONNX graph that ONNX Runtime runs fast, made from its weights, and the weights read back.
 
-The network is MobileNet (Howard et al., 2017) with a PReLU after every convolution, a first convolution without stride, and a dense
-layer over all places of the last feature map. ONNX Runtime leaves its blocked layout for a PReLU and comes back after it. So each
-is written as ``a x + relu((1 - a) x)``, two depthwise convolutions of one pixel, where no slope `a` is above 1, and as
+The network is MobileNet (Howard et al., 2017) with a PReLU after every convolution, a first convolution without stride, and a
+dense layer over all places of the last feature map. ONNX Runtime leaves its blocked layout for a PReLU and comes back after it.
+So each is written as ``a x + relu((1 - a) x)``, two depthwise convolutions of one pixel, where no slope `a` is above 1, and as
 ``a x + (1 - a) relu(x)`` elsewhere. What is derived from a weight is computed once, when the file is loaded.
 """
 
@@ -75,7 +75,9 @@ def mobilenet_graph(
     for block, (_, stride) in enumerate(BLOCKS):
         x = graph.prelu(graph.conv(x, 2 * block + 2, stride=stride, depthwise=True), 2 * block + 2)
         number = 2 * block + 3
-        x = graph.prelu(graph.conv(x, number), number, scale="features" if number == CONVOLUTIONS and "features" in weights else None)
+        x = graph.prelu(
+            graph.conv(x, number), number, scale="features" if number == CONVOLUTIONS and "features" in weights else None
+        )
     x = graph.dense(graph.add("Flatten", x), DENSE)
     if features:
         return graph.model(x, input_shape, len(_values(weights[f"offset_{DENSE}"])), metadata or {})
@@ -117,9 +119,7 @@ class _Graph:
         self._nodes: list[Any] = []
         self._initializers: dict[str, Any] = {}
 
-    def model(
-        self, output: str, input_shape: tuple[int, int, int], size: int, metadata: Mapping[str, str]
-    ) -> onnx.ModelProto:
+    def model(self, output: str, input_shape: tuple[int, int, int], size: int, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """Return the model whose output is a tensor `(n, size)`."""
         faces = helper.make_tensor_value_info("photos", TensorProto.FLOAT, ["n", *input_shape])
         embeddings = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", size])

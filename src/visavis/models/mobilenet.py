@@ -1,8 +1,9 @@
 """The network of the bundled encoder in Keras: MobileNet with PReLUs and a dense layer over the whole last feature map.
 
 MobileNet (Howard et al., 2017) as face networks have it: the first convolution keeps the photo's size, a PReLU follows every
-convolution, and no pooling comes before the dense layer. Levels of 0 .. 255 are only shifted and scaled; photos are not standardised.
-Batch normalisations are folded into the convolutions: the network is for training on, not for training from random weights.
+convolution, and no pooling comes before the dense layer. Levels of 0 .. 255 are only shifted and scaled; photos are not
+standardised. Batch normalisations are folded into the convolutions: the network is for training on, not for training from random
+weights.
 """
 
 from collections.abc import Mapping
