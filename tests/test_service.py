@@ -20,8 +20,9 @@ from serving import HISTOGRAM, Quarters, file, pair, picture, running, service_o
 
 from visavis.encoders import load_encoder
 from visavis.errors import DamagedGalleryError
+from visavis.faces import CANONICAL_LANDMARKS, Face, FaceFinder
 from visavis.gallery import open_gallery
-from visavis.images import read_image
+from visavis.images import Limits, read_image
 from visavis.service.keys import KeyStore
 from visavis.service.limits import ServiceLimits
 from visavis.service.middleware import SECURITY_HEADERS
@@ -434,6 +435,29 @@ SCOPES = {
     ("/v1/subjects/{name}", "post"): "write",
     ("/v1/subjects/{name}", "delete"): "write",
 }
+
+
+class Whole:
+    """A face detector that takes every photo for one face."""
+
+    def detect(self, photo):
+        side = min(photo.shape[:2])
+        return [Face(np.array([0.0, 0, side, side]), CANONICAL_LANDMARKS * side / 112, 0.5)]
+
+
+def test_a_service_uses_the_detector_and_the_limits_it_is_given(generated_photo):
+    content = io.BytesIO()
+    Image.fromarray(generated_photo).save(content, "PNG")
+    photos = pair(content.getvalue(), content.getvalue())
+    side = float(len(generated_photo))
+    with running(service_of(encoder=load_encoder(), finder=Whole())) as url:
+        assert requests.post(f"{url}/v1/verify", files=photos).json()["faces"][0]["box"] == [0.0, 0.0, side, side]
+    with running(service_of(encoder=load_encoder(), finder=FaceFinder(min_face=290))) as url:
+        assert "no face was found" in problem(requests.post(f"{url}/v1/verify", files=photos), 422, "face")
+    limits = ServiceLimits.for_photos(Limits(max_pixels=1000), rate=None)
+    with running(service_of(encoder=load_encoder(), limits=limits)) as url:
+        response = requests.post(f"{url}/v1/verify", files=photos)
+        assert "300 x 300 pixels are more than the limit of 1,000" in problem(response, 422, "photo")
 
 
 def test_no_route_answers_without_the_right_key(tmp_path):

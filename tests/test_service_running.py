@@ -19,7 +19,10 @@ from serving import file, picture
 
 from visavis.cli import main
 from visavis.encoders import PRETRAINED_FILE
+from visavis.faces import FaceFinder
+from visavis.images import Limits
 from visavis.service.keys import KeyStore
+from visavis.service.limits import ServiceLimits
 
 needs_encoder = pytest.mark.skipif(not PRETRAINED_FILE.is_file(), reason="the bundled encoder is missing: see recipes/")
 
@@ -80,6 +83,18 @@ def test_keys_are_created_listed_and_revoked(capsys, tmp_path):
     code, output = run(capsys, "keys", "list", *where)
     assert "revoked" in output.out and key not in output.out
     assert run(capsys, "keys", "revoke", listed["id"], *where)[0] == 2
+
+
+def test_the_detector_and_the_limits_are_options(capsys, monkeypatch):
+    served = []
+    monkeypatch.setattr("visavis.service.server.serve", lambda settings, started: served.append(settings))
+    assert run(capsys, "serve")[0] == 0
+    options = ("--min-face", "40", "--detector-size", "1280", "--max-pixels", "1000", "--max-bytes", "30000000")
+    assert run(capsys, "serve", *options)[0] == 0
+    default, changed = served
+    assert (default.finder, default.limits) == (FaceFinder(), ServiceLimits())
+    assert changed.finder == FaceFinder(min_face=40, detector_size=1280)
+    assert (changed.limits.photo, changed.limits.request_bytes) == (Limits(30_000_000, 1000), 120_000_000)
 
 
 @pytest.fixture

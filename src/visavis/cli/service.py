@@ -1,12 +1,13 @@
 """Commands on the service: serve, keys."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from visavis.cli.groups import SectionedGroup
-from visavis.cli.options import json_option, model_option, options, print_json
+from visavis.cli.options import detector_options, json_option, limit_options, model_option, options, print_json
 
 __all__ = ["keys", "serve"]
 
@@ -24,9 +25,10 @@ keys_option = click.option("--keys", "file", type=click.Path(path_type=Path), re
 @click.option("--allow-host", "allowed_hosts", multiple=True, help="A host name to accept in requests. Repeat it for more.")
 @click.option("--trust-proxy", "trusted_proxy", help="The address of a reverse proxy whose forwarded client address is trusted.")
 @click.option("--aligned-only", is_flag=True, help="Accept face crops only; do not load the detector.")
+@options(detector_options, partial(limit_options, max_pixels=25_000_000, max_bytes=10_000_000))
 @click.option("--rate-limit", type=float, default=600, show_default=True, help="Requests per minute and client; 0 disables it.")
 @click.option("--max-requests", type=click.IntRange(min=1), default=64, show_default=True, help="Requests in progress at a time.")
-def serve(rate_limit: float, max_requests: int, **settings: Any) -> None:
+def serve(rate_limit: float, max_requests: int, limits: Any, **settings: Any) -> None:
     """Run the REST service and its web page.
 
     Needs: pip install 'visavis[serve]'. With a key in VISAVIS_GALLERY_KEY, the gallery is encrypted.
@@ -39,8 +41,10 @@ def serve(rate_limit: float, max_requests: int, **settings: Any) -> None:
         raise MissingDependencyError(f"serving needs: pip install 'visavis[serve]' ({error.name} is missing)") from error
     from visavis.service.limits import ServiceLimits
 
-    limits = ServiceLimits(rate=rate_limit or None, requests=max_requests, client_requests=max(1, max_requests // 2))
-    server.serve(server.ServiceSettings(**settings, limits=limits), started=lambda url: click.echo(f"visavis serves {url}"))
+    service_limits = ServiceLimits.for_photos(
+        limits, rate=rate_limit or None, requests=max_requests, client_requests=max(1, max_requests // 2)
+    )
+    server.serve(server.ServiceSettings(**settings, limits=service_limits), started=lambda url: click.echo(f"visavis serves {url}"))
 
 
 @click.group(cls=SectionedGroup, epilog="Example: visavis keys create door --scope read --keys keys.db")

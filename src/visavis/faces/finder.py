@@ -23,7 +23,8 @@ _SMALLEST_FACE = 12  # input size of the first network
 class FaceDetector(Protocol):
     """A face detector: any object with this method can be passed as `finder`.
 
-    Processes other than the caller's (`workers`, `engine="ray"`) need one that can be pickled.
+    Processes other than the caller's (`workers`, `engine="ray"`) need one that can be pickled; the service calls it from several
+    threads at a time.
 
     Example:
         A detector of a fixed place, for photos of a passport booth::

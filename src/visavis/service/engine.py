@@ -14,7 +14,8 @@ import numpy.typing as npt
 from visavis.encoders import Encoder
 from visavis.encoders.card import Card
 from visavis.errors import FaceError, ImageError
-from visavis.images import Limits, read_image
+from visavis.faces import FaceDetector
+from visavis.images import read_image
 from visavis.service.batching import MAX_BATCH, Batcher
 from visavis.service.formats import check_format
 from visavis.service.limits import ServiceLimits
@@ -73,6 +74,7 @@ class Engine:
         *,
         limits: ServiceLimits,
         aligned_only: bool = False,
+        finder: FaceDetector | None = None,
         observe: Callable[[int], Any] = lambda size: None,
     ) -> None:
         """Start the threads.
@@ -81,10 +83,11 @@ class Engine:
             encoder: The model.
             limits: Limits of a photo.
             aligned_only: Whether only aligned crops are accepted.
+            finder: The face detector, which several threads call at a time; None: `FaceFinder()`.
             observe: Called with the size of each batch.
         """
         self.encoder, self.aligned_only = encoder, aligned_only
-        self._limits = limits
+        self._limits, self._finder = limits, finder
         self._batcher = Batcher(encoder.embed, observe=observe)
         self._readers = ThreadPoolExecutor(os.cpu_count() or 1, "reading")
         self._explainer = ThreadPoolExecutor(1, "explaining")
@@ -106,7 +109,8 @@ class Engine:
         if self.card.aligned:
             with contextlib.suppress(FaceError):
                 photo = np.zeros((128, 128, 3), dtype=np.uint8)
-                await _run(self._readers, Verifier(self.encoder, aligned=self.aligned_only).acquire, photo)
+                verifier = Verifier(self.encoder, aligned=self.aligned_only, finder=self._finder)
+                await _run(self._readers, verifier.acquire, photo)
 
     async def prepare_each(self, photos: Sequence[bytes], options: Acquisition, *, name: str) -> list[PreparedFace | ImageError]:
         """Acquire the face of each photo, or the error that prevents it.
@@ -153,7 +157,7 @@ class Engine:
         self._batcher.close()
 
     def _prepare(self, photos: Sequence[bytes], options: Acquisition, name: str) -> list[PreparedFace | ImageError]:
-        verifier = Verifier(self.encoder, aligned=options.aligned, policy=options.policy)
+        verifier = Verifier(self.encoder, aligned=options.aligned, policy=options.policy, finder=self._finder)
         faces: list[PreparedFace | ImageError] = []
         for number, photo in enumerate(photos, start=1):
             try:
@@ -164,8 +168,7 @@ class Engine:
 
     def _face(self, verifier: Verifier, photo: bytes, name: str) -> PreparedFace:
         check_format(photo, name=name)
-        limits = Limits(self._limits.photo_bytes, self._limits.photo_pixels)
-        acquired = verifier.acquire(read_image(photo, name=name, limits=limits), name=name)
+        acquired = verifier.acquire(read_image(photo, name=name, limits=self._limits.photo), name=name)
         aligned = acquired.aligned
         if aligned is not None and aligned.others >= self._limits.faces:
             raise FaceError(f"{name}: {aligned.others + 1} faces exceed the limit of {self._limits.faces}")

@@ -1,6 +1,9 @@
 """Limits of the service: per photo, per request, per client and in total."""
 
 from dataclasses import dataclass, fields
+from typing import Any
+
+from visavis.images import Limits
 
 __all__ = ["MAX_PHOTOS", "ServiceLimits"]
 
@@ -37,6 +40,28 @@ class ServiceLimits:
     rate: float | None = 600.0
     seconds: float = 30.0
     connections: int = 1000
+
+    @classmethod
+    def for_photos(cls, photo: Limits, **others: Any) -> "ServiceLimits":
+        """Return limits of which a request may have four of the largest photos, as it may by default.
+
+        Args:
+            photo: Limits of a photo.
+            others: Further fields.
+        """
+        request_bytes = max(cls.request_bytes, 4 * photo.max_bytes)
+        return cls(
+            photo_bytes=photo.max_bytes,
+            photo_pixels=photo.max_pixels,
+            request_bytes=request_bytes,
+            bytes_in_flight=max(cls.bytes_in_flight, request_bytes),
+            **others,
+        )
+
+    @property
+    def photo(self) -> Limits:
+        """Limits of a photo."""
+        return Limits(max_bytes=self.photo_bytes, max_pixels=self.photo_pixels)
 
     def __post_init__(self) -> None:
         """Check the values.

@@ -13,6 +13,7 @@ import uvicorn
 
 from visavis.encoders import load_encoder
 from visavis.errors import VisavisError
+from visavis.faces import FaceDetector
 from visavis.gallery import open_gallery
 from visavis.service.access import LOOPBACK_NAMES, Access, is_loopback
 from visavis.service.application import create_app
@@ -44,6 +45,7 @@ class ServiceSettings:
         allowed_hosts: Host names of the service, besides those of the loopback interface and `host`.
         trusted_proxy: Address of a reverse proxy whose `X-Forwarded-For` is trusted; None: no proxy.
         aligned_only: Whether only aligned crops are accepted.
+        finder: The face detector, which several threads call at a time; None: `FaceFinder()`.
         limits: Limits of the service.
     """
 
@@ -55,6 +57,7 @@ class ServiceSettings:
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxy: str | None = None
     aligned_only: bool = False
+    finder: FaceDetector | None = None
     limits: ServiceLimits = field(default_factory=ServiceLimits)
 
     def __post_init__(self) -> None:
@@ -90,7 +93,13 @@ def assemble(settings: ServiceSettings) -> ServiceState:
     encoder.card.rule()
     gallery = None if settings.gallery is None else open_gallery(settings.gallery, encoder)
     metrics = Metrics()
-    engine = Engine(encoder, limits=settings.limits, aligned_only=settings.aligned_only, observe=metrics.batches.observe)
+    engine = Engine(
+        encoder,
+        limits=settings.limits,
+        aligned_only=settings.aligned_only,
+        finder=settings.finder,
+        observe=metrics.batches.observe,
+    )
     return ServiceState(engine, Access(settings.names, keys), settings.limits, metrics, gallery=gallery)
 
 
