@@ -6,6 +6,7 @@ Writes `docs/benchmarks.md`, `docs/pictures/benchmarks.svg`, and the text betwee
 templates in `figures`. A test fails if they are out of date. Takes two seconds.
 """
 
+import html
 import json
 import math
 import re
@@ -262,11 +263,21 @@ def chart(rows: list[Row]) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
+def code_span(text: str) -> str:
+    """Return a text as code for a table cell, so that none of its characters is markup."""
+    if "|" in text:  # a pipe cannot be escaped in a code span the same way for GitHub and for Python-Markdown
+        return f"<code>{html.escape(text, quote=False).replace('|', '&#124;')}</code>"
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
 def templates() -> Environment:
     """Return the templates of the figures, named as in the marks."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "figures"), undefined=StrictUndefined)
     environment.globals.update(cost_lines=cost_lines, growth_lines=growth_lines)
     environment.filters.update(
+        code=code_span,
         percent=lambda fraction, digits=1: f"{100 * fraction:.{digits}f} %",
         percent_short=lambda fraction: f"{100 * fraction:.2g} %",
         capitalize_first=lambda text: text[:1].upper() + text[1:],

@@ -1,11 +1,14 @@
 """The page of benchmarks, its chart and the figures of README and docs are what the results give; helpers are right."""
 
+import re
 import sys
+from html import unescape
 from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
 
 
 @pytest.fixture
@@ -40,6 +43,23 @@ def test_figures_go_between_their_marks(page):
     assert told.endswith("<!-- end of figures -->\nafter\n")
     assert " to 9.9 % (`python benchmarks/encoder.py" in told
     assert "stale" not in told
+
+
+@pytest.mark.parametrize("text", ["<urlopen error [Errno -3]>", "a | b", "say `--out`", "``", "*x* _y_ [z](u) &lt; \\ $", "50 %"])
+def test_output_of_a_program_is_shown_as_it_is(page, text):
+    markdown = pytest.importorskip("markdown", reason="the docs need the extra docs")
+    html = markdown.markdown(f"| a | b |\n| --- | --- |\n| x | {page.code_span(text)} |\n", extensions=["tables"])
+    (cell,) = re.findall("<code>(.*?)</code>", html)
+    assert unescape(cell) == text
+
+
+def test_every_message_of_the_first_minutes_is_readable_on_its_page(page):
+    markdown = pytest.importorskip("markdown", reason="the docs need the extra docs")
+    html = markdown.markdown((ROOT / "docs" / "quick-start.md").read_text(), extensions=["tables"])
+    text = unescape(re.sub("<[^>]*>", "", html))
+    messages = [line for mistake in page.read_results()["first_minutes"]["mistakes"].values() for line in mistake["said"]]
+    assert len(messages) > 10
+    assert [message for message in messages if message not in text] == []
 
 
 def test_chart_has_a_bar_for_each_ratio(page):

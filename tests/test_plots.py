@@ -1,12 +1,15 @@
 """Pictures: what is on them, and what cannot be drawn."""
 
+import io
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from visavis import test_visualize as show_test_photos, visualize
 from visavis.evaluation import evaluate_all_pairs, evaluate_folds, telling_pairs
-from visavis.evaluation.plots import plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure
+from visavis.evaluation.plots import plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure, show_image
 from visavis.metrics import error_curve
 from visavis.verification import Verdict
 from visavis.verification.plots import plot_comparison
@@ -110,3 +113,59 @@ def test_folds_take_their_threshold_from_the_others():
     assert result.accuracy == pytest.approx(5 / 6)
     assert result.standard_error == pytest.approx(np.std([1, 1, 0.5], ddof=1) / 3**0.5)
     assert result.to_json()["counts"]["accuracy"] == {"count": 5, "trials": 6}
+
+
+def rendered(figure):
+    """The pixels of a figure, `(h, w, 3)` uint8."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=100)
+    with Image.open(file) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("period", [2, 3, 7])
+def test_a_large_photo_is_downsampled_without_aliasing(period, channels):
+    """Stripes finer than a pixel of the thumbnail become their mean level."""
+    stripes = (np.arange(2100) % period < period / 2).astype(np.uint8) * 255
+    photo = np.broadcast_to(stripes[None, :, None], (2100, 2100, channels))
+    figure = Figure(figsize=(1, 1))
+    show_image(figure.add_axes((0, 0, 1, 1)), photo)
+    inner = rendered(figure)[10:-10, 10:-10]
+    assert inner.std() < 12 and abs(inner.mean() - photo.mean()) < 6
+
+
+def test_a_small_crop_is_interpolated():
+    crop = np.zeros((4, 4, 3), dtype=np.uint8)
+    crop[:, 2:] = 255
+    figure = Figure(figsize=(1, 1))
+    show_image(figure.add_axes((0, 0, 1, 1)), crop)
+    row = rendered(figure)[50, :, 0].astype(int)
+    assert np.abs(np.diff(row)).max() < 60
+
+
+def test_the_legend_of_the_training_plot_is_clear_of_the_curves():
+    """Also for flat curves at the top, and where the axes are one of several."""
+    for rows in (
+        [{"step": step, "loss": 1.0, "validation_eer": 0.3} for step in range(10)],
+        [{"step": step, "loss": 1 / (step + 1), "validation_eer": 0.3 / (step + 1)} for step in range(10)],
+    ):
+        figure = Figure(figsize=(9, 4.2), layout="constrained")
+        ax, other = figure.subplots(1, 2)
+        other.plot([0, 1])
+        plot_history(rows, ax)
+        figure.draw_without_rendering()
+        legend = ax.get_legend().get_window_extent()
+        assert not legend.overlaps(ax.get_window_extent())
+        assert not legend.overlaps(ax.xaxis.get_tightbbox())
+        assert figure.bbox.containsx(legend.x0) and figure.bbox.containsx(legend.x1) and figure.bbox.containsy(legend.y0)
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_titles_of_a_comparison_lie_within_the_picture(count):
+    verdict = Verdict(same=True, score=0.9, distance=0.4, probability=0.99, threshold=0.8)
+    figure = plot_comparison(np.zeros((9, 9, 3), np.uint8), [(np.zeros((9, 9, 3), np.uint8), verdict)] * count)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        title = ax.title.get_window_extent()
+        assert title.y1 <= figure.bbox.y1 and title.y0 >= 0

@@ -112,7 +112,8 @@ def plot_history(history: Sequence[Mapping[str, float]], ax: Axes | None = None)
     right.plot(steps, [100 * row["validation_eer"] for row in history], color=MATED, marker="o", label="validation EER (right)")
     right.set(ylabel="validation EER, %", ylim=(0, None))
     lines = [*ax.get_lines(), *right.get_lines()]
-    ax.legend(lines, [str(line.get_label()) for line in lines], frameon=False, loc="upper right")
+    labels = [str(line.get_label()) for line in lines]
+    ax.legend(lines, labels, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.15))  # below, clear of the curves
     return ax
 
 
@@ -265,5 +266,5 @@ def show_image(ax: Axes, image: npt.NDArray[Any]) -> None:
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     top = 255 if image.dtype == np.uint8 or image.max(initial=0) > 1 else 1
-    ax.imshow(image, cmap="gray" if image.ndim == 2 else None, vmin=0, vmax=top, interpolation="nearest")
+    ax.imshow(image, cmap="gray" if image.ndim == 2 else None, vmin=0, vmax=top, interpolation="bicubic", resample=True)
     ax.set_axis_off()

@@ -32,7 +32,7 @@ def plot_comparison(
     """
     columns = min(6, 1 + len(ranked))
     rows = -(-(1 + len(ranked)) // columns)
-    figure = Figure(figsize=(2.0 * columns, 2.6 * rows), layout="constrained")
+    figure = Figure(figsize=(2.0 * columns, 2.6 * rows), layout="compressed")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
@@ -74,7 +74,9 @@ def plot_verdict(photos: tuple[AcquiredPhoto, AcquiredPhoto], verdict: Verdict, 
     ax = figure.add_subplot(grid[1, :])
     ax.barh(0, verdict.score, color=colour, height=0.5)
     ax.axvline(verdict.threshold, color=ACCENT, linestyle="--", linewidth=1.2)
-    ax.annotate(f"threshold {verdict.threshold:.3f}", (verdict.threshold, 0.42), fontsize=8, ha="center", annotation_clip=False)
+    label = f"threshold {verdict.threshold:.3f}"
+    place = (verdict.threshold, 0.4)
+    ax.annotate(label, place, xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8, annotation_clip=False)
     ax.set(xlim=(min(0.0, verdict.score), 1), ylim=(-0.4, 0.4), yticks=[], xlabel="comparison score (cosine)")
     figure.suptitle(f"{verdict.answer}: {verdict.figures}", color=colour, fontweight="bold")
     return figure
@@ -90,7 +92,7 @@ def plot_explanation(
         maps: For each `(h, w)`, by how much the score falls where a place is hidden.
         verdict: The answer for them.
     """
-    figure = Figure(figsize=(9.2, 3.1), layout="constrained")
+    figure = Figure(figsize=(9.2, 2.8), layout="compressed")
     axes = figure.subplots(1, 4)
     most = max(float(np.abs(maps).max()), 1e-6)
     colours = LinearSegmentedColormap.from_list("apart-alike", [NONMATED, "#ffffff", MATED])
