@@ -187,3 +187,40 @@ def test_settings_that_do_not_go_together_are_named(small_face, capsys):
         main(["verify", photo, photo, "--min-face", "300", "--detector-size", "200"])
     assert stop.value.code == 2
     assert "detector_size must be at least min_face (300 pixels), got 200" in capsys.readouterr().err
+
+
+READING = {
+    "train": "train {data} --out {new}/run --init scratch --quiet",
+    "evaluate": "evaluate pretrained {data} --out {new} --quiet",
+    "calibrate": "calibrate pretrained {data} --out {new}/model.onnx --quiet",
+    "inspect": "inspect {data} --quiet",
+    "inspect with a model": "inspect {data} --model pretrained --quiet",
+}
+
+
+@pytest.mark.parametrize("door", READING)
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--max-pixels", "1000"), "40 x 30 pixels are more than the limit of 1,000"),
+        (("--max-bytes", "80"), "more than the limit of 80 bytes"),
+    ],
+)
+def test_the_limits_reach_commands_on_data_sets(door, options, reason, tmp_path, capsys):
+    data = tmp_path / "people"
+    for person in ("anna", "ben"):
+        (data / person).mkdir(parents=True)
+        for number in range(2):
+            noise = np.random.default_rng(number).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(data / person / f"{number}.png")
+    with pytest.raises(SystemExit) as stop:
+        main([*(word.format(data=data, new=tmp_path / "new") for word in READING[door].split()), *options])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert "none of 4 photos can be read" in error and reason in error
+
+
+@pytest.mark.parametrize("words", ["train", "evaluate", "calibrate", "inspect"])
+def test_a_command_on_data_sets_has_the_limits_of_a_photo(words):
+    defaults = {parameter.name: parameter.default for parameter in command_of(words).params}
+    assert (defaults["max_pixels"], defaults["max_bytes"]) == (Limits().max_pixels, Limits().max_bytes)

@@ -84,15 +84,16 @@ def embed(photos: str, out: str, *, engine: Any, workers: int | None, quiet: boo
 @click.option("--fix-list", type=click.Path(path_type=Path), help="Write a CSV of the photos to consider dropping.")
 @click.option("--model", help="A run folder, a model file or pretrained; also finds doubtful labels.")
 @click.option("--against", help="Another data set, such as the test people: report photos that are in both.")
-@options(quiet_option, json_option)
-def inspect(data: str, *, out: Path | None, quiet: bool, as_json: bool, **settings: Any) -> None:
+@options(limit_options, quiet_option, json_option)
+def inspect(data: str, *, out: Path | None, limits: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Check a data set for duplicates, poor faces, doubtful labels and leaks.
 
     Near-duplicates are found too, and photos without a face. Doubtful labels need --model, leaks need --against.
     """
+    from visavis.data import IntakeRules
     from visavis.evaluation.inspection import inspect_data
 
-    audit = inspect_data(data, out=out, progress=not quiet, **settings)
+    audit = inspect_data(data, out=out, rules=IntakeRules(limits=limits), progress=not quiet, **settings)
     if out is not None:
         print_note(f"page: {out}", quiet=quiet)
     print_json(audit.to_json()) if as_json else click.echo(str(audit))

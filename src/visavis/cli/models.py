@@ -9,6 +9,7 @@ from visavis.cli.options import (
     command_line,
     decision_options,
     json_option,
+    limit_options,
     options,
     overwrite_option,
     print_json,
@@ -55,15 +56,16 @@ def number_or_all(value: str) -> int | str:
     help="Number of devices that share each batch, or all (needs JAX).",
 )
 @click.option("--resume", is_flag=True, help="Resume from the checkpoint in the run folder.")
-@options(overwrite_option)
+@options(limit_options, overwrite_option)
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs to the run folder.")
 @options(quiet_option, json_option)
-def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> None:
+def train(data: str, out: Path, limits: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Train a model; some people are held out for validation and test.
 
     DATA is synthetic, olivetti or lfw, a folder with one sub-folder per person (or a .tar or .zip of one), a .npz file with
     face_images and face_labels, or two files as images.npy,labels.npy.
     """
+    from visavis.data import IntakeRules
     from visavis.training.devices import use_devices
     from visavis.training.experiments import DataSource, default_init, train_model
 
@@ -74,7 +76,14 @@ def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> 
     if not settings["mirror"]:
         chosen["flip"] = False
     encoder = train_model(
-        DataSource(data, size=settings["size"] or 64, crop=settings["crop"], gray=settings["gray"], seed=settings["seed"]),
+        DataSource(
+            data,
+            size=settings["size"] or 64,
+            crop=settings["crop"],
+            gray=settings["gray"],
+            seed=settings["seed"],
+            rules=IntakeRules(limits=limits),
+        ),
         out,
         init=settings["init"] or ("scratch" if own_input else default_init(data)),
         by=settings["split"],
@@ -117,15 +126,16 @@ def train(data: str, out: Path, quiet: bool, as_json: bool, **settings: Any) -> 
 )
 @click.option("--attributes", type=click.Path(path_type=Path), help="A CSV of subgroups and quality measures, by person or photo.")
 @click.option("--out", type=click.Path(path_type=Path), help="The folder for metrics and report; default: the run folder.")
-@options(decision_options, quiet_option, json_option)
-def evaluate(model: str, data: str, *, quiet: bool, as_json: bool, **settings: Any) -> None:
+@options(decision_options, limit_options, quiet_option, json_option)
+def evaluate(model: str, data: str, *, limits: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Measure error rates on held-out people and write a report.
 
     MODEL is a run folder, a model file, pretrained (the bundled encoder) or dlib.
     """
+    from visavis.data import IntakeRules
     from visavis.evaluation.evaluate import evaluate_model
 
-    result = evaluate_model(model, data, command=command_line(), progress=not quiet, **settings)
+    result = evaluate_model(model, data, rules=IntakeRules(limits=limits), command=command_line(), progress=not quiet, **settings)
     print_note(f"report: {result.report}", quiet=quiet)
     print_json(result.evaluation.to_json()) if as_json else click.echo(str(result.evaluation))
 
@@ -162,15 +172,16 @@ def report(first: Path, second: Path, *, as_json: bool) -> None:
     show_default=True,
     help="Calibration of probabilities.",
 )
-@options(quiet_option, json_option)
-def calibrate(model: str, data: str, *, out: Path, quiet: bool, as_json: bool, **settings: Any) -> None:
+@options(limit_options, quiet_option, json_option)
+def calibrate(model: str, data: str, *, out: Path, limits: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Fit thresholds and probabilities to your own people and camera.
 
     The weights stay as they are. The people in DATA must not be used for testing later; evaluate leaves them out.
     """
+    from visavis.data import IntakeRules
     from visavis.evaluation.calibrate import calibrate_model
 
-    result = calibrate_model(model, data, out, progress=not quiet, **settings)
+    result = calibrate_model(model, data, out, rules=IntakeRules(limits=limits), progress=not quiet, **settings)
     print_json(result.to_json()) if as_json else click.echo(str(result))
 
 

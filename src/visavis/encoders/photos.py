@@ -11,7 +11,7 @@ from visavis.errors import DataError
 from visavis.images import Limits, crop_centre, read_image, resize_image, to_gray
 
 if TYPE_CHECKING:  # two photos are verified without data sets, and sooner
-    from visavis.data import FaceDataset
+    from visavis.data import FaceDataset, IntakeRules
 
 __all__ = ["PhotoSource", "fit_face", "load_faces", "read_photo"]
 
@@ -50,12 +50,13 @@ def fit_face(image: npt.NDArray[np.uint8], card: Card) -> npt.NDArray[np.uint8]:
     return image
 
 
-def load_faces(card: Card, data: "str | FaceDataset") -> "FaceDataset":
+def load_faces(card: Card, data: "str | FaceDataset", rules: "IntakeRules | None" = None) -> "FaceDataset":
     """Load faces in the shape that a model takes.
 
     Args:
         card: The model's.
         data: What `load_dataset` takes, or faces of that shape.
+        rules: Which files are photos, and whose, and the limits of one; None: the usual rules.
 
     Raises:
         DataError: If the data cannot be read, or if the faces are not aligned as those were that the model learned from.
@@ -65,7 +66,7 @@ def load_faces(card: Card, data: "str | FaceDataset") -> "FaceDataset":
     height, width, channels = card.input_shape
     faces = data
     if isinstance(faces, str):
-        faces = load_dataset(faces, size=(height, width), crop=card.crop, gray=channels == 1)
+        faces = load_dataset(faces, size=(height, width), crop=card.crop, gray=channels == 1, rules=rules)
     if card.aligned and not faces.aligned:
         raise DataError("the model takes aligned faces, and these are not. Align them first: visavis prepare PHOTOS --out FACES")
     return faces

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from visavis.data import FaceDataset
+from visavis.data import FaceDataset, IntakeRules
 from visavis.encoders import PRETRAINED_FILE, Encoder, OnnxEncoder, embed_faces, load_encoder, load_faces
 from visavis.encoders.card import Card, DataSide
 from visavis.encoders.card_calibration import calibrated
@@ -21,6 +21,7 @@ def calibrate_model(
     *,
     target_fmrs: Sequence[float] = (),
     method: str = "logistic",
+    rules: IntakeRules | None = None,
     progress: bool = False,
 ) -> Card:
     """Choose thresholds and fit probabilities on people that the model did not learn from; write the model with its new card.
@@ -32,6 +33,7 @@ def calibrate_model(
         target_fmrs: False match rates to keep. By the first one's threshold the model decides from then on; none: it decides for
             the likelier of one person and two.
         method: `"logistic"` or `"isotonic"`, see `calibration.fit_calibration`.
+        rules: Which files are photos, and whose, and the limits of one; None: the usual rules.
         progress: Whether to show a bar on standard error.
 
     Returns:
@@ -43,7 +45,7 @@ def calibrate_model(
         ValueError: If an argument is out of range.
     """
     encoder = load_encoder(model)
-    faces = load_faces(encoder.card, data)
+    faces = load_faces(encoder.card, data, rules)
     strangers = [person for person in faces.people if not encoder.card.has_seen(person, sides=("train",))]
     if len(strangers) < 2:
         raise DataError(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from visavis.data import FaceDataset, PairProtocol, as_numbers, read_attributes, read_pairs
+from visavis.data import FaceDataset, IntakeRules, PairProtocol, as_numbers, read_attributes, read_pairs
 from visavis.data.preparation import QUALITIES, TABLE
 from visavis.encoders import Encoder, load_encoder, load_faces, raw_embeddings
 from visavis.encoders.card import Card
@@ -68,6 +68,7 @@ def evaluate_model(
     target_fmr: float | None = None,
     prior: float = 0.5,
     out: Path | str | None = None,
+    rules: IntakeRules | None = None,
     command: str = "",
     progress: bool = False,
 ) -> Evaluated:
@@ -88,6 +89,7 @@ def evaluate_model(
         target_fmr: Decide by the model's threshold for this false match rate; None: by its usual one.
         prior: The part of mated pairs that the probabilities suppose when they are compared with the truth.
         out: The folder to write to; None: the model's.
+        rules: Which files are photos, and whose, and the limits of one; None: the usual rules.
         command: The command that was given, for the report.
         progress: Whether to show a bar on standard error.
 
@@ -101,7 +103,7 @@ def evaluate_model(
         raise ValueError(f"pairs and sample exclude each other. Received: pairs={str(pairs)!r}, sample={sample}")
     encoder = load_encoder(model) if isinstance(model, str | Path) else model
     out = _folder_of(model) if out is None else Path(out)
-    faces = load_faces(encoder.card, data)
+    faces = load_faces(encoder.card, data, rules)
     photos = _unseen(faces, encoder.card) if people == "unseen" else np.arange(len(faces))
     protocol = None if pairs is None else read_pairs(pairs, faces).within(photos)
     chosen = faces.select(photos)

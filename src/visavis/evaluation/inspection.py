@@ -1,12 +1,13 @@
 """Look through a data set, and write what was found as a page and as a list of what to leave out."""
 
 import io
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from visavis.data import FaceDataset, load_dataset
+from visavis.data import FaceDataset, IntakeRules, load_dataset
 from visavis.data.audit import KINDS, Audit, audit_dataset, write_fix_list
 from visavis.encoders import Encoder, embed_faces, load_encoder, load_faces
 from visavis.evaluation.plots import plot_montage
@@ -26,6 +27,7 @@ def inspect_data(
     fix_list: Path | None = None,
     model: Path | str | None = None,
     against: str | None = None,
+    rules: IntakeRules | None = None,
     progress: bool = False,
 ) -> Audit:
     """Look through a data set.
@@ -36,6 +38,7 @@ def inspect_data(
         fix_list: The CSV of photos that may be left out; None: none.
         model: A run folder or model file, which finds doubtful names.
         against: Another data set that no photo may be shared with.
+        rules: Which files are photos, and whose, and the limits of one; None: the usual rules.
         progress: Whether to show a bar on standard error.
 
     Raises:
@@ -43,7 +46,10 @@ def inspect_data(
         ModelError: If the model cannot.
     """
     encoder = None if model is None else load_encoder(model)
-    load = partial(load_dataset, size=(_SIDE, _SIDE)) if encoder is None else partial(load_faces, encoder.card)
+    if encoder is None:
+        load: Callable[[str], FaceDataset] = partial(load_dataset, size=(_SIDE, _SIDE), rules=rules)
+    else:
+        load = partial(load_faces, encoder.card, rules=rules)
     dataset = load(data)
     audit = audit_dataset(
         dataset,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visavis.data import FaceDataset, default_crop, is_aligned, load_dataset, split_people, split_photos
+from visavis.data import FaceDataset, IntakeRules, default_crop, is_aligned, load_dataset, split_people, split_photos
 from visavis.encoders import PRETRAINED_FILE, Encoder, load_faces
 from visavis.encoders.card_calibration import with_rules
 from visavis.errors import MissingDependencyError
@@ -27,6 +27,7 @@ class DataSource:
         crop: The part of a photo's shorter side that is kept around the centre; None: what suits the data set.
         gray: Whether the colour is taken out.
         seed: Draws generated faces and the split.
+        rules: Which files are photos, and whose, and the limits of one; None: the usual rules.
     """
 
     data: str
@@ -34,10 +35,11 @@ class DataSource:
     crop: float | None = None
     gray: bool = False
     seed: int = 0
+    rules: IntakeRules | None = None
 
     def load(self) -> FaceDataset:
         """Read the faces."""
-        return load_dataset(self.data, size=(self.size, self.size), crop=self.cut, gray=self.gray, seed=self.seed)
+        return load_dataset(self.data, size=(self.size, self.size), crop=self.cut, gray=self.gray, seed=self.seed, rules=self.rules)
 
     @property
     def cut(self) -> float | None:
@@ -97,7 +99,7 @@ def train_model(
         trained = load_pretrained() if init == "pretrained" else load_model(init)
         start = embedding_of(trained.siamese)
         chosen |= {name: trained.card.training[name] for name in ("network", "embedding_size")}
-        faces = load_faces(trained.card, source.data)
+        faces = load_faces(trained.card, source.data, source.rules)
         source = replace(source, crop=trained.card.crop)
     split = (split_people if by == "person" else split_photos)(faces, seed=source.seed)
     settings = config_for(split.train, trained=start is not None, **chosen)
