@@ -1,9 +1,12 @@
-# The service in a container: visavis with what serves and keeps galleries, run by a user without rights.
+# The service in a container, run by an unprivileged user. requirements/serve.txt pins the extras serve and gallery.
 FROM python:3.12-slim AS build
 WORKDIR /source
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+RUN python -m venv /venv
+COPY requirements/serve.txt requirements/
+RUN /venv/bin/pip install --no-cache-dir --require-hashes --requirement requirements/serve.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[serve,gallery]'
+RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.12-slim
 COPY --from=build /venv /venv

@@ -1,11 +1,12 @@
-# `make demo`, `make serve` and `make test` are each enough on a fresh machine that has Python 3.11 or newer; all share one .venv.
+# `make demo`, `make serve` and `make test` work on a fresh machine with Python 3.11 or newer; all share one .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PIP := -m pip --disable-pip-version-check install --quiet
 BENCHMARKS := basics allpairs throughput training faces nonfaces encoding decision bulk gallery gallery_crashes gallery_milvus service hostile encoder att lfw growth
 
-.PHONY: demo serve test test-slow lint setup bench clean
+.PHONY: demo serve test test-slow test-lowest lint setup lock bench clean
 
 demo: setup
 	$(BIN)/visavis demo
@@ -20,14 +21,30 @@ test: setup
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
+# The lowest versions that pyproject.toml allows. Old releases may warn about newer ones of their own dependencies.
+test-lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python $(PIP) --require-hashes --requirement requirements/lowest.txt
+	$(VENV)-lowest/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	$(VENV)-lowest/bin/python -m pytest -W default::DeprecationWarning
+
 lint: setup
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-# What is measured side by side first, then what takes hours; the peers that do not fit our versions get environments of their own.
+# The pinned versions, with hashes, of what pyproject.toml declares. Needs a network.
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --custom-compile-command 'make lock' pyproject.toml
+lock: setup
+	$(LOCK) --universal --python-version 3.11 requirements/build.in --extra all --extra dev --output-file requirements/dev.txt
+	$(LOCK) --universal --python-version 3.11 --constraint requirements/dev.txt --output-file requirements/core.txt
+	$(LOCK) --universal --python-version 3.11 --constraint requirements/dev.txt requirements/build.in --extra serve --extra gallery --output-file requirements/serve.txt
+	$(LOCK) --universal --python-version 3.11 --constraint requirements/dev.txt --extra bench --output-file requirements/bench.txt
+	$(LOCK) --python-version 3.11 --resolution lowest-direct requirements/build.in --extra all --extra dev --output-file requirements/lowest.txt
+
+# Comparisons first, then what takes hours. Peers that need other versions than ours get their own environments.
 bench: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python $(PIP) --require-hashes --requirement requirements/bench.txt
 	test -f runs/torch/.installed || ($(PYTHON) -m venv runs/torch \
 		&& runs/torch/bin/pip install --quiet torch==2.13.0 pytorch-metric-learning==2.9.0 && touch runs/torch/.installed)
 	test -f runs/recognition/.installed || ($(PYTHON) -m venv runs/recognition \
@@ -37,11 +54,12 @@ bench: setup
 
 setup: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml requirements/dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "visavis needs Python 3.11 or newer; try: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
+	$(BIN)/python $(PIP) --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

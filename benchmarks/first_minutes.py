@@ -114,8 +114,8 @@ def main() -> None:
             if steps[what]["exit_code"] > 1:  # verify answers with 0 or 1
                 sys.exit(f"{what}: failed")
         subprocess.run([sys.executable, "-m", "venv", folder / "core"], check=True)
-        core = [folder / "core" / "bin" / "pip", "install", "--quiet", "--constraint", "constraints.txt", "."]
-        subprocess.run(core, cwd=folder, check=True)
+        for what in (["--require-hashes", "--requirement", "requirements/core.txt"], ["--no-deps", "."]):
+            subprocess.run([folder / "core" / "bin" / "pip", "install", "--quiet", *what], cwd=folder, check=True)
         (folder / "full").mkdir()
         for what, command in MISTAKES.items():
             mistakes[what] = run(command.format(**names), folder)

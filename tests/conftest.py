@@ -2,7 +2,6 @@
 
 import io
 import os
-import resource
 import tarfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,7 +86,8 @@ def photo_files():
 
 @pytest.fixture
 def no_room():
-    """Inside of `with no_room():` files may have 16 KiB and no more: what a full disk is to whoever writes."""
+    """Return a context manager in which a file may have at most 16 KiB, which acts like a full disk."""
+    resource = pytest.importorskip("resource")  # not on Windows
 
     @contextmanager
     def limited():

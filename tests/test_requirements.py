@@ -1,0 +1,59 @@
+"""The pinned requirements are complete, hashed, and agree with pyproject.toml."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PIN = re.compile(r"^(?P<name>[\w.-]+)(?:\[[\w,]+\])?==(?P<version>\S+)(?P<rest>.*(?:\n    .*)*)", re.MULTILINE)
+EXTRAS = {"core": [], "serve": ["serve", "gallery"], "dev": ["all", "dev"], "bench": ["bench"], "lowest": ["all", "dev"]}
+
+
+def declared(extras):
+    """List the requirements of the package with some extras, those of nested extras included."""
+    requirements, waiting = [Requirement(text) for text in PROJECT["dependencies"]], list(extras)
+    while waiting:
+        for text in PROJECT["optional-dependencies"][waiting.pop()]:
+            requirement = Requirement(text)
+            waiting.extend(requirement.extras if requirement.name == "visavis" else ())
+            requirements.append(requirement)
+    return [requirement for requirement in requirements if requirement.name != "visavis"]
+
+
+def pins(name):
+    """Return the pinned versions of a file by package; a package may have one for each Python version or platform."""
+    versions = {}
+    for match in PIN.finditer((ROOT / "requirements" / f"{name}.txt").read_text()):
+        assert "--hash=sha256:" in match["rest"], f"{name}.txt: {match['name']} has no hash"
+        versions.setdefault(canonicalize_name(match["name"]), set()).add(Version(match["version"]))
+    return versions
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_every_requirement_is_pinned_within_its_bounds(name):
+    pinned = pins(name)
+    for requirement in declared(EXTRAS[name]):
+        if name == "lowest" and requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        versions = pinned[canonicalize_name(requirement.name)]
+        assert all(version in requirement.specifier for version in versions), f"{name}.txt: {requirement}, pinned {versions}"
+
+
+def test_lowest_pins_the_declared_minimum():
+    pinned = pins("lowest")
+    for requirement in declared(EXTRAS["lowest"]):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            minimum = max(Version(spec.version) for spec in requirement.specifier if spec.operator in (">=", "=="))
+            assert pinned[canonicalize_name(requirement.name)] == {minimum}, f"{requirement}: make lock"
+
+
+@pytest.mark.parametrize("name", ["core", "serve", "bench"])
+def test_shared_packages_have_one_version(name):
+    everything = pins("dev")
+    assert all(versions <= everything[package] for package, versions in pins(name).items() if package in everything)
