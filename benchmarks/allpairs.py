@@ -1,10 +1,10 @@
-"""All pairs of as many photos as LFW has: ours against scikit-learn on the same scores, and how both grow.
+"""Error rates over all pairs, up to the size of LFW, against scikit-learn on the same scores.
 
     python benchmarks/allpairs.py [--rounds 5] [--largest 13233]
 
-Embeddings in clusters, from 1,000 to 13,233. Ours counts scores in bins, block by block; scikit-learn's `roc_curve` is given the
-scores of all pairs, made by one matrix product. Times are taken in turns in processes that do nothing else, and so is the peak
-memory. The equal error rates of both must agree. Writes `results/allpairs.json`. About 10 minutes on 2 cores, and 8 GB.
+Embeddings in clusters, 1,000 to 13,233 photos. Ours counts scores in blocks; scikit-learn's `roc_curve` gets the scores of all
+pairs from one matrix product. Both alternate, each in its own process, which also gives the peak memory. Their EER must agree.
+Writes `results/allpairs.json`. About 10 minutes on 2 cores, and 8 GB of memory.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SIZES = (1000, 2000, 4000, 8000, 13_233)
 
 
 def embeddings(photos: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of 2.3 photos a person, as in LFW."""
+    """Generate embeddings with 2.3 photos per person, as in LFW."""
     rng, people = np.random.default_rng(0), round(photos * 5749 / 13_233)
     labels = np.concatenate([np.arange(people), rng.integers(0, people, photos - people)])
     rows = rng.standard_normal((people, 128))[labels] + 2 * rng.standard_normal((photos, 128))
@@ -33,7 +33,7 @@ def embeddings(photos: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ours(photos: int) -> dict[str, float]:
-    """Seconds and equal error rate."""
+    """Return seconds and EER with visavis."""
     rows, labels = embeddings(photos)
     start = time.perf_counter()
     eer, _ = equal_error_rate(all_pairs_curve(rows, labels))
@@ -41,7 +41,7 @@ def ours(photos: int) -> dict[str, float]:
 
 
 def theirs(photos: int) -> dict[str, float]:
-    """Likewise by scikit-learn."""
+    """Return seconds and EER with scikit-learn."""
     rows, labels = embeddings(photos)
     start = time.perf_counter()
     upper = np.tri(photos, k=-1, dtype=bool)
@@ -51,24 +51,24 @@ def theirs(photos: int) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start, "eer": float(fmr[nearest] + 1 - tar[nearest]) / 2}
 
 
-def measured(photos: int, rounds: int) -> dict[str, Any]:
-    """Both in turns, each in a process of its own for this size."""
+def measure_size(photos: int, rounds: int) -> dict[str, Any]:
+    """Measure both alternately, each in its own process for this size."""
     names = ("ours", "scikit-learn")
     workers = {name: Worker(sys.executable, str(Path(__file__)), name) for name in names}
-    told: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    measured: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(rounds):
         for name, worker in workers.items():
-            told[name].append(worker.ask(do="measure", photos=photos))
+            measured[name].append(worker.ask(do="measure", photos=photos))
     memory = {name: worker.ask(do="memory") for name, worker in workers.items()}
     for worker in workers.values():
         worker.__exit__()
-    seconds = {name: [row["seconds"] for row in told[name]] for name in names}
+    seconds = {name: [row["seconds"] for row in measured[name]] for name in names}
     return {
         "photos": photos,
         "pairs": photos * (photos - 1) // 2,
         "seconds": {name: spread(seconds[name]) for name in names},
         "peak_megabytes": memory,
-        "eer": {name: told[name][0]["eer"] for name in names},
+        "eer": {name: measured[name][0]["eer"] for name in names},
         "times_faster": ratio(seconds["scikit-learn"], seconds["ours"]),
     }
 
@@ -85,7 +85,7 @@ def main() -> None:
     rows = []
     for photos in SIZES:
         if photos <= options.largest:
-            rows.append(measured(photos, options.rounds))
+            rows.append(measure_size(photos, options.rounds))
             print(rows[-1], flush=True)
     command = f"python benchmarks/allpairs.py --rounds {options.rounds} --largest {options.largest}"
     write_result("allpairs", {"sizes": rows, "rounds": options.rounds}, command=command)

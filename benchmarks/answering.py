@@ -1,4 +1,4 @@
-"""The other end of `measure.Worker`: a process of any Python that answers requests. Standard library only."""
+"""Request loop of a process that `measure.Worker` starts, for any Python. Standard library only."""
 
 import json
 import os
@@ -9,20 +9,20 @@ from typing import Any
 
 
 def answer(requests: dict[str, Callable[..., Any]]) -> None:
-    """Answer `{"do": NAME, ...}` lines of standard input until it ends; `memory` is known to all."""
+    """Answer `{"do": NAME, ...}` lines on standard input until it ends; every worker knows `memory`."""
     own = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print must not get among the answers
+    os.dup2(2, 1)  # the output of libraries must not mix with the answers
     for line in sys.stdin:
         request = json.loads(line)
         name = request.pop("do")
-        told = peak_megabytes() if name == "memory" else requests[name](**request)
-        own.write(json.dumps(told) + "\n")
+        value = peak_megabytes() if name == "memory" else requests[name](**request)
+        own.write(json.dumps(value) + "\n")
         own.flush()
 
 
 def peak_megabytes() -> float:
-    """Of this process so far."""
-    with open("/proc/self/status") as status:  # getrusage would count the memory of whoever started this process
+    """Return the peak memory of this process so far."""
+    with open("/proc/self/status") as status:  # getrusage would count the memory of the parent process
         for line in status:
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) * 1024 / 1e6

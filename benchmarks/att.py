@@ -2,19 +2,16 @@
 
     python benchmarks/att.py [--loss contrastive --loss supervised-contrastive] [--folds 8] [--steps 600]
 
-Each fold tests on 5 people, validates on 5 others, and trains on the remaining 30, 300 photos in all. Raw pixels and a PCA
-whitening fitted on the 35 are measured on the same folds. Writes `results/att.json`. Takes about 30 minutes on 2 cores, half
-of that with AVX-512.
+Each fold tests on 5 people, validates on 5 others, and trains on the remaining 30, 300 photos in all. Baselines on the same folds:
+raw pixels, and a PCA whitening fitted on the 35 people. Writes `results/att.json`. About 30 minutes on 2 cores, half of that
+with AVX-512.
 
-Tried on the validation people of six of these splits, contrastive loss, equal error rate, mean of the last four looks: batches of
-16 people and no composites, 800 steps 9.7 %, 2,000 steps worse on five of six splits; 16 people and 8 composites, 600 steps 8.6 %;
-8 and 16 8.0 %; 4 and 20 on four of the splits 6.7 %, where 8 and 16 have 7.3 %.
+Ablations on the validation people of six splits, contrastive loss, EER as the mean of the last four validations: batches of 16
+people without composites, 800 steps 9.7 %, 2,000 steps worse on five of six splits; 16 people and 8 composites, 600 steps 8.6 %;
+8 and 16 8.0 %; 4 and 20 on four of the splits 6.7 %, against 7.3 % for 8 and 16.
 
-Which look's weights to keep, on five people held out of the 35, four splits and both losses (25 to learn from): the last 2.6 %,
-the best of the validation people's 3.1 %; so `train` takes an earlier one only where it is better by a standard error.
-
-Last figures: 2026-11-25, AMD EPYC, 2 cores with AVX-512: mean EER of 8 folds 7.1 % (contrastive), 6.8 % (supervised contrastive),
-15.4 % (raw pixels), 13.5 % (PCA whitening); 47 to 81 s a fold and loss, half of them beside tests.
+Checkpoint selection, on five people held out of the 35, four splits and both losses (25 training people): the last weights 2.6 %,
+the best on the validation people 3.1 %. So `train` selects an earlier step only if it is better by a standard error.
 """
 
 import argparse
@@ -33,20 +30,20 @@ from visavis.training.trainer import train
 
 
 def eer_of(features: np.ndarray, labels: np.ndarray) -> float:
-    """Equal error rate of the cosine of these features, all pairs."""
+    """Return the EER over all pairs by the cosine of these features."""
     rows = features / np.linalg.norm(features, axis=1, keepdims=True)
     return equal_error_rate(all_pairs_curve(rows.astype(np.float32), labels))[0]
 
 
 def flat(faces: FaceDataset) -> np.ndarray:
-    """Photos as rows, each standardised."""
+    """Return the photos as rows, each standardised."""
     rows = faces.faces.reshape(len(faces), -1).astype(np.float64)
     rows -= rows.mean(axis=1, keepdims=True)
     return rows / rows.std(axis=1, keepdims=True)
 
 
 def baselines(seen: FaceDataset, test: FaceDataset) -> dict[str, float]:
-    """What needs no network."""
+    """Return the EER of the baselines without a network."""
     pca = PCA(100, whiten=True, random_state=0).fit(flat(seen))
     return {
         "raw pixels": eer_of(flat(test), test.labels),
@@ -55,7 +52,7 @@ def baselines(seen: FaceDataset, test: FaceDataset) -> dict[str, float]:
 
 
 def trained(seen: FaceDataset, test: FaceDataset, fold: int, **settings: Any) -> tuple[float, float]:
-    """EER of the test people and seconds of training."""
+    """Train, and return the EER of the test people and the seconds of training."""
     start = time.perf_counter()
     split = split_people(seen, fractions=(30 / 35, 5 / 35, 0), seed=fold)
     run = train(split, config_for(split.train, seed=fold, **settings), progress=False)

@@ -1,13 +1,11 @@
-"""What a user waits for besides training: start, pairs, generated faces, all pairs of LFW.
+"""Start-up time, pairs, generated faces, and all pairs of LFW.
 
     python benchmarks/basics.py
 
-CPU seconds of `import visavis` and `visavis --help` in fresh processes (median of 5); a million photos of 100,000 people into index
-pairs; generated faces a second; all 87.5 million pairs of 13,233 embeddings, against scikit-learn's `roc_curve` on a sample of the
-scores, with the peak memory of a process that does nothing else. Writes `results/basics.json`. Takes about a minute on 2 cores.
-
-Last figures: 2026-11-25, AMD EPYC, 2 cores with AVX-512: import 0.02 s, help 0.07 s of CPU; a million photos into pairs 0.5 s; all
-pairs of LFW 0.5 s and 242 MB, 37 times faster a pair than scikit-learn; 1,524 generated faces a second, 2,084 in two processes.
+CPU seconds of `import visavis` and `visavis --help` in fresh processes (median of 5); index pairs of a million photos of 100,000
+people; generated faces per second; error rates over all 87.5 million pairs of 13,233 embeddings, against scikit-learn's
+`roc_curve` on a sample of the scores, with the peak memory of a process that does nothing else. Writes `results/basics.json`.
+About a minute on 2 cores.
 """
 
 import json
@@ -31,7 +29,7 @@ PHOTOS, PEOPLE, SAMPLE = 13_233, 5_749, 5_000_000
 
 
 def cpu_of(*command: str) -> float:
-    """Median CPU seconds of a command in fresh processes."""
+    """Return the median CPU seconds of a command in fresh processes."""
     spent = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -42,7 +40,7 @@ def cpu_of(*command: str) -> float:
 
 
 def embeddings() -> tuple[np.ndarray, np.ndarray]:
-    """As many as LFW has, in clusters."""
+    """Generate as many embeddings as LFW has photos, in clusters."""
     rng = np.random.default_rng(0)
     labels = np.concatenate([np.arange(PEOPLE), rng.integers(0, PEOPLE, PHOTOS - PEOPLE)])
     rows = rng.standard_normal((PEOPLE, 128))[labels] + rng.standard_normal((PHOTOS, 128))
@@ -50,7 +48,7 @@ def embeddings() -> tuple[np.ndarray, np.ndarray]:
 
 
 def all_pairs() -> dict[str, float]:
-    """Time and memory of all pairs; the ratio is per pair, against scikit-learn on a sample of them."""
+    """Measure time and memory for all pairs, and the time per pair against scikit-learn on a sample."""
     rows, labels = embeddings()
     start, cpu = time.perf_counter(), time.process_time()
     curve = all_pairs_curve(rows, labels)
@@ -75,7 +73,7 @@ def all_pairs() -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure all of it."""
+    """Measure everything."""
     if sys.argv[1:] == ["all-pairs"]:
         print(json.dumps(all_pairs()))
         return

@@ -1,13 +1,10 @@
-"""Bulk embedding: what a photo costs, from whole photos and from prepared faces, by processes and by Ray.
+"""The cost per photo of bulk embedding, from whole photos and from prepared faces, in processes and on Ray.
 
     python benchmarks/bulk.py [--photos 400]
 
-Photos of LFW, as files in folders. `visavis embed` runs on a quarter of them and on all of them, in a fresh process each; the CPU
-seconds of the difference are what the photos cost, without the start. The same for prepared faces, which are those photos through
-`visavis prepare`. Then wall seconds of both engines in turns on whole photos, and the bytes of a row in the table. Writes
-`results/bulk.json`. About 5 minutes on 2 cores.
-
-Last figures: see `results/`.
+`visavis embed` runs on a quarter of some photos of LFW and on all of them, in a fresh process each. The difference in CPU seconds
+is the cost of the photos without start-up. The same for prepared faces. Then the wall time of both engines, alternating, and the
+bytes per row of the table. Writes `results/bulk.json`. About 5 minutes on 2 cores.
 """
 
 import argparse
@@ -33,7 +30,7 @@ CORES = os.cpu_count() or 1
 
 
 def unpack(folder: Path, count: int) -> None:
-    """Write photos of LFW into folders of people."""
+    """Write photos of LFW to folders of people."""
     with open_photos(LFW) as files:
         for index in np.sort(np.random.default_rng(0).choice(len(files.photos), count, replace=False)):
             name, person = files.photos[index]
@@ -44,13 +41,13 @@ def unpack(folder: Path, count: int) -> None:
 
 
 def embedded(photos: Path, out: Path, *options: str) -> dict[str, float]:
-    """What it costs to embed these photos from nothing."""
+    """Measure the cost of embedding these photos from scratch."""
     shutil.rmtree(out, ignore_errors=True)
     return cost_of(*VISAVIS, "embed", str(photos), "--out", str(out), "--photos-per-file", "32", "--quiet", *options, runs=1)
 
 
 def marginal(few: dict[str, float], all_of_them: dict[str, float], photos: int) -> dict[str, float]:
-    """CPU seconds a photo, without the start, and peak memory of a process."""
+    """Return the CPU seconds per photo without start-up, and the peak memory of a process."""
     seconds = (all_of_them["cpu_seconds"] - few["cpu_seconds"]) / photos
     return {
         "cpu_seconds_a_photo": seconds,
@@ -60,7 +57,7 @@ def marginal(few: dict[str, float], all_of_them: dict[str, float], photos: int) 
 
 
 def engines(photos: Path, work: Path, rounds: int) -> dict[str, Any]:
-    """Wall seconds of both engines, in turns."""
+    """Measure the wall time of both engines, alternating."""
     times: dict[str, list[float]] = {"processes": [], "ray": []}
     for _ in range(rounds):
         for engine, own in times.items():
@@ -71,7 +68,7 @@ def engines(photos: Path, work: Path, rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure both kinds of photos, and both engines."""
+    """Measure both kinds of input and both engines."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
@@ -102,7 +99,7 @@ def main() -> None:
 
 
 def many(faces: Path, out: Path, times: int = 20) -> None:
-    """The same faces many times over: embedding them is too quick to be measured on a few."""
+    """Repeat a data set, because embedding a few prepared faces is too fast to measure."""
     dataset: Callable[..., Any] = load_dataset(faces).select
     dataset(np.tile(np.arange(len(load_dataset(faces))), times)).save(out)
 

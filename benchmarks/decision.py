@@ -1,19 +1,16 @@
-"""From two photos to a decision: ours against face_recognition 1.3.0 on the same photos of LFW.
+"""Two whole photos to a decision: visavis against face_recognition 1.3.0 on the same photos of LFW.
 
     python -m venv runs/recognition
     runs/recognition/bin/pip install dlib-bin==20.0.1.post1 face_recognition_models==0.3.0 'setuptools<81' Pillow numpy click
     runs/recognition/bin/pip install --no-deps face_recognition==1.3.0
     python benchmarks/decision.py [--recognition runs/recognition/bin/python] [--pairs 1200]
 
-The pairs of View 2's first two folds, whose people our encoder never saw, are decided in turns by two processes, each as its users
-would call it: `Verifier().verify(a, b)` by the encoder in the box at its own threshold; `face_encodings` and `face_distance` at the
-tolerance of 0.6. Of several faces in a photo both take the one nearest to its centre, which is the one that LFW means. Seconds a
-pair after the first one, seconds until the first decision, of which the import, and peak memory; accuracy, both errors and equal
-error rate of the same decisions. A photo in which no face is found is a decision for "different", and has no part in the equal
-error rate. face_recognition depends on `dlib` by name, which takes a compiler; `dlib-bin` is the same, built.
-Writes `results/decision.json`. About 10 minutes on 2 cores.
-
-Last figures: see `results/`.
+The pairs are those of View 2's first two folds, whose people the bundled encoder was not trained on. Two processes alternate, each
+called as its users would: `Verifier().verify(a, b)` at the encoder's own threshold; `face_encodings` and `face_distance` at the
+tolerance of 0.6. Of several faces, both take the one nearest to the centre, which LFW means. Measured: seconds per pair after the
+first, seconds until the first decision, import time, peak memory, accuracy, both error rates and the EER. A photo without a
+detected face counts as a decision for "different people" and is left out of the EER. face_recognition requires `dlib`, which
+needs a compiler; `dlib-bin` is a build of it. Writes `results/decision.json`. About 10 minutes on 2 cores.
 """
 
 import argparse
@@ -35,19 +32,19 @@ FOLD = 600
 
 
 def pairs_of_first_folds() -> tuple[list[tuple[str, str]], np.ndarray]:
-    """The names of the photos of 1,200 pairs, and which are mated."""
+    """Return the photo names of 1,200 pairs, and which pairs are mated."""
     rows = [line.split("\t") for line in (PHOTOS / "lfw-pairs.txt").read_text().splitlines()[1 : 1 + 2 * FOLD]]
     pairs = [(photo_name(row[0], row[1]), photo_name(*row[-2:] if len(row) == 4 else (row[0], row[2]))) for row in rows]
     return pairs, np.array([len(row) == 3 for row in rows], dtype=np.int64)
 
 
 def photo_name(person: str, number: str) -> str:
-    """As LFW names its files."""
+    """Return the name of a photo as in LFW."""
     return f"{person}_{int(number):04d}.jpg"
 
 
 def unpack(names: set[str], folder: Path) -> None:
-    """Write these photos of LFW into a folder."""
+    """Write these photos of LFW to a folder."""
     with open_photos(LFW) as files:
         for name, _ in files.photos:
             if Path(name).name in names:
@@ -57,13 +54,13 @@ def unpack(names: set[str], folder: Path) -> None:
 
 
 def first_decision(process: Worker, first: str, second: str, started: float) -> dict[str, float]:
-    """Seconds from the start of the process to its first decision, and how many of them the import took."""
+    """Return the seconds from process start to the first decision, and those of the import."""
     process.ask(do="decide", first=first, second=second)
     return {"until_first_decision": time.perf_counter() - started, "import": process.ask(do="import")}
 
 
-def told_of(rows: list[dict[str, Any]], mated: np.ndarray) -> dict[str, Any]:
-    """Accuracy, both errors and equal error rate."""
+def error_rates(rows: list[dict[str, Any]], mated: np.ndarray) -> dict[str, Any]:
+    """Return accuracy, both error rates and the EER."""
     same = np.array([row["same"] for row in rows])
     right = Rate(int(np.sum(same == mated)), len(rows))
     found = np.array([row["score"] is not None for row in rows])
@@ -80,7 +77,7 @@ def told_of(rows: list[dict[str, Any]], mated: np.ndarray) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Decide all pairs by both."""
+    """Decide all pairs with both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recognition", default=str(RUNS / "recognition" / "bin" / "python"), help="the Python that has it")
     parser.add_argument("--pairs", type=int, default=2 * FOLD, help="how many of the 1,200, drawn at random")
@@ -109,7 +106,7 @@ def main() -> None:
     seconds = {name: [row["seconds"] for row in own] for name, own in rows.items()}
     figures: dict[str, Any] = {
         "pairs": len(chosen),
-        "decided": {name: told_of(own, mated[chosen]) for name, own in rows.items()},
+        "decided": {name: error_rates(own, mated[chosen]) for name, own in rows.items()},
         "seconds": starts,
         "peak_megabytes": memory,
         "times_longer_than_face_recognition": ratio(seconds["ours"], seconds["face_recognition"]),

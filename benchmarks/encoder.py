@@ -1,13 +1,12 @@
-"""The encoder that comes with visavis: strangers of AT&T, before and after training on other people of AT&T; speed; start.
+"""The bundled encoder: unseen people of LFW and AT&T, fine-tuning on AT&T, speed, start-up.
 
-    python benchmarks/encoder.py [--folds 8]
+    python benchmarks/faces.py && python benchmarks/encoder.py [--folds 8]
 
-AT&T was never trained on. Its 400 photos are prepared into `runs/att-faces`; all pairs of them are scored by the encoder as it is,
-and by dlib's. Then, for each of 8 folds of 5 people, training goes on from the encoder on 30 others, 5 more choose the weights,
-and the 5 are scored; for five other draws of the folds, by what is done in closed form alone. The time for a face is taken in turns
-with dlib's, one thread each, on faces of `runs/lfw-faces`, which `benchmarks/faces.py` prepares. CPU seconds and peak memory are
-those of fresh processes, medians of 5. The encoder has seen nobody of LFW's first two folds; their 1,200 pairs are scored by it and
-by dlib's. Writes `results/encoder.json`. Takes about 20 minutes on 2 cores.
+The encoder was trained neither on AT&T nor on the people of LFW's first two folds. All pairs of the 400 photos of AT&T, prepared to
+`runs/att-faces`, and the 1,200 pairs of the folds are scored by it and by dlib's network. Then, for each of 8 folds of 5 people of
+AT&T, the encoder is fine-tuned on 30 others with 5 validation people, and tested on the 5; for five other random choices of the
+folds, with the closed-form adaptation alone. The time per face is measured against dlib's, alternating, one thread each. CPU
+seconds and peak memory are those of fresh processes, medians of 5. Writes `results/encoder.json`. About 20 minutes on 2 cores.
 """
 
 import argparse
@@ -34,13 +33,13 @@ CLI = Path(sys.executable).with_name("visavis")
 
 
 def prepare_att() -> None:
-    """Find and align the faces of AT&T; a photo without one is cut around the centre."""
+    """Detect and align the faces of AT&T; a photo without a detected face is cropped at the centre."""
     if not (ATT / "faces.npy").is_file():
         prepare_photos(PHOTOS / "att_faces.tar", ATT, fallback="centre")
 
 
 def lfw_unseen_people(name: str) -> dict[str, Any]:
-    """The pairs of View 2's first two folds, of whose people the encoder in the box has seen nobody."""
+    """Evaluate the pairs of View 2's first two folds, whose people the bundled encoder was not trained on."""
     encoder = load_encoder(name)
     faces = load_dataset(RUNS / "lfw-faces", size=encoder.card.input_shape[:2])
     protocol = read_lfw_pairs(PHOTOS / "lfw-pairs.txt", faces)
@@ -52,7 +51,7 @@ def lfw_unseen_people(name: str) -> dict[str, Any]:
 
 
 def att_unseen_people(name: str) -> dict[str, Any]:
-    """All pairs of AT&T by an encoder as it is."""
+    """Evaluate all pairs of AT&T."""
     encoder = load_encoder(name)
     faces = load_dataset(ATT, size=encoder.card.input_shape[:2])
     result = evaluate_all_pairs(encoder.embed(faces.faces), faces.labels)
@@ -60,7 +59,7 @@ def att_unseen_people(name: str) -> dict[str, Any]:
 
 
 def fine_tuned(folds: int) -> list[dict[str, Any]]:
-    """Each fold's people before and after training on others."""
+    """Return the EER of each fold before and after fine-tuning on other people."""
     from visavis.encoders.keras import load_pretrained
     from visavis.models import embed, embedding_of
     from visavis.training.trainer import train
@@ -83,7 +82,7 @@ def fine_tuned(folds: int) -> list[dict[str, Any]]:
 
 
 def adapted(draws: int = 5) -> list[float]:
-    """The folds' mean error rate after what is done in closed form alone, for other draws of the folds."""
+    """Return the mean EER after closed-form adaptation alone, for other random choices of the folds."""
     from visavis.encoders.keras import load_pretrained
     from visavis.models import embed, embedding_of
     from visavis.training.adaptation import adapt
@@ -103,7 +102,7 @@ def adapted(draws: int = 5) -> list[float]:
 
 
 def milliseconds_a_face(count: int = 60) -> dict[str, float]:
-    """One face at a time, in turns, one thread each."""
+    """Measure one face at a time, alternating, one thread each."""
     faces = load_dataset(RUNS / "lfw-faces").faces[:count]
     ours, theirs = load_encoder(threads=1), load_encoder("dlib")
     height, width, _ = ours.card.input_shape
@@ -128,7 +127,7 @@ print(time.perf_counter() - seconds, time.process_time() - cpu)
 
 
 def start_up() -> dict[str, Any]:
-    """What two photos cost from a cold start, and how soon a `Verifier` is ready."""
+    """Measure a verification in a fresh process, and the time until a `Verifier` is ready."""
     faces = load_dataset(RUNS / "lfw-faces").faces
     with tempfile.TemporaryDirectory() as folder:
         photos = [f"{folder}/{number}.png" for number in (0, 1)]
@@ -136,15 +135,15 @@ def start_up() -> dict[str, Any]:
             Image.fromarray(faces[number]).save(photo)
         aligned = cost_of(str(CLI), "verify", *photos, "--aligned")
         whole = cost_of(str(CLI), "verify", *photos, "--fallback", "centre")
-    told = [subprocess.run([sys.executable, "-c", _READY], capture_output=True, check=True).stdout.split() for _ in range(5)]
+    rows = [subprocess.run([sys.executable, "-c", _READY], capture_output=True, check=True).stdout.split() for _ in range(5)]
     ready = dict(
-        zip(("seconds", "cpu_seconds"), (statistics.median(map(float, column)) for column in zip(*told, strict=True)), strict=True)
+        zip(("seconds", "cpu_seconds"), (statistics.median(map(float, column)) for column in zip(*rows, strict=True)), strict=True)
     )
     return {"verify --aligned": aligned, "verify": whole, "until_a_verifier_is_ready": ready}
 
 
 def main() -> None:
-    """Measure all of it."""
+    """Measure everything."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folds", type=int, default=8, help="how many of the 8 folds to train on")
     options = parser.parse_args()

@@ -1,14 +1,12 @@
-"""Encoding a face: ours against dlib's network and those of facenet and MobileFaceNet, beside what the machine can do at most.
+"""The time to embed a face: ours against dlib's network and those of facenet and MobileFaceNet, and against a matrix product.
 
     pip install 'visavis[bench]' && python benchmarks/encoding.py [--rounds 15]
 
-Ours is the bundled encoder as it embeds. The two others are built with random weights (`peers.py`), for faces of our encoder's
-size, and run by ONNX Runtime; dlib's network is run by dlib, from crops of 112 x 112 pixels, on one thread, whatever it is given.
-One face and 64 of them, by one thread and by all, in turns with a float32 matrix product of 1024 x 1024. How much of that product's
-operations a second a network reaches is worked out from the operations of its convolutions and matrix products, those on padding
-left out. Writes `results/encoding.json`. About 3 minutes on 2 cores.
-
-Last figures: see `results/`.
+Ours is the bundled encoder. facenet's and MobileFaceNet's networks are built with random weights (`peers.py`) for faces of our
+input size, and run by ONNX Runtime. dlib's network is run by dlib on crops of 112 x 112 pixels, always on one thread. Batches of 1
+and 64 faces, on one thread and on all, alternate with a float32 matrix product of 1024 x 1024. The fraction of that product's
+speed is computed from the operations of a network's convolutions and matrix products, without those on padding. Writes
+`results/encoding.json`. About 3 minutes on 2 cores.
 """
 
 import argparse
@@ -37,7 +35,7 @@ CORES = os.cpu_count() or 1
 
 
 def operations(path: Path) -> float:
-    """Floating-point operations (two a multiplication with its addition) of a network for one face."""
+    """Count the floating-point operations of a network for one face, two per multiplication and addition."""
     model = onnx.load(path)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
@@ -60,7 +58,7 @@ def operations(path: Path) -> float:
 
 
 def _places(weight: np.ndarray, settings: dict[str, Any], sides: list[int]) -> int:
-    """On how many pairs of a place in the kernel and one in the picture a convolution multiplies; not on padding."""
+    """Count the pairs of kernel and image positions that a convolution multiplies, without padding."""
     count = 1
     pads = settings.get("pads", [0] * 4)
     for axis, side in enumerate(sides):
@@ -72,14 +70,14 @@ def _places(weight: np.ndarray, settings: dict[str, Any], sides: list[int]) -> i
 
 
 def sessions(paths: dict[str, Path], threads: int) -> dict[str, onnxruntime.InferenceSession]:
-    """The networks, each with so many threads."""
+    """Load the networks with this number of threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
     return {name: onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]) for name, path in paths.items()}
 
 
 def measured(paths: dict[str, Path], *, batch: int, threads: int, rounds: int) -> dict[str, Any]:
-    """Milliseconds a face, and the part of the matrix product's speed, of every network."""
+    """Measure milliseconds per face, and the fraction of the matrix product's speed, for every network."""
     faces = np.random.default_rng(0).integers(0, 256, (batch, 80, 80, 3)).astype(np.float32)
     chips = np.random.default_rng(0).integers(0, 256, (batch, 112, 112, 3), dtype=np.uint8)
     dlib, (product, product_operations) = load_encoder("dlib"), matrix_product_peak()
@@ -93,7 +91,7 @@ def measured(paths: dict[str, Path], *, batch: int, threads: int, rounds: int) -
     with threadpool_limits(threads):
         times = in_turns(steps, rounds=rounds)
     limit = [product_operations / seconds for seconds in times.pop("matrix product")]
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         "batch": batch,
         "threads": threads,
         "matrix_product_gflops": spread(np.array(limit) / 1e9),
@@ -105,12 +103,12 @@ def measured(paths: dict[str, Path], *, batch: int, threads: int, rounds: int) -
         if name in paths:
             speeds = [batch * operations(paths[name]) * passes(name) / each for each in seconds]
             row["part_of_matrix_product"] = ratio(speeds, limit)
-        told["networks"][name] = row
-    return told
+        result["networks"][name] = row
+    return result
 
 
 def passes(name: str) -> int:
-    """How many times a face goes through the network: ours may see it mirrored as well."""
+    """Return how many times a face passes through the network: ours may also use its mirror image."""
     return 2 if name == "visavis" and load_encoder().card.flip else 1
 
 

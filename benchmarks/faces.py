@@ -1,11 +1,10 @@
-"""LFW prepared in full: in how many photos a face is found, and how long it takes, beside mtcnn's own code and dlib's HOG detector.
+"""Face detection on all of LFW, and its speed against the code of the package mtcnn and dlib's HOG detector.
 
     pip install 'visavis[bench]' && python benchmarks/faces.py [--compared 300]
 
-Prepares all 13,233 photos into `runs/lfw-faces` (resumed where it stopped; the face nearest to the centre, as LFW means it, and the
-centre itself where none is found), counts those without a face, and times the detectors in turns on the same photos, ten rounds of
-as many photos each, one thread each. mtcnn's own code runs the same weights by TensorFlow. Writes `results/faces.json`. Some
-minutes.
+Prepares all 13,233 photos into `runs/lfw-faces` (resumable; the face nearest to the centre, which LFW means, and the centre itself
+if none is detected), counts the photos without a face, and times the detectors alternately on the same photos, ten rounds, one
+thread each. The code of mtcnn runs the same weights in TensorFlow. Writes `results/faces.json`. Some minutes.
 """
 
 import argparse
@@ -35,7 +34,7 @@ ROUNDS = 10
 
 
 def prepared() -> dict[str, float]:
-    """Prepare all of LFW, or go on, and count."""
+    """Prepare all of LFW, or resume, and count."""
     start = time.perf_counter()
     if not (OUT / "faces.npy").is_file():
         prepare_photos(LFW, OUT, policy="centre", fallback="centre")
@@ -47,7 +46,7 @@ def prepared() -> dict[str, float]:
 
 
 def compared(count: int) -> dict[str, Any]:
-    """Time the detectors in turns on the same photos."""
+    """Time the detectors alternately on the same photos."""
     with open_photos(LFW) as files:
         chosen = np.random.default_rng(0).choice(len(files.photos), count, replace=False)
         photos = [read_image(files.fetch(files.photos[index][0])) for index in chosen]

@@ -1,12 +1,12 @@
-"""A new user's first minutes: how long each step takes, and what is said after a mistake.
+"""A new user's first minutes: the time of each step, and the message after each mistake.
 
     python benchmarks/first_minutes.py
 
-Clones this repository into an empty folder and goes the way of the README and of docs/quick-start.md there, in an environment of
-its own: install, demo, two photos, one's own folder (20 people of LFW, 6 whole photos of each). Then a mistake at each step.
-What lacks a backend is done in a second environment that has the core alone, the full disk is a file system of 1 MB, and the lost
-network a namespace without one, so these want Linux and `unshare`. Writes `results/first_minutes.json`, whose tables stand in
-docs/quick-start.md. About ten minutes on 2 cores, most of them for what is installed.
+Clones this repository into an empty folder and follows the README and docs/quick-start.md there, in a new environment: install,
+demo, two photos, and a folder of photos (20 people of LFW, 6 whole photos each). Then it makes a mistake at each step. The missing
+backend is tried in a second environment with the core alone, the full disk is a file system of 1 MB, and the missing network is a
+namespace without one, so these need Linux and `unshare`. Writes `results/first_minutes.json`. About ten minutes on 2 cores, most
+of them for the installation.
 """
 
 import os
@@ -32,49 +32,49 @@ _ALONE = "unshare --map-root-user --mount sh -c 'mount -t tmpfs -o size=1m none 
 _UNREACHABLE = "unshare --map-root-user --net "
 
 STEPS = {
-    "installed, with all extras": "make setup",
-    "demo: trained and measured on generated faces": "make demo",
-    "two photos of one's own": "visavis verify {same} --draw why.png",
-    "one against many": "visavis compare {many} --out compared.png",
-    "own folder: faces found": "visavis prepare photos/ --out faces/",
-    "own folder: looked through": "visavis inspect faces/ --out look.html",
-    "own folder: trained": "visavis train faces/ --out runs/mine",
-    "own folder: measured on people never seen": "visavis evaluate runs/mine faces/",
-    "an answer by one's own model": "visavis verify {same} --model runs/mine",
+    "install with all extras": "make setup",
+    "demo: train and evaluate on generated faces": "make demo",
+    "compare two photos": "visavis verify {same} --draw why.png",
+    "compare one photo with many": "visavis compare {many} --out compared.png",
+    "own folder: detect faces": "visavis prepare photos/ --out faces/",
+    "own folder: inspect": "visavis inspect faces/ --out inspect.html",
+    "own folder: train": "visavis train faces/ --out runs/mine",
+    "own folder: evaluate on held-out people": "visavis evaluate runs/mine faces/",
+    "own model: compare two photos": "visavis verify {same} --model runs/mine",
 }
 MISTAKES = {
-    "a path that is not there": "visavis verify nobody.jpg {one}",
-    "a folder that is not there": "visavis train nowhere/ --out runs/a",
-    "photos side by side": "visavis train photos/{person} --out runs/b",
-    "one person only": "visavis train alone/ --out runs/c",
+    "a missing photo": "visavis verify nobody.jpg {one}",
+    "a missing folder": "visavis train nowhere/ --out runs/a",
+    "photos without sub-folders": "visavis train photos/{person} --out runs/b",
+    "a single person": "visavis train alone/ --out runs/c",
     "a tiny photo": "visavis verify tiny.png {one} --aligned",
     "a black photo": "visavis verify black.png {one} --aligned",
-    "a file that is no photo": "visavis verify README.md {one}",
-    "no face in the photo": "visavis verify grass.png {one}",
-    "a run that is not there": "visavis evaluate runs/yours faces/",
-    "a folder that holds a run": "visavis train faces/ --out runs/mine",
-    "no backend installed": "core/bin/visavis train faces/ --out runs/d",
-    "no room on the disk": _ALONE + "visavis train faces/ --out full/run",
+    "a file that is not a photo": "visavis verify README.md {one}",
+    "a photo without a face": "visavis verify grass.png {one}",
+    "a missing run": "visavis evaluate runs/yours faces/",
+    "a folder with a run": "visavis train faces/ --out runs/mine",
+    "no backend of Keras": "core/bin/visavis train faces/ --out runs/d",
+    "a full disk": _ALONE + "visavis train faces/ --out full/run",
     "no network for Olivetti": _UNREACHABLE + "visavis train olivetti --out runs/e",
 }
 
 
 def lay_out(folder: Path) -> dict[str, str]:
-    """Write a user's photos into the folder, good ones and bad ones; return their names."""
+    """Write a user's photos to the folder, valid and invalid ones; return their names."""
     people = defaultdict(list)
     with open_photos(LFW) as files:
         for name, person in files.photos:
             people[person].append(name)
         chosen = [person for person in sorted(people) if len(people[person]) >= 2 * PHOTOS][:PEOPLE]
-        for person in chosen:
-            for name in people[person][:PHOTOS]:
-                path = folder / "photos" / person / Path(name).name
+        for number, person in enumerate(chosen, start=1):
+            for rank, name in enumerate(people[person][:PHOTOS], start=1):
+                path = folder / "photos" / f"person-{number}" / f"{rank}.jpg"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 content = files.fetch(name)
                 path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
-    photos = [sorted((folder / "photos" / person).iterdir()) for person in chosen[:2]]
+    photos = [sorted((folder / "photos" / f"person-{number}").iterdir()) for number in (1, 2)]
     first, second = [[str(path.relative_to(folder)) for path in paths] for paths in photos]
-    shutil.copytree(folder / "photos" / chosen[0], folder / "alone" / chosen[0])
+    shutil.copytree(folder / "photos" / "person-1", folder / "alone" / "person-1")
     with Image.open(folder / first[1]) as photo:
         photo.resize((12, 12)).save(folder / "tiny.png")
     Image.new("RGB", (112, 112), "black").save(folder / "black.png")
@@ -85,12 +85,12 @@ def lay_out(folder: Path) -> dict[str, str]:
         "same": " ".join(first[:2]),
         "many": " ".join([first[0], *first[1:4], *second[:3]]),
         "one": first[0],
-        "person": chosen[0],
+        "person": "person-1",
     }
 
 
 def run(command: str, folder: Path) -> dict[str, object]:
-    """What a command does in the folder: seconds, exit code, and the errors and warnings that it tells."""
+    """Run a command in the folder; return seconds, exit code, errors and warnings."""
     environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
     environment |= {"PATH": f"{folder / '.venv' / 'bin'}:{os.environ['PATH']}", "COLUMNS": "200"}
     start = time.perf_counter()
@@ -102,7 +102,7 @@ def run(command: str, folder: Path) -> dict[str, object]:
 
 
 def main() -> None:
-    """Go all the way."""
+    """Follow all steps."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "visavis"
         subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
@@ -111,11 +111,11 @@ def main() -> None:
         for what, command in STEPS.items():
             steps[what] = run(command.format(**names), folder)
             print(what, steps[what], flush=True)
-            if steps[what]["exit_code"] > 1:  # verify answers with 0 or 1
+            if steps[what]["exit_code"] > 1:  # verify exits with 0 or 1
                 sys.exit(f"{what}: failed")
         subprocess.run([sys.executable, "-m", "venv", folder / "core"], check=True)
-        for what in (["--require-hashes", "--requirement", "requirements/core.txt"], ["--no-deps", "."]):
-            subprocess.run([folder / "core" / "bin" / "pip", "install", "--quiet", *what], cwd=folder, check=True)
+        for arguments in (["--require-hashes", "--requirement", "requirements/core.txt"], ["--no-deps", "."]):
+            subprocess.run([folder / "core" / "bin" / "pip", "install", "--quiet", *arguments], cwd=folder, check=True)
         (folder / "full").mkdir()
         for what, command in MISTAKES.items():
             mistakes[what] = run(command.format(**names), folder)

@@ -1,15 +1,13 @@
-"""How fast galleries are searched: exactly, among 10,000 to 1,000,000 references, beside others and beside the memory.
+"""Exact search in galleries of 10,000 to 1,000,000 references, against other libraries and the speed of the memory.
 
     pip install 'visavis[gallery,bench]' && python benchmarks/gallery.py [--counts 10000 100000 1000000]
 
-Each contestant searches the same references of 128 numbers for the same probe, the five most alike, in turns with the others: a
-gallery (`SqliteGallery.search`, which looks for news in its file first), faiss's flat index, and one loop over rows in Python, as
-deepface's `find` does it (at 10,000 references only). In the same turns the memory is read from end to end by as many threads
-(`max` and `sum`), which is what a search cannot beat. A gallery is opened in a process of its own for start time and memory.
-About five minutes.
-
-Figures: see results/gallery.json. The machine did other work meanwhile (`load`), from which those suffer most whose threads wait
-for each other (faiss, BLAS): look at the least times too.
+All search the same references of 128 numbers for the five best matches of the same probe, alternating: a gallery
+(`SqliteGallery.search`, which first reads changes from its file), faiss's flat index, a matrix product in NumPy, and a Python loop
+over rows like deepface's `find` (10,000 references only). In the same rounds, the same number of threads reads the memory from end
+to end (`max` and `sum`), which bounds any exact search. Start time and memory are those of a fresh process. Writes
+`results/gallery.json`. About five minutes. On a busy machine, compare minima: libraries whose threads wait for each other (faiss,
+BLAS) suffer most.
 """
 
 import argparse
@@ -41,13 +39,13 @@ MOST_LOOPED = 10_000
 
 
 def rows_of(start: int, count: int) -> np.ndarray:
-    """Some of the references, the same ones each time."""
+    """Return some of the references, the same ones each time."""
     rows = np.random.default_rng(start).normal(size=(count, SIZE)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def people(count: int) -> Iterator[Enrolment]:
-    """People with four references each."""
+    """Generate people with four references each."""
     for start in range(0, count, CHUNK):
         rows = rows_of(start, min(CHUNK, count - start))
         for first in range(0, len(rows), PHOTOS):
@@ -55,13 +53,13 @@ def people(count: int) -> Iterator[Enrolment]:
 
 
 def start_of(path: Path, key: str | None) -> dict[str, float]:
-    """Open a gallery in a new process: until its first answer, and the memory that it takes."""
+    """Measure the time to the first result and the memory of a process that opens a gallery."""
     command = [sys.executable, __file__, "--open", str(path), *(["--key", key] if key else [])]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def open_and_search(path: Path, key: str | None) -> None:
-    """Be that process."""
+    """Open and search a gallery, in that process."""
     before = peak_memory()
     wall, processor = time.perf_counter(), time.process_time()
     with SqliteGallery(path, BINDING, key=key) as gallery:
@@ -71,13 +69,13 @@ def open_and_search(path: Path, key: str | None) -> None:
 
 
 def peak_memory() -> int:
-    """The most memory that this process had, in bytes; Linux counts it from the start of its program."""
+    """Return the peak memory of this process in bytes; Linux counts from the start of its program."""
     words = Path("/proc/self/status").read_text().split()
     return 1024 * int(words[words.index("VmHWM:") + 1])
 
 
 def loop_over_rows(rows: list[np.ndarray], probe: np.ndarray) -> list[int]:
-    """Find the most alike as deepface does: one distance after the other, then sorted."""
+    """Find the best matches as deepface does: one distance after the other, then sorted."""
     distances = []
     for row in rows:
         distances.append(1 - np.dot(row, probe) / (np.sqrt(np.dot(row, row)) * np.sqrt(np.dot(probe, probe))))
@@ -85,13 +83,13 @@ def loop_over_rows(rows: list[np.ndarray], probe: np.ndarray) -> list[int]:
 
 
 def in_threads(pool: ThreadPoolExecutor, matrix: np.ndarray, read: Callable[[np.ndarray], object]) -> Callable[[], object]:
-    """Read a matrix from end to end, each thread a part of it."""
+    """Read a matrix from end to end, one part per thread."""
     parts = np.array_split(matrix, CORES)
     return lambda: list(pool.map(read, parts))
 
 
 def measure(gallery: SqliteGallery, matrix: np.ndarray, rounds: int) -> dict[str, object]:
-    """Search in turns, and read the memory in the same turns."""
+    """Time the searches alternately, and the memory in the same rounds."""
     probe = rows_of(1, 1)
     index = faiss.IndexFlatIP(SIZE)
     index.add(matrix)
@@ -117,7 +115,7 @@ def measure(gallery: SqliteGallery, matrix: np.ndarray, rounds: int) -> dict[str
 
 
 def run(count: int, folder: Path, rounds: int) -> dict[str, object]:
-    """Make a gallery of so many references, and measure it."""
+    """Create a gallery of this many references and measure it."""
     path = folder / f"{count}.gallery"
     with SqliteGallery(path, BINDING) as gallery:
         start = time.perf_counter()
@@ -137,7 +135,7 @@ def run(count: int, folder: Path, rounds: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Run it, or the process that opens a gallery."""
+    """Run the benchmark, or the process that opens a gallery."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--rounds", type=int, default=40)

@@ -1,13 +1,12 @@
-"""Does a gallery lose or keep what it must not when processes are killed? `kill -9` at random moments while three of them work.
-
-Three processes enrol, delete and search in one gallery, and each writes down what it begins and what was acknowledged. One after
-the other is killed at a random moment; then everything is compared: acknowledged enrolments are there with their embeddings,
-acknowledged deletions are gone, from the bytes of the files too, what was under way is there as a whole or not at all, the file
-passes its check, and searches give what comparing with every reference gives. Then three new processes go on in the same gallery.
+"""Crash safety of galleries: `kill -9` at random moments while three processes enrol, delete and search.
 
     python benchmarks/gallery_crashes.py --kills 200
 
-Takes about ten minutes. Figures: see results/gallery_crashes.json.
+Each process writes down what it starts and what was acknowledged. They are killed one after the other at random moments. Then
+everything is compared: acknowledged enrolments must be there with their embeddings; acknowledged deletions must be gone, from the
+bytes of the files too; interrupted operations must be complete or absent; the file must pass its check; and searches must agree
+with a comparison with every reference. Three new processes continue in the same gallery. Writes `results/gallery_crashes.json`.
+About ten minutes.
 """
 
 import argparse
@@ -35,15 +34,15 @@ PATIENCE = 60
 
 @dataclass
 class Tally:
-    """What was seen.
+    """Counts of one run.
 
     Attributes:
-        kills: Processes killed.
+        kills: Killed processes.
         enrolled: Acknowledged enrolments.
         deleted: Acknowledged deletions.
-        searches: Searches that the processes compared with what they knew.
+        searches: Searches that the processes compared with their own records.
         under_way: Operations that a kill interrupted.
-        completed: Those of them that turned out to be done, as a whole.
+        completed: Interrupted operations that turned out to be complete.
     """
 
     kills: int = 0
@@ -55,13 +54,13 @@ class Tally:
 
 
 def embeddings_of(name: str, count: int) -> np.ndarray:
-    """The references of somebody of this name: always the same, and like nobody else's."""
+    """Return the references of a subject: always the same, and unlike those of others."""
     rows = np.random.default_rng(zlib.crc32(name.encode())).normal(size=(count, BINDING.size)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def read_journal(journal: Path) -> tuple[dict[str, tuple[str, int]], int]:
-    """The last word on each name, `enrol?` (begun), `enrol!` (acknowledged), `delete?` or `delete!`; and how many searches."""
+    """Return the last entry of each name (`enrol?` started, `enrol!` acknowledged, …) and the number of searches."""
     states, searches = {}, 0
     for line in journal.read_text().splitlines() if journal.is_file() else []:
         word, name, count = line.split()
@@ -108,7 +107,7 @@ def work(path: Path, journal: Path, seed: int) -> None:
 
 
 def start_workers(path: Path, journals: list[Path], seed: int) -> list[subprocess.Popen]:
-    """Start the processes, and wait until each has done something."""
+    """Start the processes, and wait until each has completed an operation."""
     sizes = [journal.stat().st_size if journal.is_file() else 0 for journal in journals]
     command = [sys.executable, __file__, "--work", str(path)]
     workers = [subprocess.Popen([*command, "--journal", str(journal), "--seed", str(seed)]) for journal in journals]
@@ -126,7 +125,7 @@ def start_workers(path: Path, journals: list[Path], seed: int) -> list[subproces
 
 
 def run_round(path: Path, journals: list[Path], seed: int) -> None:
-    """Let three processes work, and kill one after the other."""
+    """Run three processes, and kill one after the other."""
     chance = random.Random(seed)
     workers = start_workers(path, journals, seed)
     chance.shuffle(workers)
@@ -139,7 +138,7 @@ def run_round(path: Path, journals: list[Path], seed: int) -> None:
 
 
 def compare(path: Path, journals: list[Path], seen: set[str] | None = None) -> Tally:
-    """Compare the gallery with what was acknowledged; bytes are looked for of those deleted who are not among the `seen`."""
+    """Compare the gallery with what was acknowledged; search the files for bytes of deleted subjects not yet in `seen`."""
     seen = set() if seen is None else seen
     states, tally = {}, Tally()
     for journal in journals:
@@ -170,7 +169,7 @@ def compare(path: Path, journals: list[Path], seen: set[str] | None = None) -> T
 
 
 def compare_searches(path: Path) -> None:
-    """Compare searches with comparing every reference, whose embeddings must be those that were enrolled."""
+    """Compare searches with a comparison with every reference, whose embeddings must be those that were enrolled."""
     probes = embeddings_of("probes", 5)
     with SqliteGallery(path, BINDING) as gallery:
         subjects = gallery.subjects(limit=10**9)
@@ -185,7 +184,7 @@ def compare_searches(path: Path) -> None:
 
 
 def run(folder: Path, kills: int, *, seed: int = 0) -> Tally:
-    """Kill so many processes, and compare after every third."""
+    """Kill this many processes, and compare after every third."""
     path = folder / "crashes.gallery"
     journals = [folder / f"worker{number}.journal" for number in range(WORKERS)]
     tally, seen = Tally(), set()
@@ -197,7 +196,7 @@ def run(folder: Path, kills: int, *, seed: int = 0) -> Tally:
 
 
 def main() -> None:
-    """Run it, or one of the processes."""
+    """Run the benchmark, or one of its processes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)

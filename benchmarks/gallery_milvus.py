@@ -1,13 +1,11 @@
-"""What an approximate index in Milvus finds of what an exact search finds, and how long each takes, beside a gallery in a file.
+"""Recall and speed of approximate indexes in Milvus against exact search, and against a gallery in a file.
 
     pip install 'visavis[bench]' && python benchmarks/gallery_milvus.py [--count 100000]
 
-Made-up embeddings that lie as those of the encoder in the box do: all in one cone, four references a person. Half of the probes
-are new photos of people who are enrolled, the others strangers. A `milvus-lite server` on loopback holds the same references with a
-FLAT and an HNSW index; recall is the part of the exact search's subjects (the first; the first five) that the other one finds.
-About ten minutes.
-
-Figures: see results/gallery_milvus.json.
+Synthetic embeddings distributed like those of the bundled encoder: all in one cone, four references per person. Half of the probes
+are new photos of enrolled people, the others of people who are not enrolled. A `milvus-lite server` on the loopback interface holds
+the same references with a FLAT and an HNSW index. Recall is the fraction of the exact search's subjects (the first; the first five)
+that the index finds. Writes `results/gallery_milvus.json`. About ten minutes.
 """
 
 import argparse
@@ -36,12 +34,12 @@ EFFORTS = (16, 32, 64, 128, 256)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of unit length."""
+    """Scale rows to unit length."""
     return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
 
 
 def draw(count: int, probes: int) -> tuple[list[Enrolment], np.ndarray]:
-    """People with four references each, and probes: half of them new photos of theirs, half of strangers.
+    """Generate people with four references each, and probes: half of enrolled people, half of people who are not enrolled.
 
     Two photos of one person have a cosine of about 0.9, those of two people about 0.7.
     """
@@ -55,7 +53,7 @@ def draw(count: int, probes: int) -> tuple[list[Enrolment], np.ndarray]:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """A server on loopback."""
+    """Run a server on the loopback interface."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -74,7 +72,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def search_all(galleries: dict[str, Gallery], probes: np.ndarray) -> tuple[dict[str, list[list[str]]], dict[str, float]]:
-    """Search each probe in all galleries in turns: whom each finds, and its median time in milliseconds."""
+    """Search all galleries for each probe, alternating: the subjects found, and the median time in milliseconds."""
     found: dict[str, list[list[str]]] = {name: [] for name in galleries}
     seconds: dict[str, list[float]] = {name: [] for name in galleries}
     for probe in probes:
@@ -87,12 +85,12 @@ def search_all(galleries: dict[str, Gallery], probes: np.ndarray) -> tuple[dict[
 
 
 def recall(found: list[list[str]], exact: list[list[str]], top: int) -> float:
-    """The part of the exact search's first subjects that were found among as many."""
+    """Return the fraction of the exact search's first subjects that were found."""
     return float(np.mean([len(set(mine[:top]) & set(theirs[:top])) / top for mine, theirs in zip(found, exact, strict=True)]))
 
 
 def main() -> None:
-    """Run it."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=40_000)
     parser.add_argument("--probes", type=int, default=200)

@@ -1,16 +1,13 @@
-"""How time and memory grow with the number of faces: generated, trained on, embedded, evaluated and enrolled.
+"""Growth of time and memory with the number of faces: generate, train, embed, evaluate and enrol.
 
     python benchmarks/growth.py [--largest 1000000]
 
-Data sets of 1,000 faces and ten times as many, and so on. Each stage runs in a process of its own that does nothing else, and
-leaves its files for the next: store (faces generated into a data set on the disk, ten photos a person), train (steps of 64 photos
-that make one epoch, one look at 200 validation people), embed (`visavis embed` by the encoder in the box), evaluate (on 100,000
-pairs of each kind, drawn, with the error that this adds) and gallery (everybody enrolled in a file, the file opened anew and
-searched). All pairs, which grow with the square, are evaluated as well up to 10,000 faces. Memory is that of the process and of
-those that it starts, without pages of mapped files. Writes `results/growth.json`. A million faces take about an hour on 2 cores
-that do nothing else, and 20 GB of disk.
-
-Last figures: see `results/`.
+Data sets of 1,000 faces, ten times as many, and so on. Each stage runs in its own process and leaves its files for the next: store
+(generate faces into a data set on disk, ten photos per person), train (one epoch in steps of 64 photos, one validation on 200
+people), embed (`visavis embed` with the bundled encoder), evaluate (100,000 sampled pairs of each kind, with the sampling error)
+and gallery (enrol everybody in a file, open it, search it). All pairs, which grow quadratically, are evaluated up to 10,000 faces.
+Memory is that of the process and its children, without pages of mapped files. Writes `results/growth.json`. A million faces take
+about two hours on 2 otherwise idle cores, and 20 GB of disk.
 """
 
 import argparse
@@ -49,7 +46,7 @@ def store(folder: Path, count: int) -> None:
 
 
 def train(folder: Path, count: int) -> None:
-    """One epoch."""
+    """Train for one epoch."""
     from visavis.data import Split, read_saved
     from visavis.training.configuration import config_for
     from visavis.training.trainer import train
@@ -62,14 +59,14 @@ def train(folder: Path, count: int) -> None:
 
 
 def embed(folder: Path, count: int) -> None:
-    """A table of embeddings."""
+    """Write a table of embeddings."""
     from visavis.scale import embed_photos
 
     embed_photos(folder, folder.with_suffix(".parquet"), workers=CORES, progress=False)
 
 
 def read_embeddings(folder: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """From the table, and the people."""
+    """Read embeddings and people from the table."""
     from pyarrow import parquet
 
     column = parquet.read_table(folder.with_suffix(".parquet"), columns=["embedding"])["embedding"].combine_chunks()
@@ -77,7 +74,7 @@ def read_embeddings(folder: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def evaluate(folder: Path, count: int) -> None:
-    """Error rates of pairs drawn."""
+    """Compute error rates over sampled pairs."""
     from visavis.evaluation import evaluate_protocol, sample_pairs
 
     embeddings, labels = read_embeddings(folder, count)
@@ -87,7 +84,7 @@ def evaluate(folder: Path, count: int) -> None:
 
 
 def gallery(folder: Path, count: int) -> None:
-    """Everybody enrolled; then the gallery opened anew, and searched for somebody who is in it."""
+    """Enrol everybody, open the gallery again, and search it."""
     from visavis.gallery import Enrolment, SqliteGallery
     from visavis.gallery.records import Binding
 
@@ -101,7 +98,7 @@ def gallery(folder: Path, count: int) -> None:
 
 
 def evaluate_all(folder: Path, count: int) -> None:
-    """Error rates of all pairs."""
+    """Compute error rates over all pairs."""
     from visavis.metrics import all_pairs_curve, equal_error_rate
 
     print(equal_error_rate(all_pairs_curve(*read_embeddings(folder, count))))
@@ -109,29 +106,29 @@ def evaluate_all(folder: Path, count: int) -> None:
 
 @contextmanager
 def watched() -> Iterator[dict[str, float]]:
-    """Seconds, CPU seconds and the peak of the memory while something runs, of this process and of those that it starts.
+    """Measure seconds, CPU seconds and peak memory of this process and its children.
 
-    Pages of mapped files are left out: the system keeps them while it has room, and takes them back at any time.
+    Pages of mapped files are not counted: the system keeps them while there is room, and can drop them at any time.
     """
-    told, ended = {"peak_megabytes": 0.0}, threading.Event()
+    cost, ended = {"peak_megabytes": 0.0}, threading.Event()
 
     def look() -> None:
         while not ended.wait(0.02):
-            told["peak_megabytes"] = max(told["peak_megabytes"], sum(map(_own_memory, _family(os.getpid()))) / 1e6)
+            cost["peak_megabytes"] = max(cost["peak_megabytes"], sum(map(_own_memory, _family(os.getpid()))) / 1e6)
 
     watcher = threading.Thread(target=look)
     watcher.start()
     start, cpu = time.perf_counter(), _processor_seconds()
     try:
-        yield told
+        yield cost
     finally:
-        told |= {"seconds": time.perf_counter() - start, "cpu_seconds": _processor_seconds() - cpu}
+        cost |= {"seconds": time.perf_counter() - start, "cpu_seconds": _processor_seconds() - cpu}
         ended.set()
         watcher.join()
 
 
 def _family(process: int) -> Iterator[int]:
-    """The process and all that it started and that still run."""
+    """List the process and its running descendants."""
     yield process
     for children in Path(f"/proc/{process}/task").glob("*/children"):
         with suppress(OSError):  # it has just ended
@@ -140,7 +137,7 @@ def _family(process: int) -> Iterator[int]:
 
 
 def _own_memory(process: int) -> int:
-    """Bytes of a process that are in no file."""
+    """Return the bytes of a process that belong to no file."""
     try:
         return int(Path(f"/proc/{process}/status").read_text().partition("RssAnon:")[2].split()[0]) * 1024
     except (OSError, IndexError):  # it has just ended
@@ -148,20 +145,20 @@ def _own_memory(process: int) -> int:
 
 
 def _processor_seconds() -> float:
-    """What this process has used, and those that it started and that have ended."""
+    """Return the CPU seconds of this process and its finished children."""
     return sum(spent.ru_utime + spent.ru_stime for spent in map(getrusage, (RUSAGE_SELF, RUSAGE_CHILDREN)))
 
 
 def be_stage(stage: str, folder: Path, count: int) -> None:
-    """Do one stage, and print what it cost."""
+    """Run one stage and print its cost."""
     stages = {"store": store, "train": train, "embed": embed, "evaluate": evaluate, "gallery": gallery, "all-pairs": evaluate_all}
-    with watched() as told:
+    with watched() as cost:
         stages[stage](folder, count)
-    print(json.dumps(told))
+    print(json.dumps(cost))
 
 
 def main() -> None:
-    """Measure every size; with a stage, a folder and a size, be that stage."""
+    """Measure every size; with a stage, a folder and a size, run that stage."""
     if len(sys.argv) == 4:
         be_stage(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
         return
@@ -174,8 +171,8 @@ def main() -> None:
             row: dict[str, Any] = {"faces": count}
             for stage in (*STAGES, *(("all-pairs",) if count <= ALL_PAIRS else ())):
                 command = [sys.executable, __file__, stage, f"{name}/faces", str(count)]
-                told = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
-                row[stage] = json.loads(told.splitlines()[-1])
+                cost = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+                row[stage] = json.loads(cost.splitlines()[-1])
         rows.append(row)
         print(row, flush=True)
         count *= 10

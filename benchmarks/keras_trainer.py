@@ -1,4 +1,4 @@
-"""Our plain network and its training step, on the backend that `KERAS_BACKEND` names; asked by `training.py`."""
+"""The `classic` network and its training step on the backend in `KERAS_BACKEND`; a worker of `training.py`."""
 
 import sys
 
@@ -12,7 +12,7 @@ from visavis.training.devices import compiling
 
 
 class Trainer:
-    """Takes steps on prepared batches."""
+    """Trains on prepared batches."""
 
     def __init__(self, folder: str) -> None:
         """Open the batches."""
@@ -37,7 +37,7 @@ class Trainer:
         return True
 
     def train(self, steps: int) -> bool:
-        """Take some steps."""
+        """Train for some steps."""
         for _ in range(steps):
             batch = self.step % len(self.photos)
             self.model.train_on_batch(np.asarray(self.photos[batch]), self.labels[batch])

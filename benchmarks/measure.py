@@ -1,4 +1,4 @@
-"""Measure in turns, in this process and in workers of their own, so that what slows the machine slows everybody."""
+"""Alternating measurements, in this process and in workers, so that a slow moment of the machine affects all sides."""
 
 import json
 import statistics
@@ -23,18 +23,18 @@ print(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_max
 
 
 def spread(values: Iterable[float]) -> dict[str, float]:
-    """Median, least and most."""
+    """Return median, minimum and maximum."""
     found = [float(value) for value in values]
     return {"median": statistics.median(found), "least": min(found), "most": max(found)}
 
 
 def ratio(over: list[float], under: list[float]) -> dict[str, float]:
-    """Median, least and most of the ratios of rounds."""
+    """Return median, minimum and maximum of the ratios of rounds."""
     return spread(first / second for first, second in zip(over, under, strict=True))
 
 
 def in_turns(steps: dict[str, Callable[[], Any]], *, rounds: int) -> dict[str, list[float]]:
-    """Wall seconds of each step in each round; every one is done once before."""
+    """Return the wall seconds of each step in each round, after one warm-up of each."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         step()
@@ -47,7 +47,7 @@ def in_turns(steps: dict[str, Callable[[], Any]], *, rounds: int) -> dict[str, l
 
 
 def time_to(goal: float, history: list[tuple[float, float]]) -> float | None:
-    """Seconds until the mean of three looks in a row is at most the goal; one look alone is too noisy."""
+    """Return the seconds until the mean of three validations in a row is at most the goal; a single one is too noisy."""
     for at in range(2, len(history)):
         if np.mean([eer for _, eer in history[at - 2 : at + 1]]) <= goal + 1e-9:
             return history[at][0]
@@ -55,7 +55,7 @@ def time_to(goal: float, history: list[tuple[float, float]]) -> float | None:
 
 
 def cost_of(*command: str, runs: int = 5) -> dict[str, float]:
-    """Median wall seconds, CPU seconds and peak megabytes of a command in fresh processes."""
+    """Return median wall seconds, CPU seconds and peak megabytes of a command in fresh processes."""
     measured = [
         subprocess.run([sys.executable, "-c", _MEASURED, *command], stdout=subprocess.PIPE, check=True) for _ in range(runs)
     ]
@@ -64,7 +64,7 @@ def cost_of(*command: str, runs: int = 5) -> dict[str, float]:
 
 
 def matrix_product_peak(size: int = 1024) -> tuple[Callable[[], Any], float]:
-    """A float32 matrix product, and its floating-point operations: what the machine can do at most."""
+    """Return a float32 matrix product and its floating-point operations, as a bound on the machine."""
     first, second = np.random.default_rng(0).standard_normal((2, size, size)).astype(np.float32)
     return lambda: first @ second, 2.0 * size**3
 
@@ -73,7 +73,7 @@ class Worker:
     """A process that answers lines of JSON with lines of JSON; see `answer`."""
 
     def __init__(self, *command: str, environment: dict[str, str] | None = None) -> None:
-        """Start it."""
+        """Start the process."""
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
     def ask(self, **request: Any) -> Any:
@@ -91,11 +91,11 @@ class Worker:
         return json.loads(line)
 
     def __enter__(self) -> Self:
-        """Do nothing more."""
+        """Return the worker."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End it."""
+        """End the process."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
         self._process.wait()

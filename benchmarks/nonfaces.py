@@ -1,12 +1,12 @@
-"""What becomes of pictures that show no face: does the detector take them for faces, and whom do they match where it is not asked?
+"""Pictures without a face: does the detector find one, and which people do they match with `--aligned`?
 
     python benchmarks/faces.py && python benchmarks/nonfaces.py
 
-Pictures of five kinds, sixty of each: corners of LFW's photos, noise, clouds (smoothed noise), stripes and chessboards, pages of
-letters. Each is looked for a face in, as in a whole photo. Then, as with `--aligned`, each is given as a photo that is cut to the
-face, which should be warned of, and compared with one face of each person of LFW whom the encoder in the box has not seen, at its
-thresholds. Beside it stands how often these people are warned of and match each other, as does how often AT&T's photos are warned
-of. Writes `results/nonfaces.json`. Under a minute.
+Sixty pictures of each of five kinds: corners of LFW's photos, noise, clouds (smoothed noise), stripes and chessboards, pages of
+letters. The detector searches each as a whole photo. Then each is passed as a declared face crop, which should cause a warning,
+and compared with one face of each person of LFW that the bundled encoder was not trained on, at its thresholds. For comparison:
+how often these people, and the photos of AT&T, cause a warning, and how often these people match each other. Writes
+`results/nonfaces.json`. Under a minute.
 """
 
 import argparse
@@ -27,27 +27,27 @@ EACH, SIDE = 60, 250
 
 
 def corner(number: int, rng: np.random.Generator) -> Picture:
-    """A corner of one of LFW's photos, where its face is not."""
+    """Return a corner of a photo of LFW, away from its face."""
     with open_photos(LFW) as files:
         photo = read_image(files.fetch(files.photos[int(rng.integers(len(files.photos)))][0]))
     return np.asarray(Image.fromarray(photo[:64, :64] if number % 2 else photo[:64, -64:]).resize((SIDE, SIDE)))
 
 
 def noise(number: int, rng: np.random.Generator) -> Picture:
-    """Levels or colours at random, each as many pixels wide."""
+    """Return random levels or colours, each several pixels wide."""
     wide = 1 + number % 8
     return np.kron(rng.integers(0, 256, (SIDE // wide + 1,) * 2 + (3,)), np.ones((wide, wide, 1)))[:SIDE, :SIDE].astype(np.uint8)
 
 
 def clouds(number: int, rng: np.random.Generator) -> Picture:
-    """Noise smoothed over more or fewer pixels, and stretched to all levels."""
+    """Return noise smoothed over several pixels and stretched to all levels."""
     image = Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)).filter(ImageFilter.GaussianBlur(3 + number % 30))
     levels = np.asarray(image, dtype=np.float64)
     return (255 * (levels - levels.min()) / np.ptp(levels)).astype(np.uint8)
 
 
 def stripes(number: int, rng: np.random.Generator) -> Picture:
-    """Stripes or a chessboard of two colours."""
+    """Return stripes or a chessboard in two colours."""
     first, second = rng.integers(0, 256, (2, 3))
     wide = int(rng.integers(4, 64))
     y, x = np.indices((SIDE, SIDE)) // wide
@@ -55,7 +55,7 @@ def stripes(number: int, rng: np.random.Generator) -> Picture:
 
 
 def letters(number: int, rng: np.random.Generator) -> Picture:
-    """A page of letters."""
+    """Return a page of letters."""
     image = Image.new("RGB", (SIDE, SIDE), "white")
     for top in range(5, SIDE, 14 + number % 10):
         line = "".join(rng.choice(list(string.ascii_letters + " " * 10), 45))
@@ -73,12 +73,12 @@ KINDS: dict[str, Callable[[int, np.random.Generator], Picture]] = {
 
 
 def warned(verifier: Verifier, crops: Iterable[Picture]) -> int:
-    """How many crops it is said of that no face fills them."""
+    """Count the crops with a warning that no face fills them."""
     return sum("no face" in text for crop in crops for text in verifier.acquire(crop).found.warnings)
 
 
 def main() -> None:
-    """Draw, look, compare, write."""
+    """Generate, detect, compare, write."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     rng = np.random.default_rng(0)
     verifier, finder = Verifier(aligned=True), FaceFinder()

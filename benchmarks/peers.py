@@ -1,4 +1,4 @@
-"""The networks that others encode faces with, built with random weights: their speed is that of the trained ones."""
+"""Networks of other face encoders with random weights, as fast as the trained ones."""
 
 from typing import Any
 
@@ -17,14 +17,14 @@ def _conv(x: Tensor, filters: int, kernel: Any, strides: int = 1, padding: str =
 
 
 def _residual(x: Tensor, branches: list[Tensor], scale: float, relu: bool = True) -> Tensor:
-    """Branches joined, brought to the size of the input, and added to it."""
+    """Join branches, scale them to the size of the input, and add them to it."""
     joined = layers.Concatenate()(branches) if len(branches) > 1 else branches[0]
     added = layers.Add()([x, layers.Rescaling(scale)(layers.Conv2D(x.shape[-1], 1)(joined))])
     return layers.ReLU()(added) if relu else added
 
 
 def facenet_style(shape: tuple[int, int, int], size: int = 512) -> keras.Model:
-    """Inception-ResNet v1 (Szegedy et al., 2016) as facenet has it."""
+    """Build the Inception-ResNet v1 (Szegedy et al., 2016) of facenet."""
     photos = keras.Input(shape)
     x = _conv(layers.Rescaling(1 / 128, -127.5 / 128)(photos), 32, 3, 2, "valid")
     x = _conv(_conv(x, 32, 3, padding="valid"), 64, 3)
@@ -58,7 +58,7 @@ def _bottleneck(x: Tensor, filters: int, expansion: int, strides: int) -> Tensor
 
 
 def mobilefacenet_style(shape: tuple[int, int, int], size: int = 128) -> keras.Model:
-    """MobileFaceNet (Chen et al., 2018)."""
+    """Build MobileFaceNet (Chen et al., 2018)."""
     photos = keras.Input(shape)
     x = layers.Rescaling(1 / 128, -127.5 / 128)(photos)
     x = layers.PReLU(shared_axes=[1, 2])(_conv(x, 64, 3, 2, relu=False))

@@ -1,7 +1,4 @@
-"""face_recognition as its users call it, two photos at a time, the face nearest to the centre of each; asked by `decision.py`.
-
-In a Python of its own.
-"""
+"""face_recognition as its users call it, two photos at a time; a worker of `decision.py`, in its own Python."""
 
 import math
 import time
@@ -17,7 +14,7 @@ IMPORTED = time.perf_counter() - start
 
 
 def nearest_to_centre(photo: str) -> list[Any]:
-    """The encoding of the face that LFW means, or nothing."""
+    """Return the encoding of the face nearest to the centre, or None."""
     image = face_recognition.load_image_file(photo)
     middle = [side / 2 for side in image.shape[:2]]
 
@@ -30,13 +27,13 @@ def nearest_to_centre(photo: str) -> list[Any]:
 
 
 def decide(first: str, second: str) -> dict[str, float | bool | None]:
-    """Load, find and compare; nothing but the seconds where a photo gives no face."""
-    begun = time.perf_counter()
+    """Load, detect and compare; only the seconds if a photo has no face."""
+    start = time.perf_counter()
     found = [nearest_to_centre(photo) for photo in (first, second)]
     if not all(found):
-        return {"seconds": time.perf_counter() - begun, "same": False, "score": None}
+        return {"seconds": time.perf_counter() - start, "same": False, "score": None}
     distance = float(face_recognition.face_distance(found[0][:1], found[1][0])[0])
-    return {"seconds": time.perf_counter() - begun, "same": distance <= 0.6, "score": -distance}
+    return {"seconds": time.perf_counter() - start, "same": distance <= 0.6, "score": -distance}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write a benchmark's figures with the command, the date and the machine that they come from."""
+"""Write a benchmark's figures with their command, date and machine."""
 
 import json
 import os

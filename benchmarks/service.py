@@ -1,12 +1,11 @@
-"""The service under more clients than it can serve: what it refuses, how long the others wait, its memory, and its throughput.
+"""The service under more clients than it can serve: refusals, latency, memory and throughput.
 
     python benchmarks/service.py [--seconds 300] [--clients 128]
 
-Starts `visavis serve --aligned-only` in a process of its own. Clients on eight loopback addresses ask for `/v1/verify` over and
-over, each with two aligned faces as JPEG of 112 x 112 pixels, and wait as long as `Retry-After` says where they are refused.
-Between parts of half a minute the clients pause, and the encoder alone embeds the same faces in batches of 64 on all cores: that
-is the rate which the service's is compared with. Memory is read every second; its slope is that of a line through what came after
-the first minute (or fifth, in short runs). Writes `results/service.json`. Takes the seconds given and a third more.
+Starts `visavis serve --aligned-only` in its own process. Clients on eight loopback addresses call `/v1/verify` repeatedly with two
+aligned faces as JPEG of 112 x 112 pixels, and wait as long as `Retry-After` says when refused. Every half minute the clients pause,
+and the encoder alone embeds the same faces in batches of 64 on all cores, for comparison. Memory is read every second; its slope is
+fitted after the first minute (or fifth, in short runs). Writes `results/service.json`. Takes the given seconds and a third more.
 """
 
 import argparse
@@ -35,7 +34,7 @@ BOUNDARY = "face"
 
 @dataclass
 class Seen:
-    """What the clients saw."""
+    """Observations of the clients."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     waits: list[float] = field(default_factory=list)
@@ -44,7 +43,7 @@ class Seen:
 
 
 def photos() -> tuple[list[bytes], np.ndarray]:
-    """JPEG files of faces, and the same as arrays."""
+    """Return faces as JPEG files and as arrays."""
     faces = generate_faces(16, 2, size=112, seed=0).faces
     files = []
     for face in faces:
@@ -55,7 +54,7 @@ def photos() -> tuple[list[bytes], np.ndarray]:
 
 
 def request_of(files: list[bytes], port: int) -> bytes:
-    """A whole request for `/v1/verify`."""
+    """Return a complete request for `/v1/verify`."""
     body = b'--face\r\nContent-Disposition: form-data; name="aligned"\r\n\r\ntrue\r\n'
     for name, file in zip(("first", "second"), files, strict=True):
         head = f'--face\r\nContent-Disposition: form-data; name="{name}"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
@@ -94,7 +93,7 @@ async def watch(process: int, seen: Seen, until: float) -> None:
 
 
 def resident(process: int) -> float:
-    """Resident memory, MB."""
+    """Return the resident memory in MB."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024 / 1e6
 
@@ -109,7 +108,7 @@ async def load(clients: int, port: int, requests: list[bytes], process: int, see
 
 
 def faces_a_second(encoder: Encoder, faces: np.ndarray, seconds: float) -> float:
-    """The encoder's own rate, in batches of 64."""
+    """Return the encoder's own rate in batches of 64."""
     batch = np.stack([fit_face(face, encoder.card) for face in faces])
     batch = np.concatenate([batch, batch])
     begun, count = time.perf_counter(), 0
@@ -120,14 +119,14 @@ def faces_a_second(encoder: Encoder, faces: np.ndarray, seconds: float) -> float
 
 
 def slope(memory: list[tuple[float, float]], *, after: float) -> float:
-    """MB a minute, of what came after so many seconds."""
+    """Return the growth in MB per minute after a number of seconds."""
     times, sizes = np.array(memory).T
     late = times >= times[0] + after
     return float(np.polyfit(times[late] / 60, sizes[late], 1)[0])
 
 
 def measure(clients: int, seconds: float) -> dict[str, Any]:
-    """All of it."""
+    """Run the benchmark."""
     encoder, (files, faces) = load_encoder(), photos()
     command = [sys.executable, "-m", "visavis", "serve", "--port", "0", "--aligned-only", "--rate-limit", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as service:
@@ -158,7 +157,7 @@ def measure(clients: int, seconds: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, and write it down."""
+    """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=300, help="of load")
     parser.add_argument("--clients", type=int, default=128)

@@ -1,15 +1,12 @@
-"""Training: every pair of a batch from one pass, against the brief's two towers, same network, same photos, same run.
+"""Training with all pairs of a batch from one pass, against two towers fed with pairs: same network, photos and run.
 
     python benchmarks/throughput.py
 
-Measures, in turns, the photos a second that go through forward and backward pass and the pairs a second that the loss sees. Then
-lets the two-tower loop (binary cross-entropy on pairs from `generate_image_pairs`, as in the brief) train for 40 seconds on AT&T
-people, on three splits, and measures how long either takes to reach the level at which it settles (the median of its later looks;
-reached where the mean of three looks is as low). Ours includes making and changing its batches and the running mean of the
-weights; looks at validation people are not counted in either. Writes `results/throughput.json`. Takes about 5 minutes on 2 cores.
-
-Last figures: 2026-11-25, AMD EPYC, 2 cores with AVX-512: 0.94 times the photos a second, 59 times the pairs a second; the same
-validation EER in 8.2 times less time (1.6, 8.2 and 11.0 on three splits).
+Measures, alternating, the photos per second through forward and backward pass, and the pairs per second in the loss. Then the
+two-tower loop (binary cross-entropy on pairs from `generate_image_pairs`, as in the brief) trains for 40 seconds on people of AT&T,
+on three splits. Measured is the time either side takes to reach the level at which the two-tower loop settles (the median of its
+later validations), taking the mean of three validations. Ours includes making and augmenting batches and the EMA of the weights;
+validation is counted on neither side. Writes `results/throughput.json`. About 5 minutes on 2 cores.
 """
 
 import statistics
@@ -35,7 +32,7 @@ PAIRS = 32
 
 
 def seconds(step: Any, count: int) -> float:
-    """Wall time of some steps."""
+    """Return the wall time of some steps."""
     start = time.perf_counter()
     for _ in range(count):
         step()
@@ -43,7 +40,7 @@ def seconds(step: Any, count: int) -> float:
 
 
 def two_towers(seed: int = 0) -> tuple[keras.Model, keras.Model]:
-    """The brief's model around our network, and that network."""
+    """Build the brief's model around our network, and return both."""
     network = build_embedding("classic", (64, 64, 1), seed=seed)
     siamese = build_siamese(network)
     siamese.compile(keras.optimizers.AdamW(1e-3), "binary_crossentropy", jit_compile=False)
@@ -51,19 +48,19 @@ def two_towers(seed: int = 0) -> tuple[keras.Model, keras.Model]:
 
 
 def one_pass(seed: int = 0) -> keras.Model:
-    """Our network, with a loss over every pair of the batch."""
+    """Build our network with a loss over all pairs of the batch."""
     network = build_embedding("classic", (64, 64, 1), seed=seed)
     network.compile(keras.optimizers.AdamW(2e-3), LOSSES["contrastive"](margin=1.4), jit_compile=False)
     return network
 
 
 def validation_eer(network: keras.Model, split: Split) -> float:
-    """Of all pairs of the validation people."""
+    """Return the EER over all pairs of the validation people."""
     return equal_error_rate(all_pairs_curve(embed(network, split.validation.faces), split.validation.labels))[0]
 
 
 def throughput(split: Split) -> dict[str, Any]:
-    """Photos and pairs a second of both, measured in turns."""
+    """Measure photos and pairs per second of both, alternating."""
     batches = Batches(split.train, BatchShape(people=16, photos=4), config_for(split.train).augmentation)
     photos, labels = batches[0]
     pairs, same = generate_image_pairs(split.train.faces, split.train.labels)
@@ -91,7 +88,7 @@ def throughput(split: Split) -> dict[str, Any]:
 
 
 def train_two_towers(split: Split) -> list[tuple[float, float]]:
-    """Seconds of training and validation EER, after each epoch of fresh pairs."""
+    """Return seconds of training and validation EER after each epoch of fresh pairs."""
     siamese, network = two_towers()
     siamese.train_on_batch([split.train.faces[:PAIRS]] * 2, np.ones(PAIRS))  # compiles
     siamese, network = two_towers()
@@ -109,7 +106,7 @@ def train_two_towers(split: Split) -> list[tuple[float, float]]:
 
 
 def train_ours(split: Split) -> list[tuple[float, float]]:
-    """Likewise, after every 5 batches, by the running mean of the weights as `train` keeps it."""
+    """Return seconds and validation EER after every 5 batches, with the EMA of the weights as in `train`."""
     batches, network = Batches(split.train, BatchShape(people=16, photos=4), LIGHT), one_pass()
     network.train_on_batch(*batches[0])  # builds
     network.set_weights(one_pass().get_weights())

@@ -1,4 +1,4 @@
-"""Our plain network and its training step in PyTorch with pytorch-metric-learning; asked by `training.py`, in its own Python."""
+"""The `classic` network and its training step in PyTorch with pytorch-metric-learning; a worker of `training.py`."""
 
 import sys
 
@@ -13,7 +13,7 @@ class Classic(nn.Module):
     """`build_embedding("classic", (64, 64, 1))`, layer for layer."""
 
     def __init__(self) -> None:
-        """Draw the weights."""
+        """Initialise the weights."""
         super().__init__()
         stages: list[nn.Module] = []
         for taken, given, stride, pooled in ((1, 32, 2, True), (32, 64, 1, True), (64, 128, 1, True), (128, 128, 1, False)):
@@ -34,7 +34,7 @@ class Classic(nn.Module):
 
 
 class Trainer:
-    """Takes steps on prepared batches."""
+    """Trains on prepared batches."""
 
     def __init__(self, folder: str) -> None:
         """Open the batches."""
@@ -51,7 +51,7 @@ class Trainer:
         return True
 
     def train(self, steps: int) -> bool:
-        """Take some steps."""
+        """Train for some steps."""
         self.model.train()
         for _ in range(steps):
             batch = self.step % len(self.photos)

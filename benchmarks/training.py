@@ -1,17 +1,14 @@
-"""Training steps: ours on TensorFlow and on JAX against pytorch-metric-learning, with the same network and the same batches.
+"""Training steps on TensorFlow and on JAX against pytorch-metric-learning, with the same network and the same batches.
 
     python -m venv runs/torch && runs/torch/bin/pip install torch==2.13.0 pytorch-metric-learning==2.9.0
     python benchmarks/training.py [--torch runs/torch/bin/python] [--rounds 9] [--splits 3] [--seconds 40]
 
-The plain network on photos of 64 x 64 pixels of AT&T, batches of 64 (16 people, 4 photos each), supervised contrastive loss over
-all pairs, AdamW. All batches are made, and changed at random, beforehand by our sampler, so what is compared is the step. Three
-processes take steps in turns: photos and pairs a second, and peak memory. Then each trains from random weights, a few steps in
-turn, until it has had so many seconds of steps; every 10 steps the validation people are looked at. The time to the same equal
-error rate is that to the level at which pytorch-metric-learning settles (the median of the later half of its looks), reached where
-the mean of three looks is as low. Compiling is not counted, and told apart. Writes `results/training.json`. About 10 minutes on 2
-cores.
-
-Last figures: see `results/`.
+The `classic` network on photos of AT&T at 64 x 64 pixels, batches of 64 (16 people, 4 photos each), supervised contrastive loss
+over all pairs, AdamW. Our sampler makes and augments all batches in advance, so only the step is compared. Three processes take
+steps alternately: photos and pairs per second, and peak memory. Then each trains from random weights, a few steps at a time, for
+some seconds, with a validation every 10 steps. Measured is the time to the EER at which pytorch-metric-learning settles (the median
+of the later half of its validations), taking the mean of three validations. Compilation is reported separately. Writes
+`results/training.json`. About 10 minutes on 2 cores.
 """
 
 import argparse
@@ -40,7 +37,7 @@ Looks = list[tuple[float, float]]
 
 
 def make_batches(split: Split, folder: Path) -> int:
-    """Write the batches that all learn from, and the validation people; return the photos in a batch."""
+    """Write the batches and the validation people for all workers; return the photos in a batch."""
     batches = Batches(split.train, BatchShape(16, 4), LIGHT)
     made = [batches[step] for step in range(BATCHES)]
     np.save(folder / "photos.npy", np.stack([photos for photos, _ in made]))
@@ -50,7 +47,7 @@ def make_batches(split: Split, folder: Path) -> int:
 
 
 def workers(folder: Path, torch: str) -> dict[str, Worker]:
-    """One process for each."""
+    """Start one process for each library."""
     found = {}
     for backend in ("tensorflow", "jax"):
         environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -59,7 +56,7 @@ def workers(folder: Path, torch: str) -> dict[str, Worker]:
 
 
 def throughput(processes: dict[str, Worker], *, photos: int, rounds: int) -> dict[str, Any]:
-    """Photos and pairs a second, in turns."""
+    """Measure photos and pairs per second, alternating."""
     first = {}
     for name, worker in processes.items():
         start = time.perf_counter()
@@ -79,7 +76,7 @@ def throughput(processes: dict[str, Worker], *, photos: int, rounds: int) -> dic
 
 
 def race(processes: dict[str, Worker], split: Split, *, folder: Path, seed: int, seconds: float) -> dict[str, Looks]:
-    """Seconds of steps and validation EER of each, a few steps in turn."""
+    """Return seconds of steps and validation EER of each, a few steps at a time."""
     looks: dict[str, Looks] = {name: [] for name in processes}
     for worker in processes.values():
         worker.ask(do="begin", seed=seed)
@@ -95,7 +92,7 @@ def race(processes: dict[str, Worker], split: Split, *, folder: Path, seed: int,
 
 
 def main() -> None:
-    """Measure steps, then let them race."""
+    """Measure steps, then time to the same error."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torch", default=str(RUNS / "torch" / "bin" / "python"), help="the Python that has PyTorch")
     parser.add_argument("--rounds", type=int, default=9)
@@ -122,10 +119,10 @@ def main() -> None:
             {"seed": seed, "goal_eer": goal, "seconds": {who: time_to(goal, own) for who, own in looks.items()}, "looks": looks}
         )
         print({**rows[-1], "looks": None}, flush=True)
-    told = [row["seconds"] for row in rows]
+    seconds = [row["seconds"] for row in rows]
     reached = {}
-    for who in told[0]:
-        times = [row[PEER] / row[who] for row in told if row[who] and row[PEER]]
+    for who in seconds[0]:
+        times = [row[PEER] / row[who] for row in seconds if row[who] and row[PEER]]
         reached[who] = spread(times) if times else None
     figures = {"throughput": speeds, "peak_megabytes": memory, "times_peer_to_same_eer": reached, "splits": rows}
     command = f"python benchmarks/training.py --rounds {options.rounds} --splits {options.splits} --seconds {options.seconds:g}"

@@ -1,4 +1,4 @@
-"""visavis as its users call it, two photos at a time, the face nearest to the centre of each; asked by `decision.py`."""
+"""visavis as its users call it, two photos at a time, the face nearest to the centre of each; a worker of `decision.py`."""
 
 import time
 
@@ -12,13 +12,13 @@ IMPORTED = time.perf_counter() - start
 
 
 def decide(first: str, second: str) -> dict[str, float | bool | None]:
-    """Load, find and compare; nothing but the seconds where a photo gives no face."""
-    begun = time.perf_counter()
+    """Load, detect and compare; only the seconds if a photo has no face."""
+    start = time.perf_counter()
     try:
         verdict = verifier.verify(first, second)
     except visavis.ImageError:
-        return {"seconds": time.perf_counter() - begun, "same": False, "score": None}
-    return {"seconds": time.perf_counter() - begun, "same": bool(verdict.same), "score": verdict.score}
+        return {"seconds": time.perf_counter() - start, "same": False, "score": None}
+    return {"seconds": time.perf_counter() - start, "same": bool(verdict.same), "score": verdict.score}
 
 
 if __name__ == "__main__":

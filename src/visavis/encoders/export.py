@@ -115,7 +115,7 @@ def _write_litert(network: keras.Model, card: Card, path: Path, faces: npt.NDArr
     import tensorflow as tf
 
     del card  # the format has no place for it
-    network.export(path, format="litert", verbose=False)
+    network.export(str(path), format="litert", verbose=False)  # a Path fails before Keras 3.15
     interpreter = tf.lite.Interpreter(model_path=str(path))
     run = interpreter.get_signature_runner()
     taken = next(iter(run.get_input_details()))
