@@ -1,6 +1,6 @@
-"""The brief's script, under its own names, on arrays of faces: python examples/brief.py [--epochs 8].
+"""A classic Siamese network on arrays of faces: python examples/brief.py [--epochs 8].
 
-`face_images` and `face_labels` are generated here; put your own in their place.
+`face_images` and `face_labels` are generated here; replace them by your own.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from visavis import build_embedding, build_siamese, generate_image_pairs, test_v
 
 
 def main() -> None:
-    """Make pairs, look at them, train, and test on people who were not trained on."""
+    """Generate pairs, draw them, train, and test on training people and on held-out people."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=8)
     epochs = parser.parse_args().epochs
@@ -27,7 +27,7 @@ def main() -> None:
     siamese_model.compile("adam", "binary_crossentropy")
     siamese_model.fit([images_dataset[:, 0], images_dataset[:, 1]], labels_dataset, epochs=epochs, verbose=2)
 
-    for name, side in (("people trained on", split.train), ("strangers", split.test)):
+    for name, side in (("training people", split.train), ("held-out people", split.test)):
         images_dataset, labels_dataset = generate_image_pairs(side.faces, side.labels)
         pred_scores = siamese_model.predict([images_dataset[:, 0, :], images_dataset[:, 1, :]], verbose=0)
         predicted_labels = (pred_scores > 0.5).astype(int).flatten()

@@ -1,9 +1,9 @@
-"""Not faces, and too few kinds: are two handwritten digits the same, for digits that were never trained on?
+"""Verify handwritten digits of classes that were not trained on.
 
     python examples/digits.py [--steps 200]
 
-scikit-learn's bundled digits. Five digits are trained on, two choose the weights, and the three others are compared in the end.
-Five kinds are hardly enough to learn what makes a digit another one; `examples/signatures.py` has a hundred.
+scikit-learn's digits: five for training, two for validation, three for the test. Five classes are hardly enough to learn what
+distinguishes digits; `examples/signatures.py` has a hundred.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import visavis
 
 
 def main() -> None:
-    """Train, and compare digits that were never seen."""
+    """Train, and compare held-out digits."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=200)
     steps = parser.parse_args().steps
@@ -27,7 +27,7 @@ def main() -> None:
     pixels = split.test.faces.reshape(len(split.test), -1).astype(np.float32)
     pixels /= np.linalg.norm(pixels, axis=1, keepdims=True)
     embeddings = visavis.embed(visavis.embedding_of(run.siamese), split.test.faces)
-    for name, rows in (("pixels as they are", pixels), ("embeddings", embeddings)):
+    for name, rows in (("raw pixels", pixels), ("embeddings", embeddings)):
         eer = visavis.evaluate_all_pairs(rows, split.test.labels).eer
         print(f"{name}: {eer:.1%} equal error rate on the digits {', '.join(split.test.people)}")
 

@@ -1,7 +1,7 @@
-"""LFW's View 2 by any encoder, on pairs of people it never saw: python examples/lfw_protocol.py FACES PAIRS --model pretrained.
+"""Evaluate an encoder on LFW's View 2: python examples/lfw_protocol.py FACES PAIRS --model pretrained.
 
-FACES is what `visavis prepare lfw-deepfunneled.tar --face centre --out FACES` wrote, PAIRS is LFW's pairs.txt. The encoder in the
-box was made without the people of the first two folds, so it is tested on these: 1,200 pairs.
+FACES is the output of `visavis prepare lfw-deepfunneled.tar --face centre --out FACES`, PAIRS is LFW's pairs.txt. The people of
+the first two folds were held out from the training of the bundled encoder, so it is tested on these: 1,200 pairs.
 """
 
 import argparse

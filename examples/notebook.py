@@ -1,7 +1,7 @@
 # %% [markdown]
 # # From labelled faces to a measured verifier
 #
-# The faces are generated, so this runs anywhere. Put your own `face_images` and `face_labels` in their place.
+# The faces are generated, so this runs anywhere. Replace them by your own `face_images` and `face_labels`.
 
 # %%
 import matplotlib.pyplot as plt
@@ -10,19 +10,19 @@ import numpy as np
 import visavis
 from visavis.evaluation.plots import plot_det, plot_scores
 
-plt.ion()  # figures show themselves
+plt.ion()  # show figures
 faces = visavis.generate_faces(people=60, photos=6, size=48, seed=1)
 print(faces.summary())
 
 # %% [markdown]
-# Pairs of one person, and of two:
+# Mated and non-mated pairs:
 
 # %%
 images_dataset, labels_dataset = visavis.generate_image_pairs(faces.faces, faces.labels)
 visavis.visualize(images_dataset, labels_dataset, n=5)
 
 # %% [markdown]
-# People are parted, not photos: nobody is on two sides. The network sees every pair of a batch at once.
+# People are split, not photos. The loss covers all pairs of a batch.
 
 # %%
 split = visavis.split_people(faces)
@@ -30,7 +30,7 @@ run = visavis.train(split, visavis.config_for(split.train, steps=120, validate_e
 print(f"validation people: equal error rate {run.validation_eer:.1%}")
 
 # %% [markdown]
-# Test people took no part in anything. Each rate has its counts, and an interval over people: nine people are few, so it is wide.
+# The test people are held out. Each rate has its counts and an interval over people, which is wide for nine people.
 
 # %%
 embeddings = visavis.embed(visavis.embedding_of(run.siamese), split.test.faces, flip=True)
@@ -38,7 +38,7 @@ evaluation = visavis.evaluate_all_pairs(embeddings, split.test.labels, threshold
 print(evaluation)
 
 # %% [markdown]
-# How the scores of mated and non-mated pairs lie, and the threshold that validation people gave:
+# The scores of mated and non-mated pairs, with the threshold chosen on the validation people:
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(10, 4))
@@ -46,11 +46,11 @@ plot_scores(evaluation.curve, evaluation.threshold, ax=axes[0])
 plot_det(evaluation.curve, replicates=evaluation.replicates, ax=axes[1])
 
 # %% [markdown]
-# One anchor against five photos:
+# One photo against five others:
 
 # %%
 anchor, others = embeddings[0], embeddings[1:11:2]
 for score, label in zip(others @ anchor, split.test.labels[1:11:2], strict=True):
     truth = "the same" if label == split.test.labels[0] else "another"
-    print(f"score {score:.3f}: {'same person' if score >= run.threshold else 'different people'}, in truth {truth}")
+    print(f"score {score:.3f}: {'same person' if score >= run.threshold else 'different people'}, actually {truth}")
 visavis.test_visualize(split.test.faces[np.arange(1, 11, 2)], n=5)

@@ -1,6 +1,6 @@
-"""A folder with one sub-folder per person, from photos to error rates: python examples/own_folder.py PHOTOS --out figures.
+"""Error rates on a folder with one sub-folder per person: python examples/own_folder.py PHOTOS --out figures.
 
-`--aligned` says that the photos are cut to the face already.
+Use `--aligned` if the photos are face crops already.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import visavis
 
 
 def main() -> None:
-    """Find the faces, measure the encoder in the box on them, and compare one photo with all others."""
+    """Detect the faces, evaluate the bundled encoder on them, and compare one photo with all others."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("--out", type=Path, required=True)

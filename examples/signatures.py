@@ -1,9 +1,9 @@
-"""Not faces: did the same hand sign both, for signers who were never trained on?
+"""Verify signatures of signers who were not trained on.
 
     python examples/signatures.py [--steps 400]
 
-Signatures are drawn here: each invented signer has a curve of their own, and never writes it twice alike. Put a folder with one
-sub-folder per signer in their place: `visavis.load_dataset("signatures/", size=(64, 64), gray=True)`.
+The signatures are synthetic: each signer has a curve, which varies from one signature to the next. Replace them by a folder with
+one sub-folder per signer: `visavis.load_dataset("signatures/", size=(64, 64), gray=True)`.
 """
 
 import argparse
@@ -17,7 +17,7 @@ SIDE, STROKES = 64, 9
 
 
 def sign(signer: np.random.Generator, hand: np.random.Generator) -> np.ndarray:
-    """Draw one signature `(64, 64)`: `signer` draws who it is, `hand` how it came out this time."""
+    """Draw one signature `(64, 64)`: `signer` determines the curve, `hand` the variation."""
     knots = np.cumsum(signer.normal([0.45, 0], [0.35, 0.8], (STROKES, 2)), axis=0)
     knots = (knots - knots.min(axis=0)) / np.ptp(knots, axis=0) - 0.5
     knots += hand.normal(0, 0.045, knots.shape)
@@ -34,7 +34,7 @@ def sign(signer: np.random.Generator, hand: np.random.Generator) -> np.ndarray:
 
 
 def signatures(signers: int, each: int) -> visavis.FaceDataset:
-    """Draw signatures of invented signers."""
+    """Draw signatures of synthetic signers."""
     drawn = [
         sign(np.random.default_rng([who, 0]), np.random.default_rng([who, 1, time]))
         for who in range(signers)
@@ -44,7 +44,7 @@ def signatures(signers: int, each: int) -> visavis.FaceDataset:
 
 
 def main() -> None:
-    """Train on some signers, and compare signatures of others."""
+    """Train on some signers, and compare signatures of held-out signers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--signers", type=int, default=150)
@@ -57,9 +57,9 @@ def main() -> None:
     pixels -= pixels.mean(axis=1, keepdims=True)
     pixels /= np.linalg.norm(pixels, axis=1, keepdims=True)
     embeddings = visavis.embed(visavis.embedding_of(run.siamese), split.test.faces)
-    for name, rows in (("pixels as they are", pixels), ("embeddings", embeddings)):
+    for name, rows in (("raw pixels", pixels), ("embeddings", embeddings)):
         eer = visavis.evaluate_all_pairs(rows, split.test.labels).eer
-        print(f"{name}: {eer:.1%} equal error rate on {len(split.test.people)} signers who were not trained on")
+        print(f"{name}: {eer:.1%} equal error rate on {len(split.test.people)} held-out signers")
     pairs, labels = visavis.generate_image_pairs(split.test.faces, split.test.labels)
     visavis.visualize(pairs, labels, n=5).savefig("signatures.png")
 
