@@ -29,14 +29,15 @@ def no_key(monkeypatch):
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
-    """Four people with three photos each, in a folder of each, one of which is no photo."""
+    """Four people with three photos each, in a folder of each, one of which is damaged, and a file that is no photo."""
     root = tmp_path_factory.mktemp("people")
     faces = visavis.generate_faces(4, 3, size=112, seed=11)
     for face, label, number in zip(faces.faces, faces.labels, np.arange(12) % 3, strict=True):
         path = root / f"person-{label}" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(face).save(path)
-    (root / "person-3" / "2.png").write_bytes(b"not a photo")
+    (root / "person-3" / "2.png").write_bytes((root / "person-3" / "2.png").read_bytes()[:200])
+    (root / "person-3" / "notes.png").write_bytes(b"not a photo")
     return root
 
 

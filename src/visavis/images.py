@@ -12,11 +12,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from visavis.errors import ImageError
 
-__all__ = ["IMAGE_SUFFIXES", "Limits", "crop_centre", "read_image", "resize_image", "to_gray"]
+__all__ = ["Limits", "crop_centre", "read_image", "resize_image", "to_gray"]
 
 Pixels = npt.NDArray[np.uint8]
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _HEIC_BRANDS = frozenset({b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1"})
 

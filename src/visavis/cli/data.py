@@ -13,6 +13,7 @@ from visavis.cli.options import (
     limit_options,
     model_option,
     options,
+    people_depth_option,
     print_json,
     print_note,
     quiet_option,
@@ -25,18 +26,20 @@ __all__ = ["embed", "inspect", "prepare"]
 @click.command(epilog="Example: visavis prepare photos/ --out faces/ && visavis train faces/ --out runs/mine")
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one, or an unfinished one.")
-@options(face_policy_option, fallback_option, detector_options, limit_options, workers_option, quiet_option, json_option)
-def prepare(photos: Path, out: Path, *, limits: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
+@options(people_depth_option, face_policy_option, fallback_option, detector_options, limit_options)
+@options(workers_option, quiet_option, json_option)
+def prepare(photos: Path, out: Path, *, people_depth: int | None, limits: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Detect and align the faces in a folder of photos.
 
-    PHOTOS is a folder with one sub-folder per person, or a .tar or .zip of one. Writes a data set for train, evaluate and the
+    PHOTOS is a folder with one sub-folder per person, or a .tar or .zip of one; photos in no person's folder get no name. Files
+    that are no photos are passed over and listed. Writes a data set for train, evaluate and the
     other commands, a table of the faces, and a list of the photos without a usable face, with the reasons. After an
     interruption, run it again: it resumes where it stopped.
     """
-    from visavis.data.intake import IntakeRules
+    from visavis.data import IntakeRules
     from visavis.data.preparation import prepare_photos
 
-    rules = IntakeRules(people="optional", limits=limits)
+    rules = IntakeRules(people="optional", people_depth=people_depth, limits=limits)
     result = prepare_photos(photos, out, rules=rules, progress=not quiet, **settings)
     print_json(result.to_json()) if as_json else click.echo(str(result))
 
@@ -46,7 +49,7 @@ def prepare(photos: Path, out: Path, *, limits: Any, quiet: bool, as_json: bool,
 @click.option("--out", required=True, help="The folder or URI to write; a new one, or an unfinished one.")
 @options(model_option)
 @click.option("--aligned", is_flag=True, help="The photos are face crops already: skip detection.")
-@options(face_policy_option, fallback_option, detector_options, limit_options)
+@options(people_depth_option, face_policy_option, fallback_option, detector_options, limit_options)
 @click.option(
     "--engine",
     type=click.Choice(["processes", "ray"]),

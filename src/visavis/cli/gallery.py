@@ -15,6 +15,7 @@ from visavis.cli.options import (
     json_option,
     model_option,
     options,
+    people_depth_option,
     print_json,
     print_note,
     print_warnings,
@@ -56,29 +57,38 @@ def maintenance(command: Callable[..., Any]) -> Callable[..., Any]:
 @location_argument
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--subject", help="The person in PHOTOS; without it, PHOTOS is a folder (or .tar, .zip) with one sub-folder per person."
+    "--subject",
+    help="The person in PHOTOS (files or folders); without it, PHOTOS is a folder (or .tar, .zip) with one sub-folder per person.",
 )
 @click.option("--keep-photos", is_flag=True, help="Store the photos too, so that reembed can use another encoder later.")
-@options(model_option, acquisition_options, actor_option, quiet_option, json_option)
+@options(people_depth_option, model_option, acquisition_options, actor_option, quiet_option, json_option)
 def enrol(
-    location: str, photos: tuple[Path, ...], *, subject: str | None, model: str, quiet: bool, as_json: bool, **settings: Any
+    location: str,
+    photos: tuple[Path, ...],
+    *,
+    subject: str | None,
+    people_depth: int | None,
+    model: str,
+    quiet: bool,
+    as_json: bool,
+    **settings: Any,
 ) -> None:
     """Enrol people in a gallery.
 
     The gallery is created if missing. Only embeddings are stored unless --keep-photos is given.
     """
+    from visavis.data.kinds import is_image_file
     from visavis.gallery import open_gallery
     from visavis.gallery.enrolling import enrol_folder, enrol_photos
-    from visavis.images import IMAGE_SUFFIXES
     from visavis.verification import Verifier
 
-    if subject is None and (len(photos) > 1 or photos[0].suffix.lower() in IMAGE_SUFFIXES):
+    if subject is None and (len(photos) > 1 or is_image_file(photos[0])):
         raise click.UsageError("name the person in the photos (--subject NAME), or give one folder with one sub-folder per person")
     options = {name: settings.pop(name) for name in ("keep_photos", "actor")}
     verifier = Verifier(model, **settings)
     with open_gallery(location, verifier.encoder) as opened:
         if subject is None:
-            result = enrol_folder(opened, verifier, photos[0], progress=not quiet, **options)
+            result = enrol_folder(opened, verifier, photos[0], people_depth=people_depth, progress=not quiet, **options)
         else:
             result = enrol_photos(opened, verifier, subject, photos, **options)
     if as_json:

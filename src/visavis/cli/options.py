@@ -17,6 +17,7 @@ __all__ = [
     "limit_options",
     "model_option",
     "options",
+    "people_depth_option",
     "overwrite_option",
     "print_json",
     "print_note",
@@ -132,6 +133,13 @@ face_policy_option = click.option(
     default="largest",
     show_default=True,
     help="Which face to take if there are several.",
+)
+people_depth_option = click.option(
+    "--people-depth",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Which folders are the people: 1, those at the top; 2, those below them. Default: the top, below a single wrapper folder.",
 )
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), default=None, help="Number of processes; default: one per core."

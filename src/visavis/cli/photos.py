@@ -81,7 +81,11 @@ def compare(
     as_json: bool,
     **verifier: Any,
 ) -> None:
-    """Compare one photo with many, best match first."""
+    """Compare one photo with many, best match first.
+
+    PHOTOS are files, and folders of photos at any depth.
+    """
+    from visavis.data import Intake, shown_name
     from visavis.verification import Verifier
     from visavis.verification.comparisons import compare_photos
 
@@ -92,7 +96,9 @@ def compare(
         print_json(compared.to_json())
         return
     for photo, verdict in compared.ranked:
-        click.echo(f"{photo}: {verdict.answer} ({verdict.figures})")
+        click.echo(f"{shown_name(str(photo))}: {verdict.answer} ({verdict.figures})")
     print_warnings(compared.warnings)
     for _, reason in compared.failures:
         click.echo(f"not compared: {reason}", err=True)
+    for line in Intake("", len(compared.ranked), 0, compared.passed_over).describe():
+        click.echo(line, err=True)

@@ -1,6 +1,6 @@
 """A folder with one sub-folder per person, or an archive of one read in place, to a `FaceDataset`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +11,23 @@ import numpy.typing as npt
 
 from visavis.data.dataset import FaceDataset
 from visavis.data.intake import Intake, IntakeRules, PassedOver, Photo, PhotoList, sort_entries
-from visavis.data.names import UNNAMED
+from visavis.data.names import UNNAMED, shown_name
 from visavis.data.stores import Store, open_store
 from visavis.errors import DataError, ImageError
 from visavis.files import check_path
 from visavis.images import Limits, crop_centre, read_image, resize_image, to_gray
 
-__all__ = ["FaceShape", "PhotoFiles", "Size", "as_size", "check_outside", "open_photos", "read_archive", "read_folder"]
+__all__ = [
+    "FaceShape",
+    "PhotoFiles",
+    "Size",
+    "as_size",
+    "check_outside",
+    "expand_folders",
+    "open_photos",
+    "read_archive",
+    "read_folder",
+]
 
 _AT_ONCE = 64
 
@@ -172,6 +182,30 @@ def open_photos(path: Path | str, rules: IntakeRules | None = None) -> Iterator[
     root, rules = check_path(path), rules or IntakeRules()
     with open_store(root, max_bytes=rules.limits.max_bytes) as store:
         yield PhotoFiles(str(root), sort_entries(store.entries, str(root), rules), store)
+
+
+def expand_folders(paths: Iterable[Path]) -> tuple[list[Path], tuple[PassedOver, ...]]:
+    """Replace each folder among some paths with the photos in it, at any depth, whoever they show.
+
+    Args:
+        paths: Files, which are kept as they are, and folders.
+
+    Returns:
+        The photos, and the files in the folders that were passed over.
+
+    Raises:
+        DataError: If there is no photo in a folder.
+    """
+    photos: list[Path] = []
+    passed_over: list[PassedOver] = []
+    for path in paths:
+        if not path.is_dir():
+            photos.append(path)
+            continue
+        with open_photos(path, IntakeRules(people="ignored")) as files:
+            photos += [path / below for _, below in files.with_paths()]
+            passed_over += [file._replace(name=f"{shown_name(str(path))}/{file.name}") for file in files.found.passed_over]
+    return photos, tuple(passed_over)
 
 
 def check_outside(photos: Path | str, out: Path | str) -> None:

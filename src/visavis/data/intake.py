@@ -149,6 +149,10 @@ class Intake:
         files = len(self.passed_over)
         return f"{_count(files, 'file')} passed over ({', '.join(parts)}){listed}" if files else "no file passed over"
 
+    def describe(self) -> list[str]:
+        """Return the summary of what was passed over and the first reasons, a line each; nothing if no file was."""
+        return [self.describe_passed_over(), *(f"  {line}" for line in self.reasons())] if self.passed_over else []
+
     def reasons(self, first: int = _FIRST) -> list[str]:
         """Return a line for each of the first files that were passed over, system files last."""
         files = sorted(self.passed_over, key=lambda file: file.kind == "system file")

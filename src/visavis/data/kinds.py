@@ -1,8 +1,9 @@
 """Tell image formats by the first bytes of a file, never by its name."""
 
 import re
+from pathlib import Path
 
-__all__ = ["HEAD_BYTES", "READABLE", "image_format"]
+__all__ = ["HEAD_BYTES", "READABLE", "image_format", "is_image_file"]
 
 HEAD_BYTES = 64
 """How many bytes of a file `image_format` needs."""
@@ -51,6 +52,15 @@ def image_format(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         return _format_of_brands(head)
     return "PPM" if _PPM.match(head) else None
+
+
+def is_image_file(path: Path) -> bool:
+    """Return whether this is an image by its content; False for a folder, or a file that is missing or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return image_format(file.read(HEAD_BYTES)) is not None
+    except OSError:
+        return False
 
 
 def _format_of_brands(head: bytes) -> str | None:

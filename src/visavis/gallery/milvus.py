@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
+from visavis.data.names import normalise_name
 from visavis.errors import GalleryError, GalleryKeyError, MissingDependencyError, UnknownSubjectError, WrongEncoderError
 from visavis.gallery.file import now
 from visavis.gallery.records import Binding, Embeddings, Enrolment, Hit, Subject, checked_embeddings, checked_enrolment
@@ -215,7 +216,7 @@ class MilvusGallery:
         found = self._known(subject, self._vectors)
         scores = np.array([reference[self._vectors] for reference in found], dtype=np.float32) @ row
         best = int(np.argmax(scores))
-        return Hit(subject, str(found[best]["reference"]), float(scores[best]))
+        return Hit(normalise_name(subject), str(found[best]["reference"]), float(scores[best]))
 
     def delete(self, subject: str, *, actor: str = "") -> int:
         """Delete a subject, see `Gallery`. The server frees its disks when it compacts."""
@@ -226,12 +227,12 @@ class MilvusGallery:
 
     def subject(self, name: str) -> Subject:
         """Look up a subject, see `Gallery`."""
-        return _subject(name, self._known(name, "created"))
+        return _subject(normalise_name(name), self._known(name, "created"))
 
     def subjects(self, *, after: str | None = None, limit: int = 1000) -> list[Subject]:
         """List subjects, see `Gallery`; Milvus does not sort, so all names are read."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for reference in self._walk(f"subject > {_quoted(after or '')}"):
+        for reference in self._walk(f"subject > {_quoted(normalise_name(after or ''))}"):
             found.setdefault(reference["subject"], []).append(reference)
             if len(found) > 2 * limit:
                 found = {name: found[name] for name in sorted(found)[:limit]}
@@ -281,7 +282,9 @@ class MilvusGallery:
     def _references(self, subject: str, *fields: str) -> list[dict[str, Any]]:
         with self._translated_errors():
             found = self._client.query(
-                self._address.collection, filter=f"subject == {_quoted(subject)}", output_fields=["reference", *fields]
+                self._address.collection,
+                filter=f"subject == {_quoted(normalise_name(subject))}",
+                output_fields=["reference", *fields],
             )
         return sorted(found, key=lambda reference: int(reference["reference"]))
 

@@ -8,6 +8,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from visavis.data.names import check_name
+
 __all__ = [
     "Binding",
     "Embeddings",
@@ -250,14 +252,12 @@ def checked_enrolment(subject: str, embeddings: Embeddings, photos: Sequence[byt
 
 
 def checked_name(subject: str) -> str:
-    """Validate the name of a subject and return it.
+    """Return the name of a subject in its normal form (`normalise_name`), in which it is stored and looked up.
 
     Raises:
-        ValueError: If it is empty, too long, or has non-printable characters.
+        ValueError: If it is empty, too long, or has invisible characters; see `check_name`.
     """
-    if not 0 < len(subject) <= _LONGEST_NAME or not subject.isprintable() or subject != subject.strip():
-        raise ValueError(
-            f"a subject's name must have 1 to {_LONGEST_NAME} printable characters, and no space around them. "
-            f"Received: {subject[: _LONGEST_NAME + 1]!r}"
-        )
-    return subject
+    name = check_name(subject, "a subject's name")
+    if len(name) > _LONGEST_NAME:
+        raise ValueError(f"a subject's name must have at most {_LONGEST_NAME} characters, got {len(name):,}")
+    return name

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from visavis.data.names import normalise_name
 from visavis.errors import DamagedGalleryError, GalleryError, GalleryKeyError, UnknownSubjectError, WrongEncoderError
 from visavis.gallery.file import GalleryFile, now, write_log
 from visavis.gallery.matrix import Found, Matrix
@@ -66,7 +67,7 @@ class SqliteGallery:
         self._require_encoder()
         person = checked_enrolment(subject, embeddings, photos, size=self.size)
         with self.file.writing() as connection:
-            number = _number_of(connection, subject) or _add_subject(connection, subject)
+            number = _number_of(connection, person.subject) or _add_subject(connection, person.subject)
             references = self._add_references(connection, number, person)
             write_log(connection, actor, "enrol", subject=number, count=len(references))
         self.file.checkpoint_if_large()
@@ -79,9 +80,9 @@ class SqliteGallery:
         with self.file.writing() as connection:
             for person in people:
                 checked = checked_enrolment(person.subject, person.embeddings, person.photos, size=self.size)
-                if _number_of(connection, person.subject) is not None:
-                    raise GalleryError(f"{self.file.path}: {person.subject!r} is already enrolled")
-                count += len(self._add_references(connection, _add_subject(connection, person.subject), checked))
+                if _number_of(connection, checked.subject) is not None:
+                    raise GalleryError(f"{self.file.path}: {checked.subject!r} is already enrolled")
+                count += len(self._add_references(connection, _add_subject(connection, checked.subject), checked))
             write_log(connection, actor, "import", count=count)
         self.file.checkpoint_if_large()
         return count
@@ -115,7 +116,7 @@ class SqliteGallery:
             kept = connection.execute("SELECT number, embedding FROM enrolled WHERE subject = ?", (number,)).fetchall()
             scores = self.file.decrypt([value for _, value in kept], [number] * len(kept)) @ row
         best = int(np.argmax(scores))
-        return Hit(subject, str(kept[best][0]), float(scores[best]))
+        return Hit(normalise_name(subject), str(kept[best][0]), float(scores[best]))
 
     def delete(self, subject: str, *, actor: str = "") -> int:
         """Delete a subject, see `Gallery`.
@@ -136,13 +137,13 @@ class SqliteGallery:
         with self.file.reading() as connection:
             number = self._known(connection, name)
             (created,) = connection.execute("SELECT created FROM subjects WHERE number = ?", (number,)).fetchone()
-            return Subject(name, _references(connection, number), created)
+            return Subject(normalise_name(name), _references(connection, number), created)
 
     def subjects(self, *, after: str | None = None, limit: int = 1000) -> list[Subject]:
         """List subjects, see `Gallery`."""
         query = "SELECT number, name, created FROM subjects WHERE name > ? ORDER BY name LIMIT ?"
         with self.file.reading() as connection:
-            rows = connection.execute(query, (after or "", limit)).fetchall()
+            rows = connection.execute(query, (normalise_name(after or ""), limit)).fetchall()
             return [Subject(name, _references(connection, number), created) for number, name, created in rows]
 
     def log(self, *, after: int = 0, limit: int = 1000) -> list[LogEntry]:
@@ -220,7 +221,7 @@ class SqliteGallery:
 
 
 def _number_of(connection: sqlite3.Connection, name: str) -> int | None:
-    row = connection.execute("SELECT number FROM subjects WHERE name = ?", (name,)).fetchone()
+    row = connection.execute("SELECT number FROM subjects WHERE name = ?", (normalise_name(name),)).fetchone()
     return None if row is None else int(row[0])
 
 

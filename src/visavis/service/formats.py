@@ -1,5 +1,6 @@
 """Image formats of uploads, recognised by content: the declared type and the file name do not matter."""
 
+from visavis.data.kinds import HEAD_BYTES, image_format
 from visavis.errors import ImageError
 from visavis.service.problems import UnsupportedImageError
 
@@ -21,5 +22,5 @@ def check_format(data: bytes, *, name: str) -> None:
     """
     if not data:
         raise ImageError(f"{name}: the file is empty")
-    if not (data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")):
+    if image_format(data[:HEAD_BYTES]) not in ("JPEG", "PNG", "WebP"):
         raise UnsupportedImageError(f"{name}: unsupported image format; send JPEG, PNG or WebP")

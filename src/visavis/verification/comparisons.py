@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visavis.errors import ImageError
 from visavis.verification import Verdict, Verifier
+
+if TYPE_CHECKING:
+    from visavis.data import PassedOver
 
 __all__ = ["Comparison", "compare_photos", "verify_photos"]
 
@@ -19,11 +22,13 @@ class Comparison:
         anchor: The photo that all others were compared with.
         ranked: The photos with their verdicts, the most alike first.
         failures: Photos that could not be compared, with the reason.
+        passed_over: Files in the folders that are no photos, with the reason.
     """
 
     anchor: Path
     ranked: tuple[tuple[Path, Verdict], ...]
     failures: tuple[tuple[Path, str], ...]
+    passed_over: "tuple[PassedOver, ...]" = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -37,6 +42,7 @@ class Comparison:
             "anchor": str(self.anchor),
             "results": [{"photo": str(photo), **verdict.to_json()} for photo, verdict in self.ranked],
             "failures": [{"photo": str(photo), "reason": reason} for photo, reason in self.failures],
+            "passed_over": [file._asdict() for file in self.passed_over],
         }
 
 
@@ -46,21 +52,25 @@ def compare_photos(verifier: Verifier, anchor: Path, photos: Sequence[Path], *, 
     Args:
         verifier: Compares them.
         anchor: The photo that all others are compared with.
-        photos: The others; those that cannot be read or show no face are told with the reason.
+        photos: The others, and folders of them; those that cannot be read or have no face are listed with the reason.
         out: Where to draw the comparison, a PNG; None: nowhere.
 
     Raises:
         ImageError: If the anchor cannot be compared, or none of the others.
     """
-    first = verifier.acquire(anchor)
+    from visavis.data.folders import expand_folders  # two photos are verified without data sets, and sooner
+    from visavis.data.names import shown_name
+
+    first = verifier.acquire(anchor, name=shown_name(str(anchor)))
+    files, passed_over = expand_folders(photos)
     acquired, failures = {}, []
-    for photo in photos:
+    for photo in files:
         try:
-            acquired[photo] = verifier.acquire(photo)
+            acquired[photo] = verifier.acquire(photo, name=shown_name(str(photo)))
         except ImageError as error:
             failures.append((photo, str(error)))
     if not acquired:
-        raise ImageError(f"none of {len(photos)} photos can be compared; {failures[0][1] if failures else 'none was given'}")
+        raise ImageError(f"none of {len(files)} photos can be compared; {failures[0][1] if failures else 'none was given'}")
     verdicts = verifier.compare(first, list(acquired.values()))
     ranked = sorted(zip(acquired, verdicts, strict=True), key=lambda pair: -pair[1].score)
     if out is not None:
@@ -68,7 +78,7 @@ def compare_photos(verifier: Verifier, anchor: Path, photos: Sequence[Path], *, 
         from visavis.verification.plots import plot_comparison  # Matplotlib takes most of a second
 
         save_figure(plot_comparison(anchor, ranked, limits=verifier.limits), out)
-    return Comparison(anchor, tuple(ranked), tuple(failures))
+    return Comparison(anchor, tuple(ranked), tuple(failures), passed_over)
 
 
 def verify_photos(verifier: Verifier, first: Path, second: Path, *, out: Path | None = None) -> Verdict:
