@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from visavis.data import kfold_people, load_dataset, read_lfw_pairs, split_peopl
 from visavis.data.preparation import prepare_photos
 from visavis.encoders import load_encoder
 from visavis.evaluation import evaluate_all_pairs, evaluate_folds, pair_scores
+from visavis.faces import CANONICAL_CROP
 
 ATT = RUNS / "att-faces"
 CLI = Path(sys.executable).with_name("visavis")
@@ -41,7 +43,7 @@ def prepare_att() -> None:
 def lfw_unseen_people(name: str) -> dict[str, Any]:
     """Evaluate the pairs of View 2's first two folds, whose people the bundled encoder was not trained on."""
     encoder = load_encoder(name)
-    faces = load_dataset(RUNS / "lfw-faces", size=encoder.card.input_shape[:2])
+    faces = load_dataset(RUNS / "lfw-faces").cut(encoder.card.crop)
     protocol = read_lfw_pairs(PHOTOS / "lfw-pairs.txt", faces)
     chosen = protocol.folds < 2
     photos, pairs = np.unique(protocol.pairs[chosen], return_inverse=True)
@@ -53,7 +55,7 @@ def lfw_unseen_people(name: str) -> dict[str, Any]:
 def att_unseen_people(name: str) -> dict[str, Any]:
     """Evaluate all pairs of AT&T."""
     encoder = load_encoder(name)
-    faces = load_dataset(ATT, size=encoder.card.input_shape[:2])
+    faces = load_dataset(ATT).cut(encoder.card.crop)
     result = evaluate_all_pairs(encoder.embed(faces.faces), faces.labels)
     return {"eer": result.eer, "tar_at_fmr_1e-3": result.tar_at_fmr(1e-3).value, "mated": result.curve.mated}
 
@@ -65,7 +67,7 @@ def fine_tuned(folds: int) -> list[dict[str, Any]]:
     from visavis.training.trainer import train
 
     start = load_pretrained()
-    faces = load_dataset(ATT, size=start.card.input_shape[:2])
+    faces = load_dataset(ATT).cut(start.card.crop)
     rows = []
     for fold, (seen, test) in enumerate(kfold_people(faces, folds=8, seed=0)):
         if fold == folds:
@@ -89,7 +91,7 @@ def adapted(draws: int = 5) -> list[float]:
 
     start = load_pretrained()
     network = embedding_of(start.siamese)
-    faces = load_dataset(ATT, size=start.card.input_shape[:2])
+    faces = load_dataset(ATT).cut(start.card.crop)
     means = []
     for draw in range(1, draws + 1):
         rates = []
@@ -102,19 +104,32 @@ def adapted(draws: int = 5) -> list[float]:
 
 
 def milliseconds_a_face(count: int = 60) -> dict[str, float]:
-    """Measure one face at a time, alternating, one thread each."""
-    faces = load_dataset(RUNS / "lfw-faces").faces[:count]
-    ours, theirs = load_encoder(threads=1), load_encoder("dlib")
-    height, width, _ = ours.card.input_shape
-    small = np.array([np.asarray(Image.fromarray(face).resize((width, height))) for face in faces])
-    spent: dict[str, list[float]] = {"visavis": [], "dlib": []}
+    """Measure one face at a time, alternating, one thread each; dlib's network by ONNX Runtime and by dlib's own code."""
+    import dlib
+
+    from visavis.encoders.dlib import DLIB_CROP, dlib_weights
+
+    faces = load_dataset(RUNS / "lfw-faces").select(range(count))
+    ours, theirs = load_encoder(threads=1), load_encoder("dlib", threads=1)
+    network = dlib.face_recognition_model_v1(str(dlib_weights()))
+    small, chips = faces.cut(ours.card.crop).faces, faces.cut(DLIB_CROP).faces
+    spent: dict[str, list[float]] = {"visavis": [], "dlib, ONNX Runtime": [], "dlib": []}
     for index in range(count):
-        for name, encoder, face in (("visavis", ours, small[index]), ("dlib", theirs, faces[index])):
+        steps = {
+            "visavis": partial(ours.embed, small[index : index + 1]),
+            "dlib, ONNX Runtime": partial(theirs.embed, chips[index : index + 1]),
+            "dlib": partial(network.compute_face_descriptor, np.ascontiguousarray(chips[index])),
+        }
+        for name, step in steps.items():
             begun = time.perf_counter()
-            encoder.embed(face[None])
+            step()
             spent[name].append(time.perf_counter() - begun)
     medians = {name: 1000 * statistics.median(times) for name, times in spent.items()}
-    return {**medians, "times_faster": medians["dlib"] / medians["visavis"]}
+    return {
+        **medians,
+        "times_faster": medians["dlib"] / medians["visavis"],
+        "dlib_times_faster_in_onnx_runtime": medians["dlib"] / medians["dlib, ONNX Runtime"],
+    }
 
 
 _READY = """
@@ -128,7 +143,7 @@ print(time.perf_counter() - seconds, time.process_time() - cpu)
 
 def start_up() -> dict[str, Any]:
     """Measure a verification in a fresh process, and the time until a `Verifier` is ready."""
-    faces = load_dataset(RUNS / "lfw-faces").faces
+    faces = load_dataset(RUNS / "lfw-faces").select([0, 1]).cut(CANONICAL_CROP).faces
     with tempfile.TemporaryDirectory() as folder:
         photos = [f"{folder}/{number}.png" for number in (0, 1)]
         for number, photo in enumerate(photos):

@@ -3,7 +3,7 @@
     pip install 'visavis[bench]' && python benchmarks/encoding.py [--rounds 15]
 
 Ours is the bundled encoder. facenet's and MobileFaceNet's networks are built with random weights (`peers.py`) for faces of our
-input size, and run by ONNX Runtime. dlib's network is run by dlib on crops of 112 x 112 pixels, always on one thread. Batches of 1
+input size, and run by ONNX Runtime. dlib's network is run by ONNX Runtime and by dlib, there always on one thread. Batches of 1
 and 64 faces, on one thread and on all, alternate with a float32 matrix product of 1024 x 1024. The fraction of that product's
 speed is computed from the operations of a network's convolutions and matrix products, without those on padding. Writes
 `results/encoding.json`. About 3 minutes on 2 cores.
@@ -19,6 +19,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import dlib
 import keras
 import numpy as np
 import onnx
@@ -30,6 +31,7 @@ from record import write_result
 from threadpoolctl import threadpool_limits
 
 from visavis.encoders import PRETRAINED_FILE, load_encoder
+from visavis.encoders.dlib import DLIB_CROP, dlib_weights
 
 CORES = os.cpu_count() or 1
 
@@ -78,16 +80,17 @@ def sessions(paths: dict[str, Path], threads: int) -> dict[str, onnxruntime.Infe
 
 def measured(paths: dict[str, Path], *, batch: int, threads: int, rounds: int) -> dict[str, Any]:
     """Measure milliseconds per face, and the fraction of the matrix product's speed, for every network."""
-    faces = np.random.default_rng(0).integers(0, 256, (batch, 80, 80, 3)).astype(np.float32)
-    chips = np.random.default_rng(0).integers(0, 256, (batch, 112, 112, 3), dtype=np.uint8)
-    dlib, (product, product_operations) = load_encoder("dlib"), matrix_product_peak()
+    faces = np.random.default_rng(0).integers(0, 256, (batch, *load_encoder().card.input_shape)).astype(np.float32)
+    chips = np.random.default_rng(0).integers(0, 256, (batch, *DLIB_CROP.shape), dtype=np.uint8)
+    network, (product, product_operations) = dlib.face_recognition_model_v1(str(dlib_weights())), matrix_product_peak()
     steps: dict[str, Callable[[], Any]] = {"matrix product": product}
     for name, session in sessions(paths, threads).items():
         taken = session.get_inputs()[0].name
         steps[name] = lambda session=session, taken=taken: session.run(None, {taken: faces})
     steps["visavis"] = partial(load_encoder(threads=threads).embed, faces)
+    steps["dlib, ONNX Runtime"] = partial(load_encoder("dlib", threads=threads).embed, chips)
     if threads == 1:
-        steps["dlib"] = lambda: dlib.embed(chips)
+        steps["dlib"] = lambda: [network.compute_face_descriptor(chip) for chip in chips]
     with threadpool_limits(threads):
         times = in_turns(steps, rounds=rounds)
     limit = [product_operations / seconds for seconds in times.pop("matrix product")]

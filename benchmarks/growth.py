@@ -39,10 +39,11 @@ def store(folder: Path, count: int) -> None:
     """Generate a data set into a file."""
     from visavis.data import generate_faces
     from visavis.data.dataset import FACES
+    from visavis.faces import Crop
 
     folder.mkdir(parents=True)
     faces = generate_faces(count // PHOTOS_EACH, PHOTOS_EACH, size=SIDE, out=folder / FACES, workers=CORES)
-    replace(faces, aligned=True).save_names(folder)
+    replace(faces, crop=Crop.arcface(faces.shape[0])).save_names(folder)
 
 
 def train(folder: Path, count: int) -> None:

@@ -25,7 +25,6 @@ from record import write_result
 
 from visavis.data import generate_faces
 from visavis.encoders import Encoder, load_encoder
-from visavis.encoders.photos import fit_face
 
 ADDRESSES = [f"127.0.0.{number}" for number in range(1, 9)]
 PART_SECONDS, ENCODER_SECONDS = 30, 8
@@ -109,7 +108,7 @@ async def load(clients: int, port: int, requests: list[bytes], process: int, see
 
 def faces_a_second(encoder: Encoder, faces: np.ndarray, seconds: float) -> float:
     """Return the encoder's own rate in batches of 64."""
-    batch = np.stack([fit_face(face, encoder.card) for face in faces])
+    batch = np.stack([encoder.card.crop.fit(face) for face in faces])
     batch = np.concatenate([batch, batch])
     begun, count = time.perf_counter(), 0
     while time.perf_counter() - begun < seconds:

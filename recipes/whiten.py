@@ -33,6 +33,7 @@ from visavis.encoders.card import Card, DataSide
 from visavis.encoders.card_calibration import with_worst_rules
 from visavis.encoders.mobilenet import mobilenet_graph
 from visavis.encoders.onnx import CARD_KEY
+from visavis.faces import CANONICAL_CROP
 from visavis.files import atomic_write
 from visavis.metrics import all_pairs_curve, equal_error_rate, unit_rows
 from visavis.models.mobilenet import LAST
@@ -126,7 +127,7 @@ class Measured:
 
 def measure(lfw: Path, pairs: Path, wild: Path) -> Measured:
     """Run SFace over LFW and over the people in the wild who help to choose."""
-    faces, others = load_dataset(lfw), load_dataset(wild)
+    faces, others = (load_dataset(data).cut(CANONICAL_CROP) for data in (lfw, wild))
     chosen = np.flatnonzero([int(others.people[label]) < CHOOSING for label in others.labels])
     weights = load_start(sface_path())
     rows, wild_rows = embedded(weights, faces.faces), embedded(weights, others.gather(chosen))
@@ -152,8 +153,7 @@ def card_of(measured: Measured, layer: tuple[Floats, Floats]) -> Card:
     lfw = measured.lfw
     used = {name: lfw.select(indices) for name, indices in vars(measured.sides).items()}
     card = Card(
-        input_shape=(112, 112, 3),
-        aligned=True,
+        CANONICAL_CROP,
         data="SFace (OpenCV Zoo); last layer from LFW",
         sides={name: DataSide(side.people, len(side), side.digest()) for name, side in used.items()},
         training={"network": "mobilenet", "embedding_size": len(layer[1]), "shrinkage": SHRINKAGE, "centring": CENTRING},

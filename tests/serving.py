@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from visavis.encoders.card import Card
+from visavis.faces import Crop
 from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import ScoreHistogram
 from visavis.metrics.operating_points import OperatingPoint
@@ -35,7 +36,7 @@ class Quarters:
     digest: str = "ab" * 32
     card: Card = field(
         default_factory=lambda: Card(
-            (32, 32, 1),
+            Crop((32, 32), "gray"),
             threshold=RULES[0],
             operating_points=RULES[1:],
             calibration=Calibration(5.0, 10.0),

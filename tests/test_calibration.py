@@ -15,6 +15,7 @@ from visavis.encoders.export import export_model
 from visavis.encoders.keras import KerasEncoder, load_model, save_model
 from visavis.errors import DataError, ModelError
 from visavis.evaluation.calibrate import calibrate_model
+from visavis.faces import Crop
 from visavis.metrics import all_pairs_curve, error_curve
 from visavis.metrics.calibration import Calibration, fit_calibration, fit_sigmoid, measure_reliability
 from visavis.metrics.operating_points import OperatingPoint, threshold_for_fmr
@@ -122,21 +123,21 @@ def test_too_few_people_cannot_show_a_rate_and_are_told_how_many_would():
 def test_a_card_finds_the_rule_for_a_rate():
     rules = tuple(OperatingPoint(score, "x", target_fmr=fmr) for score, fmr in ((0.5, 1e-2), (0.7, 1e-3)))
     card = Card(
-        (32, 32, 3), threshold=rules[0], operating_points=rules[1:], calibration=Calibration(1.0, 2.0, ((0.1, -1.0), (0.9, 3.0)))
+        Crop((32, 32)), threshold=rules[0], operating_points=rules[1:], calibration=Calibration(1.0, 2.0, ((0.1, -1.0), (0.9, 3.0)))
     )
     assert card.rule() == card.rule(0.01) == rules[0]
     assert card.rule(0.001) == rules[1]
     with pytest.raises(ModelError, match=r"no threshold for a false match rate of 0.0001, only for 0.01, 0.001. .* calibrate"):
         card.rule(1e-4)
     with pytest.raises(ModelError, match="no threshold"):
-        Card((32, 32, 3)).rule()
+        Card(Crop((32, 32))).rule()
     assert Card.from_json(json.loads(json.dumps(card.to_json())), source="card") == card
 
 
 @pytest.fixture(scope="module")
 def model():
     card = Card(
-        (32, 32, 3),
+        Crop((32, 32)),
         sides={"train": DataSide(("synthetic-7-000000", "synthetic-7-000001"), 8, "")},
         training={"network": "classic"},
     )
@@ -183,7 +184,7 @@ def test_two_models_are_compared_on_the_same_people(tmp_path, model):
     good, bad = tmp_path / "good", tmp_path / "bad"
     save_model(good, model.siamese, model.card)
     noise = build_siamese(build_embedding("classic", (48, 48, 3), embedding_size=2, seed=1))
-    save_model(bad, noise, replace(model.card, input_shape=(48, 48, 3)))
+    save_model(bad, noise, replace(model.card, crop=Crop((48, 48))))
     visavis.generate_faces(40, 4, size=48, seed=9).save(tmp_path / "faces")
     for run in (good, bad):
         visavis.evaluate_model(run, str(tmp_path / "faces"))

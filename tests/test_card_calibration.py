@@ -6,6 +6,7 @@ import pytest
 from visavis.encoders.card import Card
 from visavis.encoders.card_calibration import calibrated, with_worst_rules
 from visavis.errors import DataError
+from visavis.faces import Crop
 from visavis.metrics import all_pairs_curve
 from visavis.metrics.operating_points import threshold_for_fmr
 
@@ -27,7 +28,7 @@ def people():
 
 @pytest.fixture(scope="module")
 def card(people):
-    return with_worst_rules(Card((8, 8, 3)), people, TARGETS)
+    return with_worst_rules(Card(Crop((8, 8))), people, TARGETS)
 
 
 def test_the_highest_threshold_counts(card, people):
@@ -53,7 +54,7 @@ def test_the_card_says_what_each_threshold_does_on_each_population(card, people)
 
 
 def test_probabilities_are_those_of_the_more_cautious_calibration(card, people):
-    single = {name: calibrated(Card((8, 8, 3)), *found).calibration for name, found in people.items()}
+    single = {name: calibrated(Card(Crop((8, 8))), *found).calibration for name, found in people.items()}
     assert card.calibration in single.values()
     at = {
         name: np.interp(0.95, found.probability(np.linspace(-1, 1, 2001)), np.linspace(-1, 1, 2001))
@@ -72,10 +73,10 @@ def test_calibrating_for_other_people_forgets_the_populations(card, people):
 
 def test_a_rate_that_no_population_can_show_is_refused(people):
     with pytest.raises(DataError, match="cannot be shown"):
-        with_worst_rules(Card((8, 8, 3)), people, (1e-7,))
+        with_worst_rules(Card(Crop((8, 8))), people, (1e-7,))
 
 
 def test_a_population_that_can_show_a_rate_is_enough(people):
     few = population(12, 1.0, seed=2)
-    found = with_worst_rules(Card((8, 8, 3)), {"few": few, **people}, (1e-2,))
+    found = with_worst_rules(Card(Crop((8, 8))), {"few": few, **people}, (1e-2,))
     assert found.rule().chosen_on == "hard people"

@@ -10,12 +10,14 @@ from onnx import TensorProto, helper
 
 import visavis
 from visavis.data import FaceDataset
-from visavis.encoders import fit_face, load_faces
+from visavis.encoders import load_faces
 from visavis.encoders.card import Card, DataSide
+from visavis.encoders.description import Description
 from visavis.encoders.export import export_model
 from visavis.encoders.keras import KerasEncoder
-from visavis.encoders.onnx import CARD_KEY, Description, copy_with_card
+from visavis.encoders.onnx import CARD_KEY, copy_with_card
 from visavis.errors import DataError, ModelError
+from visavis.faces import Crop
 from visavis.metrics.calibration import Calibration
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.models import build_embedding, build_siamese, copy_network, embedding_of, products
@@ -30,7 +32,7 @@ def trained():
         shift = rng.uniform(0.1, 0.4, variable.shape)
         variable.assign(variable + shift if "moving" in variable.path else variable * (1 + shift))
     rule = OperatingPoint(0.4, "validation people", 1, 100, 2, 50)
-    card = Card((32, 32, 3), calibration=Calibration(5.0, 5.0), threshold=rule, flip=True, data="generated", licence="MIT")
+    card = Card(Crop((32, 32)), calibration=Calibration(5.0, 5.0), threshold=rule, flip=True, data="generated", licence="MIT")
     return KerasEncoder(card, build_siamese(network))
 
 
@@ -56,6 +58,16 @@ def channel_means(path, *, channels_first=True, batch="n", side=8):
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
+
+
+def scaled_means(path, weights, *, beside):
+    """Write a model that multiplies the channel means with a matrix, which is in a file beside it."""
+    channel_means(path)
+    model = onnx.load(path)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "weights"))
+    model.graph.node.append(helper.make_node("MatMul", ["means", "weights"], ["scaled"]))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("scaled", TensorProto.FLOAT, ["n", weights.shape[1]]))
+    onnx.save_model(model, path, save_as_external_data=True, location=beside, size_threshold=0)
 
 
 def test_an_exported_model_gives_the_embeddings_of_keras_and_keeps_its_card(trained, file):
@@ -126,14 +138,14 @@ def test_a_verifier_runs_an_exported_model(file):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model at all", b"\x08\x0a\x12\x04junk"])
-def test_what_is_no_model_is_told(tmp_path, content):
+def test_a_file_that_is_no_model_is_named(tmp_path, content):
     path = tmp_path / "broken.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"broken.onnx: (not an ONNX model|it has no card)"):
         visavis.load_encoder(path)
 
 
-def test_a_truncated_model_is_told(file, tmp_path):
+def test_a_truncated_model_is_named(file, tmp_path):
     path = tmp_path / "half.onnx"
     path.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(ModelError, match=r"half.onnx: not an ONNX model, a damaged one"):
@@ -144,12 +156,12 @@ def test_a_truncated_model_is_told(file, tmp_path):
     ("card", "message"),
     [
         ({"format": 99}, "made by a newer visavis"),
-        ({}, "its card lacks something"),
-        ([1], "its card lacks something"),
-        ({"input_shape": [32, 32, 3], "threshold": 0.4}, "its card lacks something"),
+        ({}, "its card is incomplete or damaged"),
+        ([1], "its card is incomplete or damaged"),
+        ({"input_shape": [32, 32, 3], "threshold": 0.4}, "its card is incomplete or damaged"),
     ],
 )
-def test_a_card_that_cannot_be_used_is_told(file, tmp_path, card, message):
+def test_a_card_that_cannot_be_used_is_named(file, tmp_path, card, message):
     model = onnx.load(file)
     onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(card)})
     path = tmp_path / "other.onnx"
@@ -164,7 +176,7 @@ def test_an_installation_without_an_encoder_says_so(monkeypatch, tmp_path):
         visavis.Verifier()
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelError, match="no such model file"):
         visavis.load_encoder(tmp_path / "none.onnx")
 
@@ -199,7 +211,7 @@ def test_a_description_says_how_faces_become_inputs(tmp_path, batch, channels_fi
 
 
 def test_a_threshold_may_be_a_distance():
-    described = Description((8, 8), metric="euclidean", threshold=1.0)
+    described = Description(Crop((8, 8)), metric="euclidean", threshold=1.0)
     assert described.card("here").threshold.score == pytest.approx(0.5)
 
 
@@ -216,16 +228,16 @@ def test_without_a_threshold_nothing_is_decided(tmp_path):
     ("text", "message"),
     [
         ("input_size = [8]", r"input_size must be \[height, width\]"),
-        ('input_size = [8, 8]\ncolour = "cmyk"', "colour must be one of rgb, bgr, gray"),
-        ('input_size = [8, 8]\nmetric = "manhattan"', "metric must be one of cosine, euclidean"),
-        ("input_size = [8, 8]\nmean = [1.0, 2.0]", "mean must be a number, or one for each channel"),
-        ("input_size = [8, 8]\nsize = 3", "unexpected keyword argument 'size'"),
+        ('input_size = [8, 8]\ncolour = "cmyk"', "colour must be 'rgb', 'bgr' or 'gray', got 'cmyk'"),
+        ('input_size = [8, 8]\nmetric = "manhattan"', "metric must be 'cosine' or 'euclidean', got 'manhattan'"),
+        ("input_size = [8, 8]\nmean = [1.0, 2.0]", r"mean must be a finite number, or one for each channel, got \[1.0, 2.0\]"),
+        ("input_size = [8, 8]\nsize = 3", "unknown key 'size'; known are aligned, colour, flip"),
         ("input_size = [9, 9]", r"its input is \['n', 3, 8, 8\], which is neither"),
         ("colour = 'rgb'", "input_size"),
         ("input_size = ", "foreign.toml"),
     ],
 )
-def test_a_wrong_description_is_told(tmp_path, text, message):
+def test_a_wrong_description_is_named(tmp_path, text, message):
     path = channel_means(tmp_path / "foreign.onnx")
     path.with_suffix(".toml").write_text(text)
     with pytest.raises(ModelError, match=message):
@@ -233,16 +245,16 @@ def test_a_wrong_description_is_told(tmp_path, text, message):
 
 
 def test_faces_are_brought_into_the_shape_of_the_model():
-    card = Card((16, 16, 3))
+    card = Card(Crop((16, 16)))
     gray = some_faces(1, side=20, channels=1)[0]
-    assert fit_face(gray, card).shape == (16, 16, 3)
+    assert card.crop.fit(gray).shape == (16, 16, 3)
 
 
 def test_an_aligned_model_refuses_faces_that_are_not():
     dataset = FaceDataset(some_faces(4), np.array([0, 0, 1, 1]), ("a", "b"), ["1", "2", "3", "4"])
     with pytest.raises(DataError, match="the model takes aligned faces"):
-        load_faces(Card((32, 32, 3), aligned=True), dataset)
-    assert load_faces(Card((32, 32, 3)), dataset) is dataset
+        load_faces(Card(Crop.arcface(32)), dataset)
+    assert load_faces(Card(Crop((32, 32))), dataset) is dataset
 
 
 def test_names_can_be_left_out_of_a_file(trained, tmp_path):
@@ -256,18 +268,18 @@ def test_names_can_be_left_out_of_a_file(trained, tmp_path):
 
 def test_a_summary_in_words(trained):
     told = str(trained.card)
-    for part in ("32 x 32, colour", "0.4000, chosen on validation people", "MIT"):
+    for part in ("32 x 32, rgb", "0.4000, chosen on validation people", "MIT"):
         assert part in told
-    assert str(Card((8, 8, 1), aligned=True)).splitlines()[0].endswith("8 x 8, grey, aligned")
+    assert str(Card(Crop.arcface(8, colour="gray"))).splitlines()[0].endswith("8 x 8, gray, aligned")
 
 
 def test_a_digest_is_that_of_the_weights_and_not_of_the_rules(trained, file, tmp_path):
     encoder = visavis.load_encoder(file)
     assert len(encoder.digest) == 64
     other_rule = replace(trained.card, threshold=replace(trained.card.threshold, score=0.7))
-    copy_with_card(file, other_rule, tmp_path / "door.onnx")
+    copy_with_card(encoder, other_rule, tmp_path / "door.onnx")
     assert visavis.load_encoder(tmp_path / "door.onnx").digest == encoder.digest
-    copy_with_card(file, replace(trained.card, flip=False), tmp_path / "once.onnx")
+    copy_with_card(encoder, replace(trained.card, flip=False), tmp_path / "once.onnx")
     assert visavis.load_encoder(tmp_path / "once.onnx").digest != encoder.digest
     assert visavis.load_encoder("pretrained").digest != encoder.digest
 
@@ -278,9 +290,22 @@ def test_digests_of_foreign_models_tell_how_a_face_becomes_their_input(tmp_path)
     for mean in (0, 127.5):
         (tmp_path / "means.toml").write_text(f"input_size = [8, 8]\nmean = {mean}\n")
         digests.add(visavis.load_encoder(tmp_path / "means.onnx").digest)
-    (tmp_path / "means.onnx.data").write_bytes(b"weights beside it")
+    (tmp_path / "means.toml").write_text("input_size = [8, 8]\nmargin = 0.1\n")
     digests.add(visavis.load_encoder(tmp_path / "means.onnx").digest)
     assert len(digests) == 3
+
+
+def test_weights_in_a_file_beside_the_model_are_part_of_its_digest(tmp_path):
+    digests = {}
+    for name, weight in (("one", 1.0), ("two", 2.0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        scaled_means(folder / "model.onnx", np.full((3, 400), weight, np.float32), beside="weights.bin")
+        assert (folder / "weights.bin").stat().st_size >= 4800
+        (folder / "model.toml").write_text("input_size = [8, 8]")
+        digests[name] = visavis.load_encoder(folder / "model.onnx").digest
+    assert (tmp_path / "one" / "model.onnx").read_bytes() == (tmp_path / "two" / "model.onnx").read_bytes()
+    assert digests["one"] != digests["two"]
 
 
 def test_digests_of_keras_models_follow_their_weights(trained):

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import visavis
+from visavis.faces import Crop
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -51,7 +52,7 @@ def test_lfw_protocol(example, tmp_path):
     faces = visavis.generate_faces(6, 3, size=112, seed=9)
     people = tuple(f"Invented_{letter}" for letter in "ABCDEF")
     sources = [f"{people[label]}/{people[label]}_{1 + number % 3:04d}.jpg" for number, label in enumerate(faces.labels)]
-    replace(faces, people=people, sources=sources, aligned=True).save(tmp_path / "faces")
+    replace(faces, people=people, sources=sources, crop=Crop.arcface(faces.shape[0])).save(tmp_path / "faces")
     lines = ["2\t1", "Invented_A\t1\t2", "Invented_A\t1\tInvented_B\t1", "Invented_C\t1\t3", "Invented_D\t1\tInvented_E\t2"]
     (tmp_path / "pairs.txt").write_text("\n".join(lines))
     told = example("lfw_protocol.py", tmp_path / "faces", tmp_path / "pairs.txt")

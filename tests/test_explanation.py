@@ -10,6 +10,7 @@ import visavis
 from visavis.cli import main
 from visavis.encoders.card import Card
 from visavis.encoders.keras import KerasEncoder
+from visavis.faces import Crop
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.verification.explanation import explain_photos, hidden, importance
 
@@ -17,7 +18,7 @@ from visavis.verification.explanation import explain_photos, hidden, importance
 class Corners:
     """An encoder of grey photos that sees nothing but the mean levels of the four quarters."""
 
-    card = Card((32, 32, 1), threshold=OperatingPoint(0.9, "a test"))
+    card = Card(Crop((32, 32), "gray"), threshold=OperatingPoint(0.9, "a test"))
 
     def embed(self, faces):
         quarters = np.asarray(faces, dtype=np.float32).reshape(len(faces), 2, 16, 2, 16).mean(axis=(2, 4)).reshape(len(faces), 4)

@@ -106,7 +106,7 @@ def test_no_face_is_an_error_unless_the_centre_is_asked_for():
         acquire_faces(photo, Detects(), name="wall.jpg")
     (centre,) = acquire_faces(photo, Detects(), fallback="centre")
     assert centre.face is None
-    assert centre.pixels.min() == 120
+    assert (centre.pixels[2:-2, 2:-2] == 120).all() and centre.pixels.min() > 100
     np.testing.assert_allclose(centre.outline[[0, 2]], [[49.5, -0.5], [149.5, 99.5]], atol=1e-9)
     assert centre.warnings[0].startswith("no face was found")
 

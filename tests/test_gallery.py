@@ -12,6 +12,7 @@ import pytest
 
 from visavis.encoders.card import Card
 from visavis.errors import DamagedGalleryError, GalleryError, GalleryKeyError, UnknownSubjectError, WrongEncoderError
+from visavis.faces import Crop
 from visavis.gallery import Hit, matrix as matrix_module, open_gallery
 from visavis.gallery.matrix import Matrix
 from visavis.gallery.records import Enrolment
@@ -26,7 +27,7 @@ class FakeEncoder:
     """The mean of the first rows of pixels, in the place of a network."""
 
     digest: str = "a" * 64
-    card: Card = Card((4, SIZE, 1))
+    card: Card = Card(Crop((4, SIZE), "gray"))
 
     def embed(self, faces):
         rows = faces[:, 0, :, 0].astype(np.float32) + 1

@@ -15,6 +15,7 @@ from visavis.encoders import PRETRAINED_FILE
 from visavis.encoders.card import Card
 from visavis.encoders.onnx import copy_with_card
 from visavis.errors import ModelError
+from visavis.faces import Crop
 from visavis.gallery.search_rules import rule_for_fpir
 from visavis.metrics.operating_points import OperatingPoint
 
@@ -181,8 +182,8 @@ def test_a_gallery_is_looked_after(door, people, capsys, monkeypatch):
     assert answer(capsys, "export", door, door.with_name("door.zip"))["references"] == 11
     assert answer(capsys, "import", door.with_name("new.gallery"), door.with_name("door.zip")) == {"references": 11}
     other = door.with_name("other.onnx")
-    card = visavis.load_encoder().card
-    copy_with_card(PRETRAINED_FILE, replace(card, flip=not card.flip), other)
+    encoder = visavis.load_encoder()
+    copy_with_card(encoder, replace(encoder.card, flip=not encoder.card.flip), other)
     assert answer(capsys, "reembed", door, "--model", other, "--aligned", "--quiet")["references"] == 11
     photo = people / "person-1" / "0.png"
     assert call(capsys, "gallery", "search", door, photo, "--aligned")[0] == 2
@@ -191,7 +192,7 @@ def test_a_gallery_is_looked_after(door, people, capsys, monkeypatch):
 
 def card(*targets):
     rules = tuple(OperatingPoint(1 - target, "people", 1, 1000, 0, 10, 50, target, 2 * target) for target in targets)
-    return Card((8, 8, 3), threshold=rules[0], operating_points=rules[1:])
+    return Card(Crop((8, 8)), threshold=rules[0], operating_points=rules[1:])
 
 
 def test_the_rule_of_a_search_is_the_most_lenient_one_that_will_do():
@@ -210,7 +211,7 @@ def test_nothing_is_extrapolated():
         rule_for_fpir(card(0.1, 0.001), 0.1, 106)
     assert rule_for_fpir(card(0.1, 0.001), 0.1, 105).references == 105
     with pytest.raises(ModelError, match="the model has no operating point for a target FMR"):
-        rule_for_fpir(Card((8, 8, 3), threshold=OperatingPoint(0.5, "somewhere")), 0.1, 5)
+        rule_for_fpir(Card(Crop((8, 8)), threshold=OperatingPoint(0.5, "somewhere")), 0.1, 5)
     for target, references in ((0, 5), (1, 5), (0.1, 0)):
         with pytest.raises(ValueError, match="must be"):
             rule_for_fpir(card(0.1), target, references)

@@ -11,6 +11,7 @@ from visavis.data import as_numbers, read_attributes
 from visavis.encoders.card import Card
 from visavis.encoders.keras import save_model
 from visavis.errors import DataError
+from visavis.faces import Crop
 from visavis.metrics.intervals import all_pairs_errors, cross_pairs_errors
 from visavis.metrics.quality import evaluate_quality
 from visavis.metrics.subgroups import evaluate_groups
@@ -124,7 +125,7 @@ def test_attributes_of_people_and_of_photos(tmp_path):
 
 def test_groups_and_qualities_come_into_the_report(tmp_path):
     faces = visavis.generate_faces(30, 4, size=32, seed=5)
-    card = Card((32, 32, 3))
+    card = Card(Crop((32, 32)))
     save_model(tmp_path / "run", build_siamese(build_embedding("classic", (32, 32, 3), embedding_size=8)), card)
     table = tmp_path / "attributes.csv"
     lines = [f"{source},{'odd' if index % 8 > 3 else 'even'},{index}" for index, source in enumerate(faces.sources)]

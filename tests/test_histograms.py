@@ -4,6 +4,7 @@ import numpy as np
 
 from visavis.encoders.card import Card
 from visavis.encoders.card_calibration import calibrated
+from visavis.faces import Crop
 from visavis.metrics import all_pairs_curve
 from visavis.metrics.histograms import score_histogram
 
@@ -26,12 +27,12 @@ def test_every_pair_is_counted_where_it_belongs():
 def test_the_card_of_a_calibrated_model_keeps_it():
     embeddings, labels = people()
     for target_fmrs in ((), (0.05,)):
-        card = calibrated(Card((8, 8, 1)), embeddings, labels, target_fmrs=target_fmrs)
+        card = calibrated(Card(Crop((8, 8), "gray")), embeddings, labels, target_fmrs=target_fmrs)
         assert card.histogram.chosen_on == "calibration people" and sum(card.histogram.mated) == 120
         assert Card.from_json(card.to_json(), source="a test") == card
 
 
 def test_cards_without_it_are_read():
-    values = Card((8, 8, 1)).to_json()
+    values = Card(Crop((8, 8), "gray")).to_json()
     del values["histogram"]
     assert Card.from_json(values, source="a test").histogram is None

@@ -6,6 +6,7 @@ import pytest
 from visavis.data import generate_faces
 from visavis.errors import DataError
 from visavis.evaluation import evaluate_all_pairs, evaluate_protocol, pair_scores, sample_pairs
+from visavis.faces import Crop
 from visavis.metrics import Rate, all_pairs_curve
 
 LABELS = np.array([2, 0, 2, 1, 2, 0])  # 3 + 1 mated and 11 non-mated pairs
@@ -85,7 +86,7 @@ def test_evaluate_tells_that_pairs_were_drawn(tmp_path):
     from visavis.evaluation.evaluate import evaluate_model
 
     faces = generate_faces(10, 6, size=80, seed=5)
-    aligned = type(faces)(faces.faces, faces.labels, faces.people, faces.sources, aligned=True)
+    aligned = type(faces)(faces.faces, faces.labels, faces.people, faces.sources, crop=Crop.arcface(faces.shape[0]))
     told = evaluate_model(load_encoder(), aligned, sample=100, out=tmp_path).evaluation
     assert told.to_json()["sampled"]["nonmated_in_all"] == 60 * 59 // 2 - 150
     assert told.curve.nonmated == 100 and told.curve.mated == 100

@@ -13,7 +13,7 @@ from visavis import cli
 from visavis.data import IntakeRules, load_dataset, preparation
 from visavis.data.preparation import prepare_photos
 from visavis.errors import DataError
-from visavis.faces import CANONICAL_LANDMARKS, Face, FaceFinder
+from visavis.faces import CANONICAL_CROP, CANONICAL_LANDMARKS, PREPARED_CROP, Face, FaceFinder
 from visavis.images import Limits
 
 
@@ -63,11 +63,13 @@ def test_a_folder_becomes_a_data_set(finder, photos, tmp_path):
     assert str(result.intake) == "6 photos of 3 people; 1 file passed over (1 not an image)"
     faces = load_dataset(out)
     assert faces.aligned
-    assert faces.shape == (112, 112, 3)
+    assert faces.crop == PREPARED_CROP and faces.shape == PREPARED_CROP.shape
     assert faces.people == ("anna", "ben")
     assert list(faces.sources) == ["anna/1.png", "anna/2.png", "ben/1.png"]
     whole = np.asarray(Image.open(photos / "anna" / "1.png"))
-    np.testing.assert_array_equal(faces.faces[0], whole[4:116, 4:116])
+    canonical = faces.cut(CANONICAL_CROP)
+    np.testing.assert_array_equal(canonical.faces[0], whole[4:116, 4:116])
+    np.testing.assert_allclose(canonical.landmarks[0], CANONICAL_LANDMARKS, atol=1e-3)
     table = rows_of(out / "faces.csv")
     assert [row["warnings"] for row in table] == ["", "1 other face in the photo", ""]
     assert (table[0]["left"], table[0]["width"], table[0]["score"]) == ("4.0", "100.0", "0.98")
@@ -78,7 +80,7 @@ def test_a_folder_becomes_a_data_set(finder, photos, tmp_path):
     assert rows_of(out / "passed_over.csv") == [
         {"name": "ben/notes.jpg", "kind": "not an image", "reason": "not an image by its content"}
     ]
-    written = ["faces.csv", "faces.npy", "failures.csv", "labels.npy", "names.json", "passed_over.csv"]
+    written = ["faces.csv", "faces.npy", "failures.csv", "labels.npy", "landmarks.npy", "names.json", "passed_over.csv"]
     assert sorted(path.name for path in out.iterdir()) == written
     assert all(path.stat().st_mode & 0o077 == 0 for path in (out, *out.iterdir())), "faces and names are private"
     small = load_dataset(out, size=(64, 64))

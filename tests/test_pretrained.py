@@ -13,6 +13,7 @@ from visavis import cli
 from visavis.data import FaceDataset
 from visavis.encoders import PRETRAINED_FILE
 from visavis.encoders.keras import load_pretrained
+from visavis.faces import Crop
 from visavis.training.experiments import DataSource, default_init, train_model
 
 pytestmark = pytest.mark.skipif(not PRETRAINED_FILE.is_file(), reason="the encoder is not made yet: see recipes/")
@@ -23,7 +24,7 @@ def prepared(tmp_path_factory):
     """Generated people as `visavis prepare` would leave them."""
     faces = visavis.generate_faces(12, 4, size=112, seed=8)
     out = tmp_path_factory.mktemp("data") / "faces"
-    FaceDataset(faces.faces, faces.labels, faces.people, list(faces.sources), aligned=True).save(out)
+    FaceDataset(faces.faces, faces.labels, faces.people, list(faces.sources), crop=Crop.arcface(faces.shape[0])).save(out)
     return out
 
 

@@ -1,4 +1,4 @@
-"""The recipe of the bundled encoder: SFace rewritten, its embeddings the same; a last layer in closed form; dlib's network."""
+"""The recipe of the bundled encoder: SFace rewritten, its embeddings the same; a last layer in closed form."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 def recipes(monkeypatch):
     monkeypatch.syspath_prepend(str(RECIPES))
     yield
-    for name in ("teacher", "start", "whiten"):
+    for name in ("start", "whiten"):
         sys.modules.pop(name, None)
 
 
@@ -107,15 +107,3 @@ def test_lfw_is_divided_by_person(recipes, tmp_path):
     assert sorted([*sides.train, *sides.validation, *sides.test]) == list(range(len(labels)))
     assert not set(labels[sides.train]) & set(labels[sides.validation])
     assert len(set(labels[sides.train])) == 9 and min(np.bincount(labels)[labels[sides.train]]) == 2
-
-
-def test_the_teacher_gives_the_descriptors_of_dlib(recipes):
-    pytest.importorskip("dlib")
-    from teacher import Teacher, dlib_descriptors, weights_path
-
-    try:
-        weights_path()
-    except ImportError:
-        pytest.skip("needs the extra visavis[recipe]")
-    chips = np.random.default_rng(0).integers(0, 256, (2, 150, 150, 3), dtype=np.uint8)
-    np.testing.assert_allclose(Teacher(threads=1).descriptors(chips), dlib_descriptors(chips), atol=1e-5)

@@ -128,7 +128,8 @@ def test_prepared_faces_bring_what_was_found(finder, photos, tmp_path, monkeypat
     for column in ("source", "person", "box", "detector_score", "warnings"):
         assert first[column].to_pylist() == second[column].to_pylist(), column
     np.testing.assert_allclose(np.array(first["landmarks"].to_pylist()), np.array(second["landmarks"].to_pylist()), atol=0.01)
-    np.testing.assert_allclose(vectors_of(tmp_path / "a.parquet"), vectors_of(tmp_path / "b.parquet"), atol=1e-5)
+    cosines = (vectors_of(tmp_path / "a.parquet") * vectors_of(tmp_path / "b.parquet")).sum(axis=1)
+    assert cosines.min() > 0.99  # the faces were resampled twice on the one way, once on the other
 
 
 def test_faces_that_are_not_aligned_are_refused(faces, tmp_path):

@@ -5,7 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ import numpy.typing as npt
 from visavis.data.intake import Intake
 from visavis.data.names import normalise_name
 from visavis.errors import DataError
+from visavis.faces import Crop
 from visavis.files import atomic_write, make_private_folder
 
 __all__ = ["DatasetSummary", "FaceDataset", "map_new", "read_saved"]
 
-FACES, _LABELS, _NAMES = "faces.npy", "labels.npy", "names.json"
+FACES, LANDMARKS, _LABELS, _NAMES = "faces.npy", "landmarks.npy", "labels.npy", "names.json"
 _CHUNK = 4096
 
 
@@ -60,7 +61,9 @@ class FaceDataset:
         people: The people's names, normalised (`normalise_name`), each once.
         sources: `n` names of photos: files, or whatever tells them apart.
         rows: `(n,)` int64, the row of `pixels` that each photo is in; None: all of them in order.
-        aligned: Whether the faces were detected in whole photos and aligned by their five landmarks (`visavis.faces`).
+        crop: The crop to which faces were aligned in their photos; None: they are not aligned.
+        landmarks: `(m, 5, 2)` float32, the landmarks of each face in pixels of `pixels`, NaN where none were detected; None: those
+            of the crop.
         intake: What was read from a folder or archive, and what was passed over; None for other sources, and for subsets.
     """
 
@@ -69,7 +72,8 @@ class FaceDataset:
     people: tuple[str, ...]
     sources: Sequence[str]
     rows: npt.NDArray[np.int64] | None = None
-    aligned: bool = False
+    crop: Crop | None = None
+    landmarks: npt.NDArray[np.float32] | None = None
     intake: Intake | None = None
 
     def __post_init__(self) -> None:
@@ -90,6 +94,14 @@ class FaceDataset:
             )
         if count == 0:
             raise DataError("no photos")
+        if self.crop is not None and not (self.crop.aligned and self.crop.size == self.shape[:2]):
+            raise DataError(
+                f"crop must have landmarks and the size of the faces, got {self.crop.describe()} for faces {self.shape}"
+            )
+        if self.landmarks is not None and (self.crop is None or self.landmarks.shape != (len(self.pixels), 5, 2)):
+            raise DataError(
+                f"landmarks must be (n, 5, 2) and go with a crop, got {self.landmarks.shape} for {len(self.pixels)} faces"
+            )
         present = np.unique(self.labels)
         if present[0] < 0 or present[-1] >= len(self.people) or len(present) != len(self.people):
             raise DataError(
@@ -115,6 +127,11 @@ class FaceDataset:
         """Height, width and channels of a face."""
         height, width, channels = self.pixels.shape[1:]
         return height, width, channels
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the faces are aligned by their landmarks."""
+        return self.crop is not None
 
     @property
     def faces(self) -> npt.NDArray[np.uint8]:
@@ -147,7 +164,8 @@ class FaceDataset:
             people=tuple(self.people[label] for label in present),
             sources=[self.sources[index] for index in chosen],
             rows=chosen if self.rows is None else self.rows[chosen],
-            aligned=self.aligned,
+            crop=self.crop,
+            landmarks=self.landmarks,
         )
 
     def select_people(self, people: Iterable[str]) -> "FaceDataset":
@@ -163,6 +181,67 @@ class FaceDataset:
         chosen = np.zeros(len(self.people), dtype=bool)
         chosen[[number[name] for name in wanted]] = True
         return self.select(np.flatnonzero(chosen[self.labels]))
+
+    def cut(self, crop: Crop) -> "FaceDataset":
+        """Return the faces as an encoder takes them.
+
+        Aligned faces are cut by their landmarks for a crop that has some; all others are brought to the crop's size and colour.
+
+        Args:
+            crop: The encoder's.
+
+        Returns:
+            This data set where it has that crop already, else a copy in memory.
+
+        Raises:
+            DataError: If the crop needs landmarks and the faces are not aligned, or if it reaches beyond what was kept of them.
+        """
+        crop = replace(crop, colour="rgb") if crop.colour == "bgr" else crop
+        self.check_crop(crop)
+        if self.shape == crop.shape and (not crop.aligned or crop == self.crop):
+            return self
+        faces = np.empty((len(self), *crop.shape), dtype=np.uint8)
+        landmarks = np.empty((len(self), 5, 2), dtype=np.float32)
+        for index in range(len(self)):
+            faces[index] = self.cut_face(index, crop)
+            if crop.aligned:
+                points = self._landmarks_of(index)
+                landmarks[index] = crop.transform(points).apply(points)
+        if crop.aligned:
+            return replace(self, pixels=faces, rows=None, crop=crop, landmarks=landmarks)
+        return replace(self, pixels=faces, rows=None, crop=None, landmarks=None)
+
+    def cut_face(self, index: int, crop: Crop) -> npt.NDArray[np.uint8]:
+        """Return one face as an encoder takes it; see `cut`. `check_crop` tells whether it can be."""
+        face = self.gather([index])[0]
+        if crop.aligned and crop != self.crop:
+            return crop.cut(face, self._landmarks_of(index))
+        return replace(crop, landmarks=None, centre=None).fit(face)
+
+    def check_crop(self, crop: Crop) -> None:
+        """Check that the faces can be cut for an encoder.
+
+        Raises:
+            DataError: If they cannot; see `cut`.
+        """
+        if not crop.aligned:
+            return
+        if self.crop is None:
+            raise DataError(
+                "the model takes aligned faces, and these are not. Align them first: visavis prepare PHOTOS --out FACES"
+            )
+        if not self.crop.covers(crop):
+            raise DataError(
+                f"the model's crop ({crop.describe()}) shows more of a face than was kept of these ({self.crop.describe()}). "
+                "Prepare the photos again: visavis prepare PHOTOS --out FACES"
+            )
+
+    def _landmarks_of(self, index: int) -> npt.NDArray[np.float64]:
+        """Landmarks `(5, 2)` of one face, those of the crop where none were detected."""
+        assert self.crop is not None
+        row = index if self.rows is None else self.rows[index]
+        points = None if self.landmarks is None else self.landmarks[row]
+        return np.array(self.crop.landmarks if points is None or np.isnan(points).any() else points, dtype=np.float64)
 
     def summary(self) -> DatasetSummary:
         """Count photos and people."""
@@ -208,7 +287,11 @@ class FaceDataset:
         """Write labels and names beside the pixels, which are in the folder already."""
         with atomic_write(folder / _LABELS, private=True) as path:
             np.save(path, self.labels)
-        names = {"people": self.people, "sources": list(self.sources), "aligned": self.aligned}
+        if self.landmarks is not None:
+            with atomic_write(folder / LANDMARKS, private=True) as path:
+                np.save(path, self.landmarks if self.rows is None else self.landmarks[self.rows])
+        crop = None if self.crop is None else self.crop.to_json()
+        names = {"people": self.people, "sources": list(self.sources), "crop": crop}
         with atomic_write(folder / _NAMES, private=True) as path:
             path.write_text(json.dumps(names), encoding="utf-8")
         return folder
@@ -242,6 +325,15 @@ def read_saved(folder: Path | str) -> FaceDataset:
         pixels = np.load(folder / FACES, mmap_mode="r", allow_pickle=False)
         labels = np.load(folder / _LABELS, allow_pickle=False)
         names = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
-        return FaceDataset(pixels, labels, tuple(names["people"]), names["sources"], aligned=names["aligned"])
-    except (OSError, KeyError, ValueError) as error:
+        crop = _saved_crop(names, pixels.shape)
+        landmarks = np.load(folder / LANDMARKS, allow_pickle=False) if (folder / LANDMARKS).is_file() else None
+        return FaceDataset(pixels, labels, tuple(names["people"]), names["sources"], crop=crop, landmarks=landmarks)
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder}: not a saved data set ({error})") from error
+
+
+def _saved_crop(names: dict[str, Any], shape: tuple[int, ...]) -> Crop | None:
+    """Return the crop of a saved data set; aligned faces that were saved without one have ArcFace's."""
+    if "crop" in names:
+        return None if names["crop"] is None else Crop.from_json(names["crop"])
+    return Crop.arcface(shape[1], colour="gray" if shape[3] == 1 else "rgb") if names["aligned"] else None

@@ -17,6 +17,7 @@ from visavis.data.lfw import LFW_CROP, read_lfw_pairs
 from visavis.data.names import UNNAMED
 from visavis.data.protocols import PairProtocol, read_pairs_csv
 from visavis.errors import DataError
+from visavis.faces import Crop
 from visavis.files import check_path
 from visavis.images import resize_image, to_gray
 
@@ -37,7 +38,8 @@ def load_dataset(
     Args:
         data: `"synthetic"`, `"olivetti"`, `"lfw"`; a folder with one sub-folder per person, or a `.tar` or `.zip` of one;
             a folder that `FaceDataset.save` wrote; a `.npz` file; or two files as `"images.npy,labels.npy"`.
-        size: Height and width of a face, or the side of a square; None: as they are.
+        size: Height and width of a face, or the side of a square; None: as they are. Faces that
+            `visavis prepare` wrote are cut to ArcFace's crop of that size.
         crop: The fraction of a photo's shorter side to keep around the centre; for photos in folders and archives.
         gray: Whether to convert to grey.
         seed: Draws the faces of `"synthetic"`.
@@ -119,6 +121,10 @@ def read_pairs(path: Path | str, dataset: FaceDataset, *, encoding: str | None =
 
 def _convert(dataset: FaceDataset, size: tuple[int, int] | None, gray: bool) -> FaceDataset:
     """Resize faces, and convert them to grey."""
+    if dataset.crop is not None and size is not None:
+        if size[0] != size[1]:
+            raise ValueError(f"size must be a square for aligned faces, got {size}")
+        return dataset.cut(Crop.arcface(size[0], colour="gray" if gray or dataset.shape[2] == 1 else "rgb"))
     faces = dataset.pixels
     if gray and faces.shape[3] == 3:
         faces = to_gray(faces)

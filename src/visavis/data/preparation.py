@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from visavis.data import FaceDataset, Intake, IntakeRules, PhotoFiles, open_photos
@@ -16,7 +17,7 @@ from visavis.data.dataset import FACES, map_new
 from visavis.data.folders import check_outside
 from visavis.data.names import UNNAMED
 from visavis.errors import DataError, ImageError
-from visavis.faces import CANONICAL_SIDE, AcquisitionSettings, AlignedFace, FaceDetector, FaceFallback, FaceFinder, FacePolicy
+from visavis.faces import PREPARED_CROP, AcquisitionSettings, AlignedFace, FaceDetector, FaceFallback, FaceFinder, FacePolicy
 from visavis.files import atomic_write, check_path, make_private_folder, write_csv
 from visavis.workers import check_picklable, run_tasks
 
@@ -88,9 +89,10 @@ def prepare_photos(
 ) -> Preparation:
     """Find and align the faces of many photos, and write them as a data set.
 
-    The folder `out` holds the faces `(n, 112, 112, 3)` with people and sources, as `load_dataset` reads them; `faces.csv` with box,
-    landmarks, detector score, distance of the eyes, sharpness and warnings of each; and `failures.csv` with the reason for every
-    photo that gave none. What was interrupted goes on where it stopped when it is called again.
+    The folder `out` holds the faces in `PREPARED_CROP`, from which every encoder's crop can be cut, with landmarks, people and
+    sources, as `load_dataset` reads them; `faces.csv` with box, landmarks, detector score, distance of the eyes, sharpness and
+    warnings of each; and `failures.csv` with the reason for every photo that gave none. Called again after an interruption, it
+    continues where it stopped.
 
     Args:
         photos: A folder with one sub-folder per person, or a `.tar` or `.zip` of one.
@@ -171,7 +173,7 @@ def _part(parts: Path, number: int) -> Path:
 
 def _do(task: _Task) -> None:
     """Find the faces of some photos and write them, whole or not at all."""
-    faces, rows, failures = [], [], []
+    faces, landmarks, rows, failures = [], [], [], []
     for name, person, content in task.photos:
         try:
             if isinstance(content, ImageError):
@@ -180,11 +182,20 @@ def _do(task: _Task) -> None:
         except ImageError as error:
             failures.append([name, person, str(error).removeprefix(f"{task.root}/{name}: ")])
             continue
-        faces += [face.pixels for face in found]
+        faces += [face.cut(PREPARED_CROP) for face in found]
+        landmarks += [_landmarks(face) for face in found]
         rows += [_row(name if number == 0 else f"{name}#{number + 1}", person, face) for number, face in enumerate(found)]
     with atomic_write(task.part) as path:
-        pixels = np.array(faces, dtype=np.uint8).reshape(-1, CANONICAL_SIDE, CANONICAL_SIDE, 3)
-        np.savez(path, pixels=pixels, told=np.array(json.dumps([rows, failures])))
+        pixels = np.array(faces, dtype=np.uint8).reshape(-1, *PREPARED_CROP.shape)
+        points = np.array(landmarks, dtype=np.float32).reshape(-1, 5, 2)
+        np.savez(path, pixels=pixels, landmarks=points, told=np.array(json.dumps([rows, failures])))
+
+
+def _landmarks(aligned: AlignedFace) -> npt.NDArray[np.float64]:
+    """Landmarks `(5, 2)` in pixels of the prepared crop, NaN where no face was found."""
+    if aligned.face is None:
+        return np.full((5, 2), np.nan)
+    return PREPARED_CROP.transform(aligned.landmarks).apply(aligned.landmarks)
 
 
 def _row(source: str, person: str, aligned: AlignedFace) -> list[Any]:
@@ -208,18 +219,21 @@ def _join(out: Path, parts: Path, count: int, intake: Intake, people_of_photos: 
         raise DataError(f"none of {len(people_of_photos):,} photos gave a face; the reasons: {out / FAILURES}")
     write_csv(out / TABLE, _COLUMNS, rows, private=True)
     joined = parts / FACES
-    pixels = map_new(joined, (len(rows), CANONICAL_SIDE, CANONICAL_SIDE, 3))
+    pixels = map_new(joined, (len(rows), *PREPARED_CROP.shape))
+    landmarks = np.empty((len(rows), 5, 2), dtype=np.float32)
     place = 0
     for number in range(count):
         with np.load(_part(parts, number), allow_pickle=False) as part:
-            faces = part["pixels"]
+            faces, points = part["pixels"], part["landmarks"]
         pixels[place : place + len(faces)] = faces
+        landmarks[place : place + len(faces)] = points
         place += len(faces)
     pixels.flush()
     people = tuple(dict.fromkeys(row[1] for row in rows))
     number_of = {person: number for number, person in enumerate(people)}
     labels = np.array([number_of[row[1]] for row in rows], dtype=np.int64)
-    FaceDataset(pixels, labels, people, [row[0] for row in rows], aligned=True).save_names(out)
+    sources = [row[0] for row in rows]
+    FaceDataset(pixels, labels, people, sources, crop=PREPARED_CROP, landmarks=landmarks).save_names(out)
     del pixels
     joined.replace(out / FACES)
     shutil.rmtree(parts)

@@ -1,8 +1,8 @@
-"""Run an embedding model: faces in, embeddings of unit length out."""
+"""Embedding models: faces in, embeddings of unit length out."""
 
 from visavis.encoders.loading import PRETRAINED_FILE, Encoder, embed_faces, load_encoder, raw_embeddings
 from visavis.encoders.onnx import OnnxEncoder
-from visavis.encoders.photos import PhotoSource, fit_face, load_faces, read_photo
+from visavis.encoders.photos import PhotoSource, as_faces, load_faces, read_photo
 
 __all__ = [
     "PRETRAINED_FILE",
@@ -10,7 +10,7 @@ __all__ = [
     "OnnxEncoder",
     "PhotoSource",
     "embed_faces",
-    "fit_face",
+    "as_faces",
     "load_encoder",
     "load_faces",
     "raw_embeddings",

@@ -1,19 +1,21 @@
-"""The card of a model: what it takes, how it decides, what it learned from."""
+"""The card of a model: its input crop, operating points, calibration, training data and versions."""
 
 import hashlib
+import json
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 from visavis.errors import ModelError
+from visavis.faces import Colour, Crop
 from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import ScoreHistogram
 from visavis.metrics.operating_points import OperatingPoint
 
 __all__ = ["Card", "DataSide", "Population"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -48,34 +50,31 @@ class Population:
 
 @dataclass(frozen=True)
 class Card:
-    """All that must travel with the weights.
+    """All that travels with the weights.
 
-    Models that something else made have only as much of it as is known.
+    Models that other software made have only what is known of them.
 
     Attributes:
-        input_shape: Height, width and channels of a face.
-        crop: The part of a photo's shorter side that the centre crop keeps; None: the whole photo.
-        aligned: Whether it takes faces that were found in whole photos and cut by their five points.
+        crop: What the model takes of a photo.
         flip: Whether embeddings are averaged with those of the mirrored photo.
-        calibration: What a score is worth as evidence; None: not known.
-        threshold: The decision rule; None: there is none.
-        operating_points: Rules for other false match rates.
-        populations: Where operating points were chosen on several populations, what they do on each: the highest threshold counts.
-        histogram: How the scores lie of those whom the rules were chosen on; None: not known.
+        calibration: Maps scores to likelihood ratios; None: not known.
+        threshold: The default operating point; None: there is none.
+        operating_points: Operating points for other false match rates.
+        populations: Where operating points were chosen on several populations, the rates of each; the highest threshold counts.
+        histogram: Score histogram of the people on whom the operating points were chosen; None: not known.
         data: The name of the data set.
         split: `"person"`, or `"photo"` where people were on several sides.
-        sides: `train`, `validation` and `test`; `calibration` where the rules were chosen on others than the validation people.
+        sides: `train`, `validation` and `test`; `calibration` where operating points were chosen on people other than the
+            validation people.
         training: The settings of `TrainingConfig`, with `best_step` and `validation_eer`.
         versions: Of visavis, Keras, its backend and Python.
-        created: When, ISO 8601, UTC.
-        command: The command that made it.
-        licence: The terms of the weights.
+        created: Date and time, ISO 8601, UTC.
+        command: The command that made the model.
+        licence: The licence of the weights.
         format: The version of this layout.
     """
 
-    input_shape: tuple[int, int, int]
-    crop: float | None = None
-    aligned: bool = False
+    crop: Crop
     flip: bool = False
     calibration: Calibration | None = None
     threshold: OperatingPoint | None = None
@@ -92,8 +91,23 @@ class Card:
     licence: str = ""
     format: int = FORMAT
 
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of a face."""
+        return self.crop.shape
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the model takes faces that were aligned by their landmarks."""
+        return self.crop.aligned
+
+    @property
+    def input_digest(self) -> str:
+        """SHA-256 of the crop and of whether faces are mirrored as well: embeddings depend on both, not on thresholds."""
+        return hashlib.sha256(json.dumps([self.crop.to_json(), self.flip]).encode()).hexdigest()
+
     def has_seen(self, person: str, sides: tuple[str, ...] = ("train", "validation", "calibration")) -> bool:
-        """Tell whether the model was trained, validated or calibrated on somebody of this name; or only some of these."""
+        """Return whether a person of this name is on one of these sides of the data."""
         names = self._names
         return any(person in names[side] or _pseudonym(person) in names[side] for side in sides if side in names)
 
@@ -102,10 +116,10 @@ class Card:
         return {name: frozenset(side.people) for name, side in self.sides.items()}
 
     def rule(self, target_fmr: float | None = None) -> OperatingPoint:
-        """Return the decision rule.
+        """Return an operating point.
 
         Args:
-            target_fmr: The false match rate that it was chosen for; None: the rule that the model decides by if nobody asks.
+            target_fmr: The false match rate for which it was chosen; None: the default operating point.
 
         Raises:
             ModelError: If there is none.
@@ -124,7 +138,7 @@ class Card:
         )
 
     def without_names(self) -> "Card":
-        """Return the card with a digest in the place of each name: who has a name can still ask for it, but none can be read."""
+        """Return the card with a digest instead of each person's name: `has_seen` still works, but no name can be read."""
         return replace(
             self,
             sides={name: replace(side, people=tuple(map(_pseudonym, side.people))) for name, side in self.sides.items()},
@@ -132,45 +146,47 @@ class Card:
 
     @property
     def rules(self) -> tuple[OperatingPoint, ...]:
-        """All decision rules, the usual one first."""
+        """All operating points, the default one first."""
         return (() if self.threshold is None else (self.threshold,)) + self.operating_points
 
     @property
     def summary(self) -> dict[str, str]:
-        """What a person wants to know of it, in words."""
-        height, width, channels = self.input_shape
-        training, known = self.training, {}
-        known["input"] = f"{width} x {height}, {'colour' if channels == 3 else 'grey'}{', aligned' if self.aligned else ''}"
+        """The card as short texts by topic."""
+        training, texts = self.training, {"input": self.crop.describe()}
         if training:
-            known["network"] = f"{training.get('network')}, embeddings of {training.get('embedding_size')}"
+            texts["network"] = f"{training.get('network')}, embeddings of {training.get('embedding_size')}"
             if "steps" in training:
-                known["loss"] = f"{training.get('loss')} {training.get('loss_options') or ''}".rstrip()
-                known["steps"] = f"{training['steps']}, best at {training.get('best_step')}"
+                texts["loss"] = f"{training.get('loss')} {training.get('loss_options') or ''}".rstrip()
+                texts["steps"] = f"{training['steps']}, best at {training.get('best_step')}"
             if training.get("shrinkage") is not None:
-                known["start"] = f"brought to the training people, shrinkage {training['shrinkage']:g}"
+                texts["start"] = f"adapted to the training people, shrinkage {training['shrinkage']:g}"
             if "seed" in training:
-                known["seed"] = str(training["seed"])
-        known["threshold"] = "none" if self.threshold is None else str(self.threshold)
+                texts["seed"] = str(training["seed"])
+        texts["threshold"] = "none" if self.threshold is None else str(self.threshold)
         for rule in self.operating_points:
-            known[f"FMR {rule.target_fmr:g}"] = str(rule)
+            texts[f"FMR {rule.target_fmr:g}"] = str(rule)
         for population in self.populations:
-            known[f"on {population.name}"] = _measured(population)
+            texts[f"on {population.name}"] = _measured(population)
         if self.sides:
-            known["data"] = self.data
-            known["split by"] = self.split
+            texts |= {"data": self.data, "split by": self.split}
         for name, side in self.sides.items():
-            known[name] = f"{len(side.people):,} people, {side.photos:,} photos, sha256 {side.digest[:16]}"
-        told = {"licence": self.licence, "created": self.created, "command": self.command}
-        told["versions"] = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        return {**known, **{name: text for name, text in told.items() if text}}
+            texts[name] = f"{len(side.people):,} people, {side.photos:,} photos, sha256 {side.digest[:16]}"
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        origin = {"licence": self.licence, "created": self.created, "command": self.command, "versions": versions}
+        return {**texts, **{name: text for name, text in origin.items() if text}}
 
     def __str__(self) -> str:
-        """Show the summary as a small table."""
+        """Return the summary as a table."""
         return "\n".join(f"{name:<12} {text}" for name, text in self.summary.items())
+
+    def __repr__(self) -> str:
+        """Return input, threshold and data in one line."""
+        threshold = None if self.threshold is None else round(self.threshold.score, 4)
+        return f"Card({self.crop.describe()}; threshold={threshold}, data={self.data!r})"
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain values."""
-        return asdict(self)
+        return {**asdict(self), "crop": self.crop.to_json()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], *, source: str) -> "Card":
@@ -178,36 +194,45 @@ class Card:
 
         Args:
             values: Plain values.
-            source: The file they come from, for the error.
+            source: The file they come from, for the error message.
 
         Raises:
             ModelError: If they are not a card, or one of a newer visavis.
         """
         try:
             if int(values.get("format", FORMAT)) > FORMAT:
-                raise ModelError(
-                    f"{source}: made by a newer visavis (card format {values['format']}, known up to {FORMAT}). Upgrade visavis."
-                )
-            known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-            known["input_shape"] = tuple(known["input_shape"])
-            if known.get("threshold") is not None:
-                known["threshold"] = OperatingPoint(**known["threshold"])
-            if known.get("calibration") is not None:
-                known["calibration"] = _calibration(known["calibration"])
-            if known.get("histogram") is not None:
-                known["histogram"] = _histogram(known["histogram"])
-            known["operating_points"] = tuple(OperatingPoint(**rule) for rule in known.get("operating_points", ()))
-            known["populations"] = tuple(
-                Population(found["name"], found["photos"], tuple(OperatingPoint(**rule) for rule in found["points"]))
-                for found in known.get("populations", ())
+                made = f"card format {values['format']}, supported up to {FORMAT}"
+                raise ModelError(f"{source}: made by a newer visavis ({made}). Upgrade visavis.")
+            parts = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+            parts["format"] = FORMAT
+            parts["crop"] = Crop.from_json(values["crop"]) if "input_shape" not in values else _crop_of_format_1(values)
+            if parts.get("threshold") is not None:
+                parts["threshold"] = OperatingPoint(**parts["threshold"])
+            if parts.get("calibration") is not None:
+                parts["calibration"] = _calibration(parts["calibration"])
+            if parts.get("histogram") is not None:
+                parts["histogram"] = _histogram(parts["histogram"])
+            parts["operating_points"] = tuple(OperatingPoint(**rule) for rule in parts.get("operating_points", ()))
+            parts["populations"] = tuple(
+                Population(values["name"], values["photos"], tuple(OperatingPoint(**rule) for rule in values["points"]))
+                for values in parts.get("populations", ())
             )
-            known["sides"] = {
+            parts["sides"] = {
                 name: DataSide(tuple(side["people"]), side["photos"], side["digest"])
-                for name, side in known.get("sides", {}).items()
+                for name, side in parts.get("sides", {}).items()
             }
-            return cls(**known)
+            return cls(**parts)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError(f"{source}: its card lacks something ({error}). Was it made by visavis?") from error
+            raise ModelError(f"{source}: its card is incomplete or damaged ({error})") from error
+
+
+def _crop_of_format_1(values: dict[str, Any]) -> Crop:
+    """Return the crop of a card of format 1, in which all aligned faces had ArcFace's landmarks."""
+    height, width, channels = values["input_shape"]
+    colour: Colour = "gray" if channels == 1 else "rgb"
+    return (
+        Crop.arcface(height, colour=colour) if values.get("aligned") else Crop((height, width), colour, centre=values.get("crop"))
+    )
 
 
 def _measured(population: Population) -> str:

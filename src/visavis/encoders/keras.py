@@ -1,4 +1,4 @@
-"""Siamese models in Keras: a `.keras` file with its card inside."""
+"""Siamese models in Keras: a `.keras` file with the card inside."""
 
 import hashlib
 import json
@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from visavis.encoders import PRETRAINED_FILE, load_encoder
 from visavis.encoders.card import Card
-from visavis.encoders.loading import CHECKPOINT, MODEL
+from visavis.encoders.loading import MODEL, model_file
 from visavis.encoders.mobilenet import read_weights
+from visavis.encoders.photos import as_faces
 from visavis.errors import ModelError
 from visavis.files import atomic_write
 from visavis.metrics import unit_rows
@@ -33,7 +34,7 @@ class KerasEncoder:
 
     Attributes:
         card: What it takes and how it decides.
-        siamese: The model of two inputs; its embedding network embeds.
+        siamese: The model of two inputs, which contains the embedding network.
     """
 
     card: Card
@@ -41,23 +42,27 @@ class KerasEncoder:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the embedding network's weights, hexadecimal."""
-        digest = hashlib.sha256(b"mirrored" if self.card.flip else b"")
+        """SHA-256 of the embedding network's weights and of the crop, hexadecimal."""
+        digest = hashlib.sha256(self.card.input_digest.encode())
         for weights in embedding_of(self.siamese).get_weights():
             digest.update(np.ascontiguousarray(weights).tobytes())
         return digest.hexdigest()
 
     def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Turn faces `(n, h, w, c)` into `(n, d)` float32, rows of unit length."""
+        """Embed faces `(n, h, w, c)` of the card's input shape, as `(n, d)` float32, rows of unit length.
+
+        Raises:
+            ValueError: If `faces` have another shape or type.
+        """
         return unit_rows(self.raw(faces))
 
     def raw(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Turn them into rows as long as both, of the photo and its mirror image, agree; see `Encoder.raw`."""
-        return embed(embedding_of(self.siamese), faces, flip=self.card.flip, unit=False)
+        """Embed faces without scaling rows to unit length; see `Encoder.raw`."""
+        return embed(embedding_of(self.siamese), as_faces(faces, self.card.crop), flip=self.card.flip, unit=False)
 
 
 def save_model(path: Path | str, siamese: keras.Model, card: Card) -> Path:
-    """Write the Siamese model with its card into one file, whole or not at all.
+    """Write the Siamese model with its card into one file, atomically.
 
     Args:
         path: A run folder, where the file becomes `model.keras`, or a file name that ends in `.keras`.
@@ -85,11 +90,7 @@ def load_model(path: Path | str) -> KerasEncoder:
     Raises:
         ModelError: If there is none, if it is damaged, or if something else made it.
     """
-    path = Path(path)
-    file = path / MODEL if path.is_dir() else path
-    if not file.is_file():
-        hint = " Its training was not finished: go on with --resume." if (path / CHECKPOINT).is_file() else ""
-        raise ModelError(f"{file}: no such model.{hint or ' Train one with: visavis train DATA --out RUN'}")
+    file = model_file(Path(path), exported=False)
     try:
         with zipfile.ZipFile(file) as archive:
             values = json.loads(archive.read(_CARD_MEMBER))
@@ -105,7 +106,7 @@ def load_model(path: Path | str) -> KerasEncoder:
 
 
 def load_pretrained() -> KerasEncoder:
-    """Build the bundled encoder in Keras from the weights in its ONNX file, to train on from.
+    """Build the bundled encoder in Keras from the weights in its ONNX file, to fine-tune it.
 
     Raises:
         ModelError: If this installation has none.

@@ -1,4 +1,4 @@
-"""What an encoder is, and how to get one by path or by name."""
+"""The `Encoder` protocol, and encoders loaded by path or name."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from visavis.encoders.card import Card
 from visavis.errors import ModelError
+from visavis.inference import Provider
 from visavis.metrics import unit_rows
 
 if TYPE_CHECKING:  # two photos are verified without data sets, and sooner
@@ -16,39 +17,40 @@ if TYPE_CHECKING:  # two photos are verified without data sets, and sooner
 __all__ = ["PRETRAINED_FILE", "Encoder", "embed_faces", "load_encoder", "raw_embeddings"]
 
 PRETRAINED = "pretrained"
-CHECKPOINT, MODEL = "checkpoint.npz", "model.keras"  # in a run folder
+CHECKPOINT, MODEL, EXPORTED = "checkpoint.npz", "model.keras", "model.onnx"  # in a run folder
 _CHUNK = 512
 PRETRAINED_FILE = Path(__file__).parent / "weights" / "encoder.onnx"
 
 
 class Encoder(Protocol):
-    """An embedding model with its card."""
+    """An embedding model with its card; every object that has these four can be passed in."""
 
     @property
     def card(self) -> Card:
-        """What the model takes and how it decides."""
+        """Input crop, operating points and origin of the model."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the weights, hexadecimal: where it is the same, embeddings can be compared. Thresholds do not change it."""
+        """SHA-256 of weights and crop, hexadecimal: embeddings of equal digests can be compared. Thresholds do not change it."""
 
     def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Turn faces `(n, h, w, c)`, of the card's input shape, into `(n, d)` float32, rows of unit length."""
+        """Embed faces `(n, h, w, c)` of the card's input shape, levels of 0 .. 255, as `(n, d)` float32, rows of unit length."""
 
     def raw(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Do the same but for the unit length: how long a row is may tell how good the photo is.
+        """Embed faces without scaling rows to unit length; the length of a row may indicate the quality of the photo.
 
-        Of a model that averages with the mirrored face it is how well the two agree, at most 1.
+        For a model that averages with the mirrored face, it is how well the two agree, at most 1.
         """
 
 
-def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None) -> Encoder:
+def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None, provider: Provider | None = None) -> Encoder:
     """Load a model by its path, or one that has a name.
 
     Args:
-        model: A run folder; the `model.keras` in it; a `.onnx` file, see `load_onnx`; `"pretrained"`, the encoder that comes with
-            visavis; or `"dlib"`, dlib's, which an extra brings.
-        threads: How many threads ONNX Runtime shares a batch among; None: one for each core.
+        model: A run folder, whose `model.onnx` is taken if it has one; a `.keras` or `.onnx` file; `"pretrained"`, the bundled
+            encoder; or `"dlib"`, which an extra brings.
+        threads: Threads of ONNX Runtime that share a batch; None: one for each core.
+        provider: What ONNX Runtime runs on; see `visavis.inference.open_session`.
 
     Raises:
         ModelError: If there is none, or if it is damaged or foreign.
@@ -57,33 +59,59 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None) 
     if model == "dlib":
         from visavis.encoders.dlib import load_dlib
 
-        return load_dlib()
+        return load_dlib(threads=threads, provider=provider)
     if model == PRETRAINED and not PRETRAINED_FILE.is_file():
         raise ModelError(
             "this installation of visavis comes without an encoder. "
             "Name a model of your own (--model RUN); train one with: visavis train DATA --out RUN"
         )
-    path = PRETRAINED_FILE if model == PRETRAINED else Path(model)
+    path = PRETRAINED_FILE if model == PRETRAINED else model_file(Path(model))
     if path.suffix == ".onnx":
         from visavis.encoders.onnx import load_onnx
 
-        return load_onnx(path, threads=threads)
+        return load_onnx(path, threads=threads, provider=provider)
     from visavis.encoders.keras import load_model
 
     return load_model(path)
 
 
+def model_file(path: Path, *, exported: bool = True) -> Path:
+    """Return the file that holds a model: that of a run folder, or `path` itself.
+
+    Args:
+        path: A run folder or a file.
+        exported: Whether the run folder's `model.onnx` is preferred, unless it is older than its `model.keras`.
+
+    Raises:
+        ModelError: If there is none.
+    """
+    if not path.is_dir():
+        if path.suffix in (".onnx", ".keras") and not path.is_file():
+            raise ModelError(f"{path}: no such model file")
+        if not path.is_file():
+            raise ModelError(f"{path}: no such model. Train one with: visavis train DATA --out RUN")
+        return path
+    trained, onnx = path / MODEL, path / EXPORTED
+    if exported and onnx.is_file() and not (trained.is_file() and trained.stat().st_mtime_ns > onnx.stat().st_mtime_ns):
+        return onnx
+    if trained.is_file():
+        return trained
+    if (path / CHECKPOINT).is_file():
+        raise ModelError(f"{trained}: no such model. Its training was not finished: continue it with --resume")
+    raise ModelError(f"{trained}: no such model. Train one with: visavis train DATA --out {path}")
+
+
 def embed_faces(encoder: Encoder, faces: "FaceDataset", *, progress: bool = False) -> npt.NDArray[np.float32]:
-    """Embed all faces of a data set; as `raw_embeddings` does, and brought to unit length."""
+    """Embed all faces of a data set as `raw_embeddings` does, rows of unit length."""
     return unit_rows(raw_embeddings(encoder, faces, progress=progress))
 
 
 def raw_embeddings(encoder: Encoder, faces: "FaceDataset", *, progress: bool = False) -> npt.NDArray[np.float32]:
-    """Embed all faces of a data set, never more than a few hundred of them in memory.
+    """Embed all faces of a data set, with at most a few hundred of them in memory.
 
     Args:
-        encoder: What embeds them.
-        faces: Faces of its input shape.
+        encoder: The model.
+        faces: Faces of its input shape, or aligned faces from which its crop can be cut.
         progress: Whether to show a bar on standard error once it has taken a second.
 
     Returns:
@@ -95,6 +123,6 @@ def raw_embeddings(encoder: Encoder, faces: "FaceDataset", *, progress: bool = F
     with tqdm(total=len(faces), desc="embedding", unit="face", disable=not progress, delay=1) as bar:
         for start in range(0, len(faces), _CHUNK):
             chosen = np.arange(start, min(start + _CHUNK, len(faces)))
-            rows.append(encoder.raw(faces.gather(chosen)))
+            rows.append(encoder.raw(faces.select(chosen).cut(encoder.card.crop).faces))
             bar.update(len(chosen))
     return np.concatenate(rows)

@@ -1,84 +1,32 @@
-"""Embedding models in ONNX: those that visavis exported, and any other one that a small TOML file describes."""
+"""Embedding models in ONNX: those that visavis exported, and others that a TOML file describes."""
 
+import hashlib
 import json
-import tomllib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
 from visavis.encoders.card import Card
-from visavis.encoders.digests import onnx_digest
-from visavis.errors import ModelError
+from visavis.encoders.description import Description, read_description
+from visavis.encoders.photos import as_faces
+from visavis.errors import ModelError, VisavisError
 from visavis.files import atomic_write
+from visavis.inference import Provider, batch_size, open_session, provider_of
 from visavis.metrics import unit_rows
-from visavis.metrics.calibration import score_of
-from visavis.metrics.operating_points import OperatingPoint
 
-__all__ = ["CARD_KEY", "Description", "OnnxEncoder", "copy_with_card", "load_onnx", "read_description"]
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["CARD_KEY", "OnnxEncoder", "copy_with_card", "load_onnx", "onnx_digest"]
 
 CARD_KEY = "visavis.card"
 _DESCRIPTION_KEY = "visavis.description"
-_BATCH = 64
-_COLOURS = {"rgb": 3, "bgr": 3, "gray": 1}
-_METRICS = ("cosine", "euclidean")
-
-
-@dataclass(frozen=True)
-class Description:
-    """What the TOML file beside a model says: how a face becomes its input, and how it decides.
-
-    Attributes:
-        input_size: Height and width of a face.
-        colour: `"rgb"`, `"bgr"` or `"gray"`, the order of the input's channels.
-        mean: What is taken from the levels 0 .. 255: a number, or one for each channel.
-        scale: What the difference is multiplied by, likewise.
-        metric: What `threshold` is: a least `"cosine"` or a largest `"euclidean"` distance of embeddings of unit length.
-        threshold: From where on two photos show one person; None: not known.
-        aligned: Whether it takes faces that were found and cut by their five points; False: the photo as it is.
-        flip: Whether embeddings are averaged with those of the mirrored photo.
-        licence: The terms of the weights.
-    """
-
-    input_size: tuple[int, int]
-    colour: str = "rgb"
-    mean: float | tuple[float, ...] = 0.0
-    scale: float | tuple[float, ...] = 1.0
-    metric: str = "cosine"
-    threshold: float | None = None
-    aligned: bool = True
-    flip: bool = False
-    licence: str = ""
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ValueError: If one is out of range.
-        """
-        if len(self.input_size) != 2 or min(self.input_size) < 1:
-            raise ValueError(f"input_size must be [height, width]. Received: input_size={list(self.input_size)}")
-        if self.colour not in _COLOURS:
-            raise ValueError(f"colour must be one of {', '.join(_COLOURS)}. Received: colour={self.colour!r}")
-        if self.metric not in _METRICS:
-            raise ValueError(f"metric must be one of {', '.join(_METRICS)}. Received: metric={self.metric!r}")
-        for name in ("mean", "scale"):
-            if np.size(getattr(self, name)) not in (1, _COLOURS[self.colour]):
-                raise ValueError(f"{name} must be a number, or one for each channel. Received: {name}={getattr(self, name)}")
-
-    def card(self, source: str) -> Card:
-        """Return what is known of the model as a card; `source` is the file that the threshold is from."""
-        rule = None
-        if self.threshold is not None:
-            score = self.threshold if self.metric == "cosine" else score_of(self.threshold)
-            rule = OperatingPoint(score=score, chosen_on=source)
-        height, width = self.input_size
-        shape = (height, width, _COLOURS[self.colour])
-        return Card(shape, aligned=self.aligned, flip=self.flip, threshold=rule, licence=self.licence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,26 +36,48 @@ class OnnxEncoder:
     Attributes:
         card: What it takes and how it decides.
         session: The model: one input of faces, and embeddings as its first output.
-        digest: SHA-256 of the weights and of how a face becomes the input, hexadecimal.
-        description: How a face becomes its input; None: it takes levels of 0 .. 255 as they are.
+        model: Its file or its content.
+        description: How a face becomes its input; None: it takes RGB or gray levels of 0 .. 255 as they are.
     """
 
     card: Card
-    session: onnxruntime.InferenceSession
-    digest: str
-    description: Description | None = None
+    session: onnxruntime.InferenceSession = field(repr=False)
+    model: Path | bytes = field(repr=False)
+    description: Description | None = field(default=None, repr=False)
 
-    def embed(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Turn faces `(n, h, w, c)`, 0 .. 255, into `(n, d)` float32, rows of unit length."""
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the weights, the crop and how a face becomes the input, hexadecimal."""
+        levels = None if self.description is None else (self.description.mean, self.description.scale)
+        return onnx_digest(self.model, f"{self.card.input_digest} {levels}")
+
+    @property
+    def provider(self) -> str:
+        """What runs it, such as `"cpu"`; see `visavis.inference.open_session`."""
+        return provider_of(self.session)
+
+    def embed(self, faces: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Embed faces.
+
+        Args:
+            faces: `(n, h, w, c)` or gray `(n, h, w)`, of the card's size, RGB or gray levels of 0 .. 255.
+
+        Returns:
+            `(n, d)` float32, rows of unit length.
+
+        Raises:
+            ValueError: If `faces` have another shape or type.
+        """
         return unit_rows(self.raw(faces))
 
-    def raw(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Turn them into rows as long as the model makes them; see `Encoder.raw`."""
-        rows = [self._run(faces[start : start + _BATCH]) for start in range(0, len(faces), _BATCH)]
-        if not rows:
+    def raw(self, faces: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Embed faces as `embed` does, without scaling rows to unit length; see `Encoder.raw`."""
+        checked = as_faces(faces, self.card.crop)
+        if not len(checked):
             size = self.session.get_outputs()[0].shape[-1]
             return np.zeros((0, size if isinstance(size, int) else 0), dtype=np.float32)
-        return np.concatenate(rows)
+        step = batch_size(self.session)
+        return np.concatenate([self._run(checked[start : start + step]) for start in range(0, len(checked), step)])
 
     def _run(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Embed one batch, mirrored as well if the card says so."""
@@ -118,121 +88,128 @@ class OnnxEncoder:
         return np.asarray((unit_rows(outputs) + unit_rows(mirrored)) / 2, dtype=np.float32)
 
     def _outputs(self, faces: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Run the network itself, in as many passes as its batch size asks for."""
+        """Run the network, in as many passes as its batch size needs."""
         taken = self.session.get_inputs()[0]
         if self.description is not None:
-            faces = _prepared(faces, self.description)
+            faces = self.description.prepare(faces)
             if taken.shape[1] == faces.shape[3]:
                 faces = np.ascontiguousarray(faces.transpose(0, 3, 1, 2))
         outputs = [self.session.run(None, {taken.name: part})[0] for part in _parts(faces, taken.shape[0])]
         return np.concatenate(outputs)[: len(faces)]
 
 
-def load_onnx(path: Path, *, threads: int | None = None) -> OnnxEncoder:
+def load_onnx(path: Path, *, threads: int | None = None, provider: Provider | None = None) -> OnnxEncoder:
     """Load a model file.
 
     Args:
-        path: A `.onnx` file with a card inside, or one of another origin with a `.toml` of the same name beside it.
-        threads: How many threads a batch is shared by; None: one for each core.
+        path: A `.onnx` file with a card inside, or one of other software with a `.toml` of the same name beside it.
+        threads: Threads that share a batch; None: one for each core.
+        provider: See `visavis.inference.open_session`.
 
     Raises:
-        ModelError: If there is none, if it is damaged, of a newer visavis, or of another origin and not described.
+        ModelError: If there is none, or if it is damaged, made by a newer visavis, or neither has a card nor is described.
+        MissingDependencyError: If the provider is not available.
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = 4
+    session = _open(path, threads, provider)
+    metadata = session.get_modelmeta().custom_metadata_map
+    if CARD_KEY not in metadata:
+        description = read_description(path)
+        check_input(path, session, description)
+        return OnnxEncoder(description.card(str(path.with_suffix(".toml"))), session, path, description)
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        metadata = session.get_modelmeta().custom_metadata_map
-    except Exception as error:  # ONNX Runtime's own errors have no common base
-        raise ModelError(f"{path}: not an ONNX model, a damaged one, or one that needs a newer ONNX Runtime ({error}).") from error
-    if CARD_KEY in metadata:
-        try:
-            card, description = (json.loads(metadata.get(key, "null")) for key in (CARD_KEY, _DESCRIPTION_KEY))
-            described = None if description is None else _description(description)
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"{path}: its card is damaged ({error}).") from error
-        return _encoder(path, Card.from_json(card, source=str(path)), session, described)
-    description = read_description(path)
-    _check_input(path, session, description)
-    return _encoder(path, description.card(str(path.with_suffix(".toml"))), session, description)
+        card, values = (json.loads(metadata.get(key, "null")) for key in (CARD_KEY, _DESCRIPTION_KEY))
+        description_inside = None if values is None else Description.from_json(values)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: its card is damaged ({error}).") from error
+    return OnnxEncoder(Card.from_json(card, source=str(path)), session, path, description_inside)
 
 
-def _encoder(path: Path, card: Card, session: onnxruntime.InferenceSession, description: Description | None) -> OnnxEncoder:
-    way = None if description is None else (description.colour, description.mean, description.scale)
-    return OnnxEncoder(card, session, onnx_digest(path, f"{way} {card.flip}"), description)
-
-
-def read_description(path: Path) -> Description:
-    """Read the TOML file beside a model.
+def check_input(path: Path, session: onnxruntime.InferenceSession, description: Description) -> None:
+    """Check that a model takes what its description says.
 
     Raises:
-        ModelError: If there is none, or if it is not as it should be.
+        ModelError: If it does not.
     """
-    beside = path.with_suffix(".toml")
-    if not beside.is_file():
-        raise ModelError(
-            f"{path}: it has no card, so visavis did not make it. Describe it in {beside}, for example: "
-            'input_size = [112, 112], colour = "rgb", mean = 127.5, scale = 0.0078125, metric = "cosine", one to a line'
-        )
-    try:
-        return _description(tomllib.loads(beside.read_text(encoding="utf-8")))
-    except (TypeError, ValueError, OSError) as error:
-        raise ModelError(f"{beside}: {str(error).removeprefix('Description.__init__() ')}") from error
-
-
-def _description(values: dict[str, Any]) -> Description:
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    return Description(**{**values, **lists})
-
-
-def copy_with_card(path: Path, card: Card, out: Path, *, description: Description | None = None) -> None:
-    """Write a model file again with another card, and with the description of a model of other origin, all in its metadata.
-
-    Raises:
-        ValueError: If `out` does not end in `.onnx`.
-    """
-    if out.suffix != ".onnx":
-        raise ValueError(f"out must end in .onnx, as the model is in ONNX. Received: out={out}")
-    import onnx
-
-    proto = onnx.load(path)
-    kept = {prop.key: prop.value for prop in proto.metadata_props}
-    kept[CARD_KEY] = json.dumps(card.to_json())
-    if description is not None:
-        kept[_DESCRIPTION_KEY] = json.dumps(asdict(description))
-    onnx.helper.set_model_props(proto, kept)
-    with atomic_write(out) as temporary:
-        temporary.write_bytes(proto.SerializeToString())
-
-
-def _check_input(path: Path, session: onnxruntime.InferenceSession, description: Description) -> None:
     shape = session.get_inputs()[0].shape
-    height, width = description.input_size
-    channels = _COLOURS[description.colour]
+    height, width, channels = description.crop.shape
     layouts = ((channels, height, width), (height, width, channels))
     if len(shape) != 4 or not any(_fits(shape[1:], layout) for layout in layouts):
         raise ModelError(
             f"{path}: its input is {shape}, which is neither (n, {channels}, {height}, {width}) "
-            f"nor (n, {height}, {width}, {channels}) as {path.with_suffix('.toml')} says"
+            f"nor (n, {height}, {width}, {channels}) as its description says"
         )
+
+
+def copy_with_card(encoder: OnnxEncoder, card: Card, out: Path) -> None:
+    """Write a model to a file with another card, and with its description if it has one, both in the file's metadata.
+
+    Raises:
+        ModelError: If the model cannot be read again.
+        ValueError: If `out` does not end in `.onnx`.
+    """
+    if out.suffix != ".onnx":
+        raise ValueError(f"out must end in .onnx, as the model is in ONNX, got {out}")
+    import onnx
+
+    proto = _read(encoder.model)
+    properties = {prop.key: prop.value for prop in proto.metadata_props}
+    properties[CARD_KEY] = json.dumps(card.to_json())
+    if encoder.description is not None:
+        properties[_DESCRIPTION_KEY] = json.dumps(encoder.description.to_json())
+    onnx.helper.set_model_props(proto, properties)
+    with atomic_write(out) as temporary:
+        temporary.write_bytes(proto.SerializeToString())
+
+
+def onnx_digest(model: Path | bytes, settings: str) -> str:
+    """Digest all that the embeddings of a model depend on.
+
+    Metadata are left out, so that a card with other thresholds gives the same digest. Weights in files beside the model are part of
+    it.
+
+    Args:
+        model: An ONNX file or its content.
+        settings: What else the embeddings depend on.
+
+    Returns:
+        SHA-256, hexadecimal.
+
+    Raises:
+        ModelError: If the file cannot be read.
+    """
+    proto = _read(model)
+    del proto.metadata_props[:]
+    return hashlib.sha256(settings.encode() + proto.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _read(model: Path | bytes) -> "onnx.ModelProto":
+    """Read a model with its weights, those in files beside it too."""
+    import onnx  # takes a third of a second, which the comparison of two photos does not need
+
+    try:
+        return onnx.load_model_from_string(model) if isinstance(model, bytes) else onnx.load(model)
+    except Exception as error:  # of protobuf, of onnx, or of the operating system
+        name = "the model" if isinstance(model, bytes) else model
+        raise ModelError(f"{name}: cannot be read ({error})") from error
+
+
+def _open(path: Path, threads: int | None, provider: Provider | None) -> onnxruntime.InferenceSession:
+    try:
+        return open_session(path, threads=threads, provider=provider)
+    except (VisavisError, ValueError):
+        raise
+    except Exception as error:  # ONNX Runtime's own errors have no common base
+        raise ModelError(f"{path}: not an ONNX model, a damaged one, or one that needs a newer ONNX Runtime ({error}).") from error
 
 
 def _fits(shape: list[Any], layout: tuple[int, ...]) -> bool:
     return all(not isinstance(side, int) or side == wanted for side, wanted in zip(shape, layout, strict=True))
 
 
-def _prepared(faces: npt.NDArray[np.float32], description: Description) -> npt.NDArray[np.float32]:
-    if description.colour == "bgr":
-        faces = faces[..., ::-1]
-    mean, scale = (np.asarray(value, dtype=np.float32) for value in (description.mean, description.scale))
-    return (faces - mean) * scale
-
-
 def _parts(faces: npt.NDArray[np.float32], size: Any) -> Iterator[npt.NDArray[np.float32]]:
-    """All faces at once, or as many at a time as a model of a fixed batch size takes, the last ones made up with zeros."""
+    """Yield all faces at once, or as many as a model of a fixed batch size takes, the last ones padded with zeros."""
     if not isinstance(size, int):
         yield faces
         return

@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from visavis.data import FaceDataset, IntakeRules
-from visavis.encoders import PRETRAINED_FILE, Encoder, OnnxEncoder, embed_faces, load_encoder, load_faces
+from visavis.encoders import Encoder, OnnxEncoder, embed_faces, load_encoder, load_faces
 from visavis.encoders.card import Card, DataSide
 from visavis.encoders.card_calibration import calibrated
+from visavis.encoders.loading import EXPORTED
 from visavis.encoders.onnx import copy_with_card
 from visavis.errors import DataError, ModelError
 
@@ -29,7 +30,7 @@ def calibrate_model(
     Args:
         model: What `load_encoder` takes.
         data: What `load_dataset` takes, or faces of the model's input shape; people that it was trained on are left out by name.
-        out: The file to write, `.onnx` for an ONNX model; or for a Keras model a run folder or a `.keras` file.
+        out: The file to write, `.onnx` for an ONNX model and `.keras` for a Keras model; or a run folder.
         target_fmrs: False match rates to keep. By the first one's threshold the model decides from then on; none: it decides for
             the likelier of one person and two.
         method: `"logistic"` or `"isotonic"`, see `calibration.fit_calibration`.
@@ -57,20 +58,20 @@ def calibrate_model(
     card = calibrated(encoder.card, embeddings, faces.labels, target_fmrs=target_fmrs, method=method)
     side = DataSide(faces.people, len(faces), faces.digest())
     card = replace(card, sides={**card.sides, "calibration": side})
-    _write(encoder, PRETRAINED_FILE if model == "pretrained" else Path(model), card, Path(out))
+    _write(encoder, card, Path(out))
     return card
 
 
-def _write(encoder: Encoder, model: Path, card: Card, out: Path) -> None:
+def _write(encoder: Encoder, card: Card, out: Path) -> None:
     """Write a copy of the model with another card."""
     if isinstance(encoder, OnnxEncoder):
-        copy_with_card(model, card, out, description=encoder.description)
+        copy_with_card(encoder, card, out if out.suffix else out / EXPORTED)
         return
     from visavis.encoders.keras import KerasEncoder, save_model
     from visavis.models import head_of
 
     if not isinstance(encoder, KerasEncoder):
-        raise ModelError("dlib's network cannot be written with a card. Calibrate a run folder, a .keras or a .onnx file")
+        raise ModelError("this encoder cannot be written with a card. Calibrate a run folder, a .keras or a .onnx file")
     if out.suffix not in ("", ".keras"):
         raise ValueError(f"out must be a run folder or end in .keras, as the model is Keras's. Received: out={out}")
     if card.calibration is not None:

@@ -1,19 +1,15 @@
-"""Align faces: one canonical crop of 112 x 112 pixels, from which there is a way back to the photo.
-
-The crop is a similarity transform (Umeyama, 1991) that maps the five landmarks of a face closest to where recognition networks
-expect them (Deng et al., ArcFace, 2019). `(0, 0)` is the middle of the first pixel.
-"""
+"""Aligned faces: from which the crop of any encoder can be cut, and what makes a face hard to compare."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from visavis.faces.crops import ARCFACE_LANDMARKS, CANONICAL_CROP, Crop
 from visavis.faces.face import Face
 from visavis.faces.geometry import Similarity
-from visavis.images import crop_centre, resize_image, to_gray
+from visavis.images import to_gray
 
 __all__ = [
     "BLURRED",
@@ -24,16 +20,13 @@ __all__ = [
     "align_centre",
     "align_face",
     "sharpness",
-    "warp_face",
 ]
 
 Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
 
-CANONICAL_SIDE = 112
-CANONICAL_LANDMARKS: Points = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-)
+CANONICAL_SIDE = CANONICAL_CROP.size[0]
+CANONICAL_LANDMARKS: Points = np.array(ARCFACE_LANDMARKS)
 """The landmarks in the canonical crop: the eye on the left, the other eye, the nose and the two corners of the mouth, pixels."""
 
 SMALL, BLURRED, PROFILE = 24.0, 40.0, 0.35
@@ -43,23 +36,44 @@ _HALF = 0.5 + 0.5j
 
 @dataclass(frozen=True, eq=False)
 class AlignedFace:
-    """The aligned crop of a face.
+    """A face of a photo, from which the crop of any encoder can be cut.
 
     Attributes:
-        pixels: `(112, 112, 3)` uint8.
-        transform: From the photo's pixels to the crop's.
+        photo: The photo, `(h, w, 3)` uint8.
+        transform: From the photo's pixels to those of the canonical crop of 112 x 112 pixels.
         face: The detected face; None: none was detected, and this is the centre of the photo, as requested.
         others: Number of other faces in the photo.
     """
 
-    pixels: Pixels
+    photo: Pixels
     transform: Similarity
     face: Face | None
     others: int = 0
 
+    @cached_property
+    def pixels(self) -> Pixels:
+        """The canonical crop, `(112, 112, 3)` uint8."""
+        return self.cut(CANONICAL_CROP)
+
+    @property
+    def landmarks(self) -> Points:
+        """Landmarks `(5, 2)` in the photo's pixels; without a face, those of one that fills the centre of the photo."""
+        return self.transform.inverse().apply(CANONICAL_LANDMARKS) if self.face is None else self.face.landmarks
+
+    def cut(self, crop: Crop) -> Pixels:
+        """Cut the face out of its photo as an encoder takes it.
+
+        Args:
+            crop: The encoder's; it must have landmarks.
+
+        Returns:
+            uint8 of the crop's shape, RGB or gray.
+        """
+        return crop.cut(self.photo, self.landmarks)
+
     @property
     def outline(self) -> Points:
-        """The corners `(4, 2)` of the crop in the photo's pixels."""
+        """The corners `(4, 2)` of the canonical crop in the photo's pixels."""
         low, high = -0.5, CANONICAL_SIDE - 0.5
         return self.transform.inverse().apply([[low, low], [high, low], [high, high], [low, high]])
 
@@ -87,15 +101,14 @@ class AlignedFace:
 
 
 def align_face(photo: Pixels, face: Face, *, others: int = 0) -> AlignedFace:
-    """Crop a face so that its landmarks lie at `CANONICAL_LANDMARKS`.
+    """Align a face by its landmarks.
 
     Args:
         photo: `(h, w, 3)` uint8, RGB.
         face: The face.
         others: Number of other faces in the photo, for the warnings.
     """
-    transform = Similarity.between(face.landmarks, CANONICAL_LANDMARKS)
-    return AlignedFace(warp_face(photo, transform, CANONICAL_SIDE), transform, face, others)
+    return AlignedFace(photo, CANONICAL_CROP.transform(face.landmarks), face, others)
 
 
 def align_centre(photo: Pixels) -> AlignedFace:
@@ -103,8 +116,7 @@ def align_centre(photo: Pixels) -> AlignedFace:
     side = min(photo.shape[:2])
     top, left = (photo.shape[0] - side) // 2, (photo.shape[1] - side) // 2
     scale = CANONICAL_SIDE / side
-    pixels = resize_image(crop_centre(photo, 1.0), (CANONICAL_SIDE, CANONICAL_SIDE))
-    return AlignedFace(pixels, Similarity(complex(scale), (scale - 1) * _HALF - scale * complex(left, top)), None)
+    return AlignedFace(photo, Similarity(complex(scale), (scale - 1) * _HALF - scale * complex(left, top)), None)
 
 
 def sharpness(face: Pixels) -> float:
@@ -116,25 +128,3 @@ def sharpness(face: Pixels) -> float:
     luma = (face if face.shape[2] == 1 else to_gray(face))[:, :, 0].astype(np.float32)
     inner = luma[1:-1, 1:-1]
     return float(np.var(luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * inner))
-
-
-def warp_face(photo: Pixels, transform: Similarity, side: int) -> Pixels:
-    """Resample a square from a photo, black outside of it; large photos are first reduced by averaging.
-
-    Args:
-        photo: `(h, w, 3)` uint8, RGB.
-        transform: From the photo's pixels to those of the square.
-        side: Side of the square, pixels.
-
-    Returns:
-        `(side, side, 3)` uint8.
-    """
-    image = Image.fromarray(photo)
-    reduction = max(1, int(1 / transform.scale))
-    if reduction > 1:
-        image = image.reduce(reduction)
-    inverse = transform.inverse()
-    factor = inverse.factor / reduction
-    shift = (inverse.shift + _HALF - inverse.factor * _HALF) / reduction  # Pillow counts from the corner of the first pixel
-    matrix = (factor.real, -factor.imag, shift.real, factor.imag, factor.real, shift.imag)
-    return np.asarray(image.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC), dtype=np.uint8)

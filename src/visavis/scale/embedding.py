@@ -119,9 +119,9 @@ def embed_photos(
 
 
 def _check_faces(root: str, encoder: Encoder) -> None:
-    """Refuse a data set of unaligned faces for a model of aligned ones."""
-    if is_prepared(root) and encoder.card.aligned and not read_saved(root).aligned:
-        raise DataError("the model takes aligned faces, and these are not. Align them first: visavis prepare PHOTOS --out FACES")
+    """Refuse faces of a data set that are cut in another way than those the model learned from."""
+    if is_prepared(root):
+        read_saved(root).check_crop(encoder.card.crop)
 
 
 def _missing(table: Table, shards: list[Shard]) -> list[Shard]:

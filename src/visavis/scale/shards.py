@@ -16,8 +16,8 @@ from visavis.scale.sources import Photo, filesystem_of
 
 __all__ = ["EmbeddingSettings", "Shard", "Table", "make_shards"]
 
-ENCODER_KEY, CARD_KEY, SETTINGS_KEY, FAILURES_KEY = (
-    f"visavis.{name}".encode() for name in ("encoder", "card", "settings", "failures")
+ENCODER_KEY, CROP_KEY, CARD_KEY, SETTINGS_KEY, FAILURES_KEY = (
+    f"visavis.{name}".encode() for name in ("encoder", "crop", "card", "settings", "failures")
 )
 FAILURES, PASSED_OVER = "_failures.csv", "_passed_over.csv"  # Parquet readers ignore names that begin with _ or .
 

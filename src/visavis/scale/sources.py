@@ -8,8 +8,6 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from visavis.data import Intake, IntakeRules, open_photos, read_saved
 from visavis.data.dataset import FACES
 from visavis.data.intake import Entry, is_system_entry, sort_entries
@@ -169,7 +167,7 @@ def open_source(root: str, stamp: str, limits: Limits | None = None) -> Source:
     del stamp
     max_bytes = (limits or Limits()).max_bytes
     if is_prepared(root):
-        return Source(faces=np.load(Path(root) / FACES, mmap_mode="r", allow_pickle=False))
+        return Source(faces=read_saved(root))
     if "://" not in root:
         if Path(root).is_dir():
             return Source(fetch=lambda path: Path(root) / path)

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.data.preparation import LANDMARKS, TABLE
-from visavis.encoders import Encoder, fit_face, load_encoder
+from visavis.encoders import Encoder, load_encoder
 from visavis.errors import ImageError, ModelError
 from visavis.faces import AlignedFace
 from visavis.images import read_image
-from visavis.scale.shards import CARD_KEY, ENCODER_KEY, FAILURES_KEY, SETTINGS_KEY, Shard, Table, schema
+from visavis.scale.shards import CARD_KEY, CROP_KEY, ENCODER_KEY, FAILURES_KEY, SETTINGS_KEY, Shard, Table, schema
 from visavis.scale.sources import Source, open_source
 
 __all__ = ["embed_shard"]
@@ -89,7 +89,7 @@ def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]
                 yield from _photo_rows(shard, encoder, name, person, content=source.fetch(path))
             else:
                 photo = read_image(source.fetch(path), name=name, limits=shard.settings.limits)
-                yield _Row(name, person, fit_face(photo, encoder.card))
+                yield _Row(name, person, encoder.card.crop.fit(photo))
         except (ImageError, OSError) as error:
             failures.append((name, person, str(error).removeprefix(f"{name}: ")))
 
@@ -97,7 +97,7 @@ def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]
 def _photo_rows(shard: Shard, encoder: Encoder, name: str, person: str, *, content: Path | bytes) -> Iterator[_Row]:
     """Yield the rows of one photo, one per face."""
     for number, found in enumerate(shard.settings.acquisition.acquire(content, name=name)):
-        pixels = fit_face(found.pixels, encoder.card)
+        pixels = found.cut(encoder.card.crop)
         yield _Row(name if number == 0 else f"{name}#{number + 1}", person, pixels, *_where(found), list(found.warnings))
 
 
@@ -109,11 +109,11 @@ def _where(aligned: AlignedFace) -> tuple[list[float] | None, list[float] | None
 
 def _prepared_rows(shard: Shard, encoder: Encoder, source: Source) -> Iterator[_Row]:
     """Yield the rows of a prepared data set with the recorded acquisition."""
-    card = replace(encoder.card, crop=None)
+    assert source.faces is not None
     recorded = _recorded(shard.root, shard.photos[0].stamp)
     for number, (name, person, _, _) in enumerate(shard.photos, start=shard.first):
         columns = () if recorded is None else recorded(number)
-        yield _Row(name, person, fit_face(np.asarray(source.faces[number]), card), *columns)
+        yield _Row(name, person, source.faces.cut_face(number, encoder.card.crop), *columns)
 
 
 @lru_cache(maxsize=1)
@@ -161,6 +161,7 @@ def _parquet(
         matrix.shape[1],
         {
             ENCODER_KEY: shard.encoder.encode(),
+            CROP_KEY: json.dumps(encoder.card.crop.to_json()).encode(),
             CARD_KEY: hashlib.sha256(card.encode()).hexdigest().encode(),
             SETTINGS_KEY: json.dumps(shard.settings.to_json()).encode(),
             FAILURES_KEY: json.dumps(failures).encode(),

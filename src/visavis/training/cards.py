@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import keras
 
 from visavis import __version__
-from visavis.data import Split
+from visavis.data import FaceDataset, Split
 from visavis.encoders.card import Card, DataSide
+from visavis.faces import Crop
 from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import score_histogram
 from visavis.metrics.operating_points import OperatingPoint
@@ -15,6 +16,14 @@ from visavis.models import head_of
 from visavis.training.trainer import TrainingRun
 
 __all__ = ["make_card"]
+
+
+def _crop(faces: FaceDataset, centre: float | None) -> Crop:
+    """Return the crop of the faces that a model was trained on."""
+    if faces.crop is not None:
+        return faces.crop
+    height, width, channels = faces.shape
+    return Crop((height, width), "gray" if channels == 1 else "rgb", centre=centre)
 
 
 def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None = None, command: str = "") -> Card:
@@ -31,9 +40,7 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
     threshold = OperatingPoint.tried(run.threshold, run.validation, chosen_on="validation people", people=people)
     sides = {"train": split.train, "validation": split.validation, "test": split.test}
     return Card(
-        input_shape=split.train.shape,
-        crop=crop,
-        aligned=split.train.aligned,
+        crop=_crop(split.train, crop),
         flip=run.config.flip,
         calibration=Calibration(*head_of(run.siamese).calibration()),
         threshold=threshold,

@@ -100,7 +100,7 @@ def train_model(
         start = embedding_of(trained.siamese)
         chosen |= {name: trained.card.training[name] for name in ("network", "embedding_size")}
         faces = load_faces(trained.card, source.data, source.rules)
-        source = replace(source, crop=trained.card.crop)
+        source = replace(source, crop=trained.card.crop.centre)
     split = (split_people if by == "person" else split_photos)(faces, seed=source.seed)
     settings = config_for(split.train, trained=start is not None, **chosen)
     writes = devices is None or devices.writes

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from visavis.encoders import Encoder, PhotoSource, fit_face, load_encoder, read_photo
+from visavis.encoders import Encoder, PhotoSource, load_encoder, read_photo
 from visavis.encoders.card import Card
 from visavis.errors import FaceError
 from visavis.faces import AlignedFace, CropScorer, FaceDetector, FaceFinder, acquire_faces
@@ -184,14 +184,14 @@ class Verifier:
         image = read_photo(photo, name=name, limits=self.limits)
         name = name or (str(photo) if isinstance(photo, str | Path) else "the photo")
         if not self._finds_faces:
-            pixels = fit_face(image, self.card)
+            pixels = self.card.crop.fit(image)
             scorer = self._finder if self.card.aligned and isinstance(self._finder, CropScorer) else None
             score = None if scorer is None else scorer.score_crop(_rgb(pixels))
             if (score is None or score < _MIN_CROP_SCORE) and pixels.std(axis=(0, 1)).max() < _BLANK:
                 raise FaceError(f"{name}: nothing can be seen on it, all of it is of one colour")
             return AcquiredPhoto(image, pixels, crop_score=score)
         aligned = acquire_faces(_rgb(image), self._finder, name=name, policy=self._policy, fallback=self._fallback)[0]
-        return AcquiredPhoto(image, fit_face(aligned.pixels, self.card), aligned)
+        return AcquiredPhoto(image, aligned.cut(self.card.crop), aligned)
 
     def embed(self, photos: Sequence[PhotoSource | AcquiredPhoto] | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Embed photos of any readable kind.
