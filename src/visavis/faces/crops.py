@@ -45,7 +45,7 @@ class Crop:
 
     Attributes:
         size: Height and width, pixels.
-        colour: The order of the channels in the network's input; faces are handed over as RGB or gray in any case.
+        colour: The order of the channels in the network's input; faces are RGB or gray arrays in any case.
         landmarks: Five points `(x, y)` in pixels of the crop, in the order of `ARCFACE_LANDMARKS`; None: no face is detected, the
             photo itself is taken.
         centre: Where `landmarks` is None, the fraction of the photo's shorter side that a square around its centre keeps; None: the
