@@ -163,7 +163,7 @@ def test_pairs_of_people_whom_the_model_has_seen_are_left_out(run, folder, tmp_p
     assert [fold.accuracy.trials for fold in result.evaluation.folded.decisions] == [2, 2]
     assert "each of 2 folds at the best threshold of the others" in result.report.read_text()
     path.write_text(f"first,second\n{sides['train'].people[0]}/0.png,{one}/0.png\n")
-    with pytest.raises(DataError, match="none of its 1 pairs is of two photos that are to be scored"):
+    with pytest.raises(DataError, match="none of its 1 pairs has both photos among those to be scored"):
         evaluate_model(run, str(folder), pairs=path, out=tmp_path)
 
 
