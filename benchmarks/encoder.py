@@ -1,12 +1,13 @@
-"""The bundled encoder: unseen people of LFW and AT&T, fine-tuning on AT&T, speed, start-up.
+"""The bundled encoder beside SFace and dlib's network: LFW, AT&T and people in the wild; its thresholds; speed, start, fine-tuning.
 
-    python benchmarks/faces.py && python benchmarks/encoder.py [--folds 8]
+    pip install 'visavis[recipe]' && python benchmarks/encoder.py [--folds 8]
 
-The encoder was trained neither on AT&T nor on the people of LFW's first two folds. All pairs of the 400 photos of AT&T, prepared to
-`runs/att-faces`, and the 1,200 pairs of the folds are scored by it and by dlib's network. Then, for each of 8 folds of 5 people of
-AT&T, the encoder is fine-tuned on 30 others with 5 validation people, and tested on the 5; for five other random choices of the
-folds, with the closed-form adaptation alone. The time per face is measured against dlib's, alternating, one thread each. CPU
-seconds and peak memory are those of fresh processes, medians of 5. Writes `results/encoder.json`. About 20 minutes on 2 cores.
+All get the same faces (`compared.py`), found in photos of LFW, of AT&T and of people in the wild; of these only the people who
+had no part in any choice are used (numbers from 5000 on). LFW's people of View 2's folds 1 and 2 had none either. Intervals are
+of 95 %, by resampling people; of differences the same people are drawn for both. Of AT&T, 8 folds of 5 people are scored before
+and after training on 30 others, and for five other draws of the folds by what is done in closed form alone. The time for a face
+is taken in turns, one thread each. CPU seconds and peak memory are those of fresh processes, medians of 5. Writes
+`results/encoder.json`. About an hour on 2 cores, of which most goes into faces and embeddings that `runs/` keeps.
 """
 
 import argparse
@@ -15,59 +16,149 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import cost_of
+import numpy.typing as npt
+from compared import ENCODERS, embeddings, faces_of, one_face_steps
+from measure import cost_of, in_turns
 from PIL import Image
-from record import PHOTOS, RUNS, write_result
+from record import PHOTOS, write_result
 
-from visavis.data import kfold_people, load_dataset, read_lfw_pairs, split_people
-from visavis.data.preparation import prepare_photos
+from visavis.data import kfold_people, read_lfw_pairs, split_people
 from visavis.encoders import load_encoder
 from visavis.evaluation import evaluate_all_pairs, evaluate_folds, pair_scores
-from visavis.faces import CANONICAL_CROP
+from visavis.metrics import all_pairs_curve, equal_error_rate, tar_at_fmr, threshold_at_fmr
+from visavis.metrics.bootstrap import Replicates, all_pairs_by_people, interval, telling_thresholds
 
-ATT = RUNS / "att-faces"
 CLI = Path(sys.executable).with_name("visavis")
+REPORTING = 5000  # people in the wild with lower numbers helped to choose
+LEFT_OUT = (0, 1)  # folds of View 2
+FMRS = (1e-2, 1e-3, 1e-4)
+Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
 
 
-def prepare_att() -> None:
-    """Detect and align the faces of AT&T; a photo without a detected face is cropped at the centre."""
-    if not (ATT / "faces.npy").is_file():
-        prepare_photos(PHOTOS / "att_faces.tar", ATT, fallback="centre")
+def lfw_view2() -> dict[str, Any]:
+    """All ten folds, the threshold of each chosen on the others; and the errors in the two that were left out of everything."""
+    protocol = read_lfw_pairs(PHOTOS / "lfw-pairs.txt", faces_of("lfw"))
+    found = {}
+    for name in ENCODERS:
+        folded = evaluate_folds(pair_scores(embeddings(name, "lfw"), protocol.pairs), protocol.labels, protocol.folds)
+        wrong = [folded.decisions[fold].fp + folded.decisions[fold].fn for fold in LEFT_OUT]
+        found[name] = {**folded.to_json(), "wrong_in_folds_1_and_2": sum(wrong)}
+    return found
 
 
-def lfw_unseen_people(name: str) -> dict[str, Any]:
-    """Evaluate the pairs of View 2's first two folds, whose people the bundled encoder was not trained on."""
-    encoder = load_encoder(name)
-    faces = load_dataset(RUNS / "lfw-faces").cut(encoder.card.crop)
+def lfw_unseen_people() -> dict[str, Any]:
+    """All pairs of the people of View 2's folds 1 and 2."""
+    faces = faces_of("lfw")
     protocol = read_lfw_pairs(PHOTOS / "lfw-pairs.txt", faces)
-    chosen = protocol.folds < 2
-    photos, pairs = np.unique(protocol.pairs[chosen], return_inverse=True)
-    embeddings = encoder.embed(faces.gather(photos))
-    scores = pair_scores(embeddings, pairs.reshape(-1, 2))
-    return evaluate_folds(scores, protocol.labels[chosen], protocol.folds[chosen]).to_json()
+    chosen = np.isin(faces.labels, faces.labels[protocol.pairs[np.isin(protocol.folds, LEFT_OUT)]])
+    return all_pairs({name: embeddings(name, "lfw")[chosen] for name in ENCODERS}, faces.labels[chosen])
 
 
-def att_unseen_people(name: str) -> dict[str, Any]:
-    """Evaluate all pairs of AT&T."""
-    encoder = load_encoder(name)
-    faces = load_dataset(ATT).cut(encoder.card.crop)
-    result = evaluate_all_pairs(encoder.embed(faces.faces), faces.labels)
-    return {"eer": result.eer, "tar_at_fmr_1e-3": result.tar_at_fmr(1e-3).value, "mated": result.curve.mated}
+def att_unseen_people() -> dict[str, Any]:
+    """All pairs of AT&T."""
+    faces = faces_of("att")
+    return all_pairs({name: embeddings(name, "att") for name in ENCODERS}, faces.labels)
+
+
+def wild_unseen_people() -> dict[str, Any]:
+    """All pairs of the people in the wild who had no part in any choice; what our thresholds and probabilities do there."""
+    faces = faces_of("wild")
+    chosen = np.flatnonzero([int(faces.people[label]) >= REPORTING for label in faces.labels])
+    labels = faces.labels[chosen]
+    found = all_pairs({name: embeddings(name, "wild")[chosen] for name in ENCODERS}, labels)
+    card = load_encoder().card
+    curve = all_pairs_curve(embeddings("visavis", "wild")[chosen], labels)
+    replicates = resampled(embeddings("visavis", "wild")[chosen], labels, [rule.score for rule in card.rules])
+    people = len(np.unique(labels))
+    found["thresholds"] = [
+        {
+            "target_fmr": rule.target_fmr,
+            "fmr": curve.at(rule.score).fmr.value,
+            "fmr_interval": interval(replicates.at(rule.score)[0], curve.at(rule.score).fmr.value, people),
+            "fnmr": curve.at(rule.score).fnmr.value,
+        }
+        for rule in card.rules
+    ]
+    found["predicted_0.95"] = surely_mated(card, curve)
+    return found
+
+
+def surely_mated(card: Any, curve: Any) -> float:
+    """The share of mated pairs among those of a predicted probability of 0.9 to 0.98, both kinds weighing the same."""
+    probabilities = card.calibration.probability(curve.thresholds.astype(np.float64))
+    band = (probabilities >= 0.9) & (probabilities <= 0.98)
+    mated, nonmated = (
+        np.diff(accepted, prepend=0)[band].sum() / total
+        for accepted, total in ((curve.accepted_mated, curve.mated), (curve.accepted_nonmated, curve.nonmated))
+    )
+    return float(mated / (mated + nonmated))
+
+
+def resampled(rows: Floats, labels: Indices, scores: list[float] | None = None) -> Replicates:
+    """Error curves of resampled people."""
+    curve = all_pairs_curve(rows, labels)
+    also = [threshold_at_fmr(curve, fmr) for fmr in FMRS] + (scores or [])
+    return all_pairs_by_people(rows, labels, telling_thresholds(curve, also)).resampled()
+
+
+def all_pairs(rows: dict[str, Floats], labels: Indices) -> dict[str, Any]:
+    """Rates of several encoders on all pairs of the same photos, and their differences from ours."""
+    drawn = {name: resampled(values, labels) for name, values in rows.items()}
+    found: dict[str, Any] = {"people": len(np.unique(labels)), "photos": len(labels)}
+    shares = {}
+    for name, values in rows.items():
+        found[name], shares[name] = rates(values, labels, drawn[name])
+    for name in set(rows) - {"visavis"}:
+        for fmr in FMRS:
+            gain = (drawn[name].fnmr_at(fmr) - drawn["visavis"].fnmr_at(fmr))[1:]
+            found[name][f"ours_better_at_{fmr:.0e}_interval"] = np.percentile(gain, [2.5, 97.5]).tolist()
+            by_person = paired_interval(shares["visavis"][fmr] - shares[name][fmr])
+            found[name][f"ours_better_at_{fmr:.0e}_by_person_interval"] = by_person
+    return found
+
+
+def rates(rows: Floats, labels: Indices, drawn: Replicates) -> tuple[dict[str, Any], dict[float, npt.NDArray[np.float64]]]:
+    """One encoder's rates with intervals; and of each person the share of accepted mated pairs, for each false match rate."""
+    curve, people = all_pairs_curve(rows, labels), len(np.unique(labels))
+    eer, at_eer = equal_error_rate(curve)
+    found = {"mated": curve.mated, "nonmated": curve.nonmated, "eer": eer, "mated_refused_at_eer": curve.at(at_eer).fn}
+    found["eer_interval"] = interval(drawn.eer(), eer, people)
+    shares = {fmr: share_by_person(rows, labels, threshold_at_fmr(curve, fmr)) for fmr in FMRS}
+    for fmr, share in shares.items():
+        name, tar = f"tar_at_fmr_{fmr:.0e}", tar_at_fmr(curve, fmr).value
+        found |= {name: tar, f"{name}_interval": interval(1 - drawn.fnmr_at(fmr), tar, people), f"{name}_by_person": share.mean()}
+    return found, shares
+
+
+def share_by_person(rows: Floats, labels: Indices, threshold: float) -> npt.NDArray[np.float64]:
+    """Of each person with two photos or more, the share of mated pairs that a threshold accepts."""
+    shares = []
+    for label in np.unique(labels):
+        own = rows[labels == label]
+        if len(own) > 1:
+            shares.append(float(np.mean((own @ own.T)[np.triu_indices(len(own), 1)] >= threshold)))
+    return np.array(shares)
+
+
+def paired_interval(differences: npt.NDArray[np.float64], resamples: int = 2000) -> list[float]:
+    """The 95 % interval of the mean difference, people resampled."""
+    chosen = np.random.default_rng(0).integers(0, len(differences), (resamples, len(differences)))
+    return np.percentile(differences[chosen].mean(axis=1), [2.5, 97.5]).tolist()
 
 
 def fine_tuned(folds: int) -> list[dict[str, Any]]:
-    """Return the EER of each fold before and after fine-tuning on other people."""
+    """Each fold's people before and after training on others."""
     from visavis.encoders.keras import load_pretrained
     from visavis.models import embed, embedding_of
     from visavis.training.trainer import train
 
     start = load_pretrained()
-    faces = load_dataset(ATT).cut(start.card.crop)
+    faces = faces_of("att")
     rows = []
     for fold, (seen, test) in enumerate(kfold_people(faces, folds=8, seed=0)):
         if fold == folds:
@@ -84,14 +175,14 @@ def fine_tuned(folds: int) -> list[dict[str, Any]]:
 
 
 def adapted(draws: int = 5) -> list[float]:
-    """Return the mean EER after closed-form adaptation alone, for other random choices of the folds."""
+    """The folds' mean error rate after what is done in closed form alone, for other draws of the folds."""
     from visavis.encoders.keras import load_pretrained
     from visavis.models import embed, embedding_of
     from visavis.training.adaptation import adapt
 
     start = load_pretrained()
     network = embedding_of(start.siamese)
-    faces = load_dataset(ATT).cut(start.card.crop)
+    faces = faces_of("att")
     means = []
     for draw in range(1, draws + 1):
         rates = []
@@ -103,32 +194,13 @@ def adapted(draws: int = 5) -> list[float]:
     return means
 
 
-def milliseconds_a_face(count: int = 60) -> dict[str, float]:
-    """Measure one face at a time, alternating, one thread each; dlib's network by ONNX Runtime and by dlib's own code."""
-    import dlib
-
-    from visavis.encoders.dlib import DLIB_CROP, dlib_weights
-
-    faces = load_dataset(RUNS / "lfw-faces").select(range(count))
-    ours, theirs = load_encoder(threads=1), load_encoder("dlib", threads=1)
-    network = dlib.face_recognition_model_v1(str(dlib_weights()))
-    small, chips = faces.cut(ours.card.crop).faces, faces.cut(DLIB_CROP).faces
-    spent: dict[str, list[float]] = {"visavis": [], "dlib, ONNX Runtime": [], "dlib": []}
-    for index in range(count):
-        steps = {
-            "visavis": partial(ours.embed, small[index : index + 1]),
-            "dlib, ONNX Runtime": partial(theirs.embed, chips[index : index + 1]),
-            "dlib": partial(network.compute_face_descriptor, np.ascontiguousarray(chips[index])),
-        }
-        for name, step in steps.items():
-            begun = time.perf_counter()
-            step()
-            spent[name].append(time.perf_counter() - begun)
-    medians = {name: 1000 * statistics.median(times) for name, times in spent.items()}
+def milliseconds_a_face(rounds: int = 60) -> dict[str, Any]:
+    """One face at a time, in turns, one thread each."""
+    spent = {name: 1000 * statistics.median(times) for name, times in in_turns(one_face_steps(), rounds=rounds).items()}
     return {
-        **medians,
-        "times_faster": medians["dlib"] / medians["visavis"],
-        "dlib_times_faster_in_onnx_runtime": medians["dlib"] / medians["dlib, ONNX Runtime"],
+        **spent,
+        "part_of_sface": spent["visavis"] / spent["sface"],
+        "times_faster": spent["dlib's own code"] / spent["visavis"],
     }
 
 
@@ -142,32 +214,32 @@ print(time.perf_counter() - seconds, time.process_time() - cpu)
 
 
 def start_up() -> dict[str, Any]:
-    """Measure a verification in a fresh process, and the time until a `Verifier` is ready."""
-    faces = load_dataset(RUNS / "lfw-faces").select([0, 1]).cut(CANONICAL_CROP).faces
+    """What two photos cost from a cold start, and how soon a `Verifier` is ready."""
+    faces = faces_of("lfw").faces
     with tempfile.TemporaryDirectory() as folder:
         photos = [f"{folder}/{number}.png" for number in (0, 1)]
         for number, photo in enumerate(photos):
             Image.fromarray(faces[number]).save(photo)
         aligned = cost_of(str(CLI), "verify", *photos, "--aligned")
         whole = cost_of(str(CLI), "verify", *photos, "--fallback", "centre")
-    rows = [subprocess.run([sys.executable, "-c", _READY], capture_output=True, check=True).stdout.split() for _ in range(5)]
+    told = [subprocess.run([sys.executable, "-c", _READY], capture_output=True, check=True).stdout.split() for _ in range(5)]
     ready = dict(
-        zip(("seconds", "cpu_seconds"), (statistics.median(map(float, column)) for column in zip(*rows, strict=True)), strict=True)
+        zip(("seconds", "cpu_seconds"), (statistics.median(map(float, column)) for column in zip(*told, strict=True)), strict=True)
     )
     return {"verify --aligned": aligned, "verify": whole, "until_a_verifier_is_ready": ready}
 
 
 def main() -> None:
-    """Measure everything."""
+    """Measure all of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folds", type=int, default=8, help="how many of the 8 folds to train on")
     options = parser.parse_args()
-    figures: dict[str, Any] = {"start": start_up(), "milliseconds_a_face": milliseconds_a_face()}
-    print(figures, flush=True)
-    prepare_att()
-    for figure, measured in (("att_unseen_people", att_unseen_people), ("lfw_unseen_people", lfw_unseen_people)):
-        figures[figure] = {name: measured(name) for name in ("pretrained", "dlib")}
-        print(figures[figure], flush=True)
+    figures: dict[str, Any] = {}
+    for measure in (lfw_view2, lfw_unseen_people, att_unseen_people, wild_unseen_people, milliseconds_a_face):
+        figures[measure.__name__] = measure()
+        print(measure.__name__, figures[measure.__name__], flush=True)
+    figures["start"] = start_up()
+    print(figures["start"], flush=True)
     rows = fine_tuned(options.folds)
     mean = {name: float(np.mean([row[name] for row in rows])) for name in ("eer_before", "eer_after")}
     print(mean, flush=True)
