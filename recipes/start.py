@@ -66,8 +66,7 @@ class _Source:
         if levels.ndim == 1:  # a bias
             levels, zeros, scales = (array[None] for array in (levels, zeros, scales))
         scales = scales * np.reshape(factors, (-1, 1))
-        blocks = levels.reshape(*scales.shape, -1)
-        return Quantized(blocks, zeros[..., None], scales[..., None].astype(np.float32), tuple(map(int, shape)))
+        return Quantized(levels, zeros, scales.astype(np.float32), tuple(map(int, shape)))
 
     def normalisation(self, name: str, epsilon: float) -> tuple[Floats, Floats]:
         """What a batch normalisation multiplies by, and what it adds, in float64."""
@@ -127,6 +126,7 @@ def session_of(model: onnx.ModelProto, *, threads: int = 1) -> onnxruntime.Infer
     """Return a session; `threads` of 0: one for each core."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.disable_quant_qdq", "1")  # weights of 8 bits become float32 once, not at each run
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 

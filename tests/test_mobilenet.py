@@ -49,7 +49,7 @@ def quantized(values, blocks):
     scales = ((high - low) / 255).astype(np.float32)
     zeros = np.clip(np.rint(-128 - low / scales), -128, 127).astype(np.int8)
     levels = np.clip(np.rint(rows / scales) + zeros, -128, 127).astype(np.int8)
-    return Quantized(levels, zeros, scales, values.shape)
+    return Quantized(levels.reshape(len(values), -1), zeros[..., 0], scales[..., 0], values.shape)
 
 
 def test_onnx_and_keras_give_the_same_embeddings(weights, faces):

@@ -32,7 +32,7 @@ _logger = logging.getLogger("visavis")
 
 
 def open_session(
-    model: Path | bytes, *, threads: int | None = None, provider: Provider | None = None
+    model: Path | bytes, *, threads: int | None = None, provider: Provider | None = None, dequantize: bool = False
 ) -> onnxruntime.InferenceSession:
     """Load a model.
 
@@ -42,6 +42,8 @@ def open_session(
         provider: What runs it. `"auto"` takes the first that ONNX Runtime has of CUDA, DirectML, Core ML and OpenVINO, and the CPU
             where there is none or where it fails, which is logged as a warning. None: that of `VISAVIS_PROVIDER`, `"auto"` if it is
             not set.
+        dequantize: Whether weights in 8 bits become float32 once, when the model is loaded, instead of at each run; for a model
+            whose activations are not quantised.
 
     Raises:
         MissingDependencyError: If a provider was named that this installation of ONNX Runtime lacks or that cannot start.
@@ -55,9 +57,9 @@ def open_session(
         raise MissingDependencyError(f"provider {chosen!r} is not in this ONNX Runtime, which has {', '.join(available)}{package}")
     wanted = chosen if chosen != "auto" else next((name for name in _PREFERENCE if _NAMES[name] in available), "cpu")
     if wanted == "cpu":
-        return _session(model, threads, "cpu")
+        return _session(model, threads, "cpu", dequantize)
     try:
-        session = _session(model, threads, wanted)
+        session = _session(model, threads, wanted, dequantize)
         started, reason = provider_of(session) == wanted, "ONNX Runtime took another one"
     except Exception as error:  # ONNX Runtime's own errors have no common base
         started, reason = False, str(error).splitlines()[0]
@@ -66,7 +68,7 @@ def open_session(
     if chosen != "auto":
         raise MissingDependencyError(f"provider {chosen!r} does not start: {reason}")
     _logger.warning("provider %r does not start (%s); the CPU is used", wanted, reason)
-    return _session(model, threads, "cpu")
+    return _session(model, threads, "cpu", dequantize)
 
 
 def provider_of(session: onnxruntime.InferenceSession) -> str:
@@ -80,9 +82,11 @@ def batch_size(session: onnxruntime.InferenceSession) -> int:
     return _BATCHES.get(provider_of(session), _ACCELERATOR_BATCH)
 
 
-def _session(model: Path | bytes, threads: int | None, provider: str) -> onnxruntime.InferenceSession:
+def _session(model: Path | bytes, threads: int | None, provider: str, dequantize: bool) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 4
+    if dequantize:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     names = [_NAMES[provider]] if provider == "cpu" else [_NAMES[provider], _NAMES["cpu"]]
     return onnxruntime.InferenceSession(model, options, providers=names)

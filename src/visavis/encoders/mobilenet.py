@@ -15,13 +15,14 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from visavis.encoders.onnx import QUANTIZED_KEY
 from visavis.models.mobilenet import BLOCKS, CONVOLUTIONS, DENSE, LAST, MIDDLE, SCALE
 
 __all__ = ["Quantized", "Weights", "mobilenet_graph", "read_weights"]
 
 Floats = npt.NDArray[np.float32]
 
-_OPSET, _IR = 17, 8
+_OPSET, _IR = 21, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +30,9 @@ class Quantized:
     """A weight in 8 bits, ``(levels - zeros) * scales``: each row in blocks that have a zero and a scale of their own.
 
     Attributes:
-        levels: `(rows, blocks, size)` int8.
-        zeros: `(rows, blocks, 1)` int8.
-        scales: `(rows, blocks, 1)` float32.
+        levels: `(rows, columns)` int8.
+        zeros: `(rows, blocks)` int8.
+        scales: `(rows, blocks)` float32.
         shape: Of the weight.
     """
 
@@ -43,7 +44,8 @@ class Quantized:
     @property
     def values(self) -> Floats:
         """The weight in float32."""
-        return ((self.levels.astype(np.float32) - self.zeros) * self.scales).reshape(self.shape)
+        blocks = self.levels.reshape(*self.zeros.shape, -1).astype(np.float32)
+        return ((blocks - self.zeros[..., None]) * self.scales[..., None]).reshape(self.shape)
 
 
 Weights = Mapping[str, Floats | Quantized]
@@ -82,7 +84,7 @@ def mobilenet_graph(
     if features:
         return graph.model(x, input_shape, len(_values(weights[f"offset_{DENSE}"])), metadata or {})
     x = graph.dense(x, LAST)
-    length = graph.add("Max", graph.add("ReduceL2", x, axes=[1], keepdims=1), graph.constant("least", 1e-6))
+    length = graph.add("Max", graph.add("ReduceL2", x, graph.constant("last", [1]), keepdims=1), graph.constant("least", 1e-6))
     return graph.model(graph.add("Div", x, length), input_shape, len(_values(weights[f"offset_{LAST}"])), metadata or {})
 
 
@@ -125,7 +127,8 @@ class _Graph:
         embeddings = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", size])
         graph = helper.make_graph(self._nodes, "mobilenet", [faces], [embeddings], list(self._initializers.values()))
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR)
-        helper.set_model_props(model, dict(metadata))
+        quantized = any(isinstance(weight, Quantized) for weight in self._weights.values())
+        helper.set_model_props(model, {**metadata, **({QUANTIZED_KEY: "1"} if quantized else {})})
         return model
 
     def conv(self, x: str, number: int, *, stride: int = 1, depthwise: bool = False) -> str:
@@ -181,9 +184,11 @@ class _Graph:
         for part in ("levels", "zeros", "scales"):
             self._keep(f"{name}.{part}", getattr(weight, part))
         self._keep(f"{name}.shape", np.array(weight.shape, dtype=np.int64))
-        levels, zeros = (self.add("Cast", f"{name}.{part}", to=TensorProto.FLOAT) for part in ("levels", "zeros"))
-        values = self.add("Mul", self.add("Sub", levels, zeros), f"{name}.scales")
-        return self.add("Reshape", values, f"{name}.shape", output=name)
+        parts = [f"{name}.{part}" for part in ("levels", "scales", "zeros")]
+        block = weight.levels.shape[1] // weight.zeros.shape[1]
+        if len(weight.shape) == 2:
+            return self.add("DequantizeLinear", *parts, output=name, axis=1, block_size=block)
+        return self.add("Reshape", self.add("DequantizeLinear", *parts, axis=1, block_size=block), f"{name}.shape", output=name)
 
     def _keep(self, name: str, values: npt.NDArray[Any]) -> None:
         if name not in self._initializers:

@@ -23,9 +23,10 @@ from visavis.metrics import unit_rows
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["CARD_KEY", "OnnxEncoder", "copy_with_card", "load_onnx", "onnx_digest"]
+__all__ = ["CARD_KEY", "QUANTIZED_KEY", "OnnxEncoder", "copy_with_card", "load_onnx", "onnx_digest"]
 
 CARD_KEY = "visavis.card"
+QUANTIZED_KEY = "visavis.quantized"  # of a file whose weights, and no activations, are in 8 bits
 _DESCRIPTION_KEY = "visavis.description"
 
 
@@ -197,7 +198,8 @@ def _read(model: Path | bytes) -> "onnx.ModelProto":
 
 def _open(path: Path, threads: int | None, provider: Provider | None) -> onnxruntime.InferenceSession:
     try:
-        return open_session(path, threads=threads, provider=provider)
+        quantized = QUANTIZED_KEY.encode() in path.read_bytes()
+        return open_session(path, threads=threads, provider=provider, dequantize=quantized)
     except (VisavisError, ValueError):
         raise
     except Exception as error:  # ONNX Runtime's own errors have no common base
