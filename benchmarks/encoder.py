@@ -29,6 +29,7 @@ from record import PHOTOS, write_result
 from visavis.data import kfold_people, read_lfw_pairs, split_people
 from visavis.encoders import load_encoder
 from visavis.evaluation import evaluate_all_pairs, evaluate_folds, pair_scores
+from visavis.faces import CANONICAL_CROP
 from visavis.metrics import all_pairs_curve, equal_error_rate, tar_at_fmr, threshold_at_fmr
 from visavis.metrics.bootstrap import Replicates, all_pairs_by_people, interval, telling_thresholds
 
@@ -158,7 +159,7 @@ def fine_tuned(folds: int) -> list[dict[str, Any]]:
     from visavis.training.trainer import train
 
     start = load_pretrained()
-    faces = faces_of("att")
+    faces = faces_of("att").cut(start.card.crop)
     rows = []
     for fold, (seen, test) in enumerate(kfold_people(faces, folds=8, seed=0)):
         if fold == folds:
@@ -182,7 +183,7 @@ def adapted(draws: int = 5) -> list[float]:
 
     start = load_pretrained()
     network = embedding_of(start.siamese)
-    faces = faces_of("att")
+    faces = faces_of("att").cut(start.card.crop)
     means = []
     for draw in range(1, draws + 1):
         rates = []
@@ -215,16 +216,16 @@ print(time.perf_counter() - seconds, time.process_time() - cpu)
 
 def start_up() -> dict[str, Any]:
     """What two photos cost from a cold start, and how soon a `Verifier` is ready."""
-    faces = faces_of("lfw").faces
+    faces = faces_of("lfw").cut(CANONICAL_CROP).faces
     with tempfile.TemporaryDirectory() as folder:
         photos = [f"{folder}/{number}.png" for number in (0, 1)]
         for number, photo in enumerate(photos):
             Image.fromarray(faces[number]).save(photo)
         aligned = cost_of(str(CLI), "verify", *photos, "--aligned")
         whole = cost_of(str(CLI), "verify", *photos, "--fallback", "centre")
-    told = [subprocess.run([sys.executable, "-c", _READY], capture_output=True, check=True).stdout.split() for _ in range(5)]
+    rows = [subprocess.run([sys.executable, "-c", _READY], capture_output=True, check=True).stdout.split() for _ in range(5)]
     ready = dict(
-        zip(("seconds", "cpu_seconds"), (statistics.median(map(float, column)) for column in zip(*told, strict=True)), strict=True)
+        zip(("seconds", "cpu_seconds"), (statistics.median(map(float, column)) for column in zip(*rows, strict=True)), strict=True)
     )
     return {"verify --aligned": aligned, "verify": whole, "until_a_verifier_is_ready": ready}
 
