@@ -6,7 +6,7 @@ import sys
 import click
 
 from visavis import __version__
-from visavis.cli import data, gallery, models, photos, service
+from visavis.cli import data, encoders, gallery, models, photos, service
 from visavis.cli.groups import SectionedGroup
 from visavis.errors import VisavisError, backend_named
 
@@ -56,5 +56,5 @@ group.add_section("Data", data.prepare, data.inspect)
 group.add_section(
     "Train and measure", models.demo, models.train, models.evaluate, models.report, models.calibrate, models.card, models.export
 )
-group.add_section("Use", photos.verify, photos.compare, photos.explain, data.embed)
+group.add_section("Use", photos.verify, photos.compare, photos.explain, data.embed, encoders.encoders)
 group.add_section("Gallery and service", gallery.gallery, service.serve, service.keys)

@@ -1,6 +1,7 @@
 """Options that several commands share, and their output."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ __all__ = [
     "print_json",
     "print_note",
     "print_warnings",
+    "provider_option",
     "quiet_option",
     "decision_options",
     "target_fmrs_option",
@@ -112,13 +114,33 @@ def limit_options(command: Any, *, max_pixels: int = 50_000_000, max_bytes: int 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the run that the folder holds.")
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress on standard error.")
-model_option = click.option(
-    "--model",
-    default="pretrained",
-    show_default=True,
-    envvar="VISAVIS_MODEL",
+
+
+def _set_provider(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Name the provider for this process and those that it starts: encoder and detector read it."""
+    if value is not None:
+        os.environ["VISAVIS_PROVIDER"] = value
+
+
+provider_option = click.option(
+    "--provider",
+    type=click.Choice(["auto", "cpu", "cuda", "coreml", "openvino", "directml"]),
+    envvar="VISAVIS_PROVIDER",
     show_envvar=True,
-    help="A run folder, a model file, pretrained (the bundled encoder) or dlib.",
+    expose_value=False,
+    callback=_set_provider,
+    help="What ONNX Runtime runs on; auto takes an accelerator if it has one.",
+)
+model_option = options(
+    click.option(
+        "--model",
+        default="pretrained",
+        show_default=True,
+        envvar="VISAVIS_MODEL",
+        show_envvar=True,
+        help="A run folder, a model file, or an encoder that visavis encoders list shows.",
+    ),
+    provider_option,
 )
 fallback_option = click.option(
     "--fallback",

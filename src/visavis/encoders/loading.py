@@ -47,8 +47,8 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None, 
     """Load a model by its path, or one that has a name.
 
     Args:
-        model: A run folder, whose `model.onnx` is taken if it has one; a `.keras` or `.onnx` file; `"pretrained"`, the bundled
-            encoder; or `"dlib"`, which an extra brings.
+        model: A run folder, whose `model.onnx` is taken if it has one; a `.keras` or `.onnx` file; or the name of a known encoder:
+            `"pretrained"`, the bundled one, `"dlib"`, which an extra brings, or one that `visavis encoders list` shows.
         threads: Threads of ONNX Runtime that share a batch; None: one for each core.
         provider: What ONNX Runtime runs on; see `visavis.inference.open_session`.
 
@@ -60,6 +60,8 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None, 
         from visavis.encoders.dlib import load_dlib
 
         return load_dlib(threads=threads, provider=provider)
+    if isinstance(model, str) and model != PRETRAINED and _is_name(model):
+        return _load_known(model, threads=threads, provider=provider)
     if model == PRETRAINED and not PRETRAINED_FILE.is_file():
         raise ModelError(
             "this installation of visavis comes without an encoder. "
@@ -73,6 +75,25 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None, 
     from visavis.encoders.keras import load_model
 
     return load_model(path)
+
+
+def _is_name(model: str) -> bool:
+    """Return whether a model is given by the name of a known encoder, and not by a path."""
+    if Path(model).exists() or Path(model).suffix in (".onnx", ".keras") or Path(model).name != model:
+        return False
+    from visavis.encoders.registry import known_encoders
+
+    return model in known_encoders()
+
+
+def _load_known(name: str, *, threads: int | None, provider: Provider | None) -> Encoder:
+    from visavis.encoders.onnx import load_described
+    from visavis.encoders.registry import find_encoder
+
+    known = find_encoder(name)
+    if not known.path.is_file():
+        raise ModelError(f"{name} is not on this machine. Download it with: visavis encoders get {name}")
+    return load_described(known.path, known.description, known.card, threads=threads, provider=provider)
 
 
 def model_file(path: Path, *, exported: bool = True) -> Path:

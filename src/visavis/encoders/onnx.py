@@ -127,6 +127,21 @@ def load_onnx(path: Path, *, threads: int | None = None, provider: Provider | No
     return OnnxEncoder(Card.from_json(card, source=str(path)), session, path, description_inside)
 
 
+def load_described(
+    path: Path, description: Description | None, card: Card, *, threads: int | None = None, provider: Provider | None = None
+) -> OnnxEncoder:
+    """Load a model file whose description and card are known.
+
+    Raises:
+        ModelError: If it is damaged, or does not take what the description says.
+        MissingDependencyError: If the provider is not available.
+    """
+    session = _open(path, threads, provider)
+    if description is not None:
+        check_input(path, session, description)
+    return OnnxEncoder(card, session, path, description)
+
+
 def check_input(path: Path, session: onnxruntime.InferenceSession, description: Description) -> None:
     """Check that a model takes what its description says.
 

@@ -17,6 +17,7 @@ from visavis.errors import ModelError
 from visavis.faces.boxes import regress_boxes, square_boxes, suppress_overlaps
 from visavis.faces.sampling import area_resize, crop_boxes, integral_image, normalise
 from visavis.images import resize_image
+from visavis.inference import open_session
 
 __all__ = ["MIN_FACE", "WEIGHTS", "Mtcnn", "load_mtcnn"]
 
@@ -126,13 +127,8 @@ def load_mtcnn(folder: Path = WEIGHTS) -> Mtcnn:
     Raises:
         ModelError: If a file is missing, or is not the one that visavis was released with.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    sessions = [
-        onnxruntime.InferenceSession(_read_verified(folder / f"{name}.onnx", digest), options, providers=["CPUExecutionProvider"])
-        for name, digest in _DIGESTS.items()
-    ]
-    return Mtcnn(*sessions)
+    networks = (_read_verified(folder / f"{name}.onnx", digest) for name, digest in _DIGESTS.items())
+    return Mtcnn(*(open_session(network, threads=1) for network in networks))
 
 
 def _read_verified(path: Path, digest: str) -> bytes:
