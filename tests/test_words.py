@@ -12,7 +12,6 @@ SUFFIXES = {".css", ".html", ".ipynb", ".js", ".md", ".py", ".pyi", ".svg", ".to
 REMAINING = (
     "docs/concepts.md",
     "docs/decisions.md",
-    "docs/encoders.md",
     "docs/fine-tuning.md",
     "docs/model-card.md",
     "docs/other-tasks.md",
@@ -21,7 +20,6 @@ REMAINING = (
     "docs/walkthrough.md",
     "recipes",
     "src/visavis/data",
-    "src/visavis/encoders",
     "src/visavis/evaluation",
     "src/visavis/files.py",
     "src/visavis/metrics",

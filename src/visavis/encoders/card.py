@@ -35,7 +35,7 @@ class DataSide:
 
 @dataclass(frozen=True)
 class Population:
-    """People on whom the operating points were measured.
+    """A population that operating points were measured on.
 
     Attributes:
         name: Who they are, such as `"validation people of LFW"`.
@@ -61,7 +61,7 @@ class Card:
         threshold: The default operating point; None: there is none.
         operating_points: Operating points for other false match rates.
         populations: Where operating points were chosen on several populations, the rates of each; the highest threshold counts.
-        histogram: Score histogram of the people on whom the operating points were chosen; None: not known.
+        histogram: Score histogram of the population of the operating points; None: not known.
         data: The name of the data set.
         split: `"person"`, or `"photo"` where people were on several sides.
         sides: `train`, `validation` and `test`; `calibration` where operating points were chosen on people other than the
