@@ -1,4 +1,4 @@
-# The service in a container, run by an unprivileged user. requirements/serve.txt pins the extras serve and gallery.
+# The service in a container, run by an unprivileged user. requirements/serve.txt pins the extra serve.
 FROM python:3.12-slim AS build
 WORKDIR /source
 RUN python -m venv /venv

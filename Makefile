@@ -38,7 +38,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate 
 lock: setup
 	$(LOCK) --universal --python-version 3.11 requirements/build.in --extra all --extra dev --output-file requirements/dev.txt
 	$(LOCK) --universal --python-version 3.11 --constraint requirements/dev.txt --output-file requirements/core.txt
-	$(LOCK) --universal --python-version 3.11 --constraint requirements/dev.txt requirements/build.in --extra serve --extra gallery --output-file requirements/serve.txt
+	$(LOCK) --universal --python-version 3.11 --constraint requirements/dev.txt requirements/build.in --extra serve --output-file requirements/serve.txt
 	$(LOCK) --universal --python-version 3.11 --constraint requirements/dev.txt --extra bench --output-file requirements/bench.txt
 	$(LOCK) --python-version 3.11 --resolution lowest-direct requirements/build.in --extra all --extra dev --output-file requirements/lowest.txt
 

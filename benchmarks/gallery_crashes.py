@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from record import write_result
 
-from visavis.gallery import SqliteGallery
+from visavis.gallery import SqliteGallery, back_up
 from visavis.gallery.records import Binding
 
 BINDING = Binding("c" * 64, 128)
@@ -137,6 +137,28 @@ def run_round(path: Path, journals: list[Path], seed: int) -> None:
         worker.wait()
 
 
+def traces(states: dict[str, int], data: bytes) -> dict[str, str]:
+    """What is left of deleted subjects in the bytes of files: their names, or any 16 bytes in a row of an embedding.
+
+    Args:
+        states: How many references each of them had.
+        data: The bytes.
+    """
+    windows = np.unique(_windows(np.frombuffer(data, np.uint8)))
+    found = {name: "name" for name in states if name.encode() in data}
+    for name, count in states.items():
+        rows = np.frombuffer(embeddings_of(name, count).tobytes(), np.uint8)
+        if np.isin(_windows(rows), windows, assume_unique=True).any():
+            found[name] = "embedding"
+    return found
+
+
+def _windows(data: np.ndarray) -> np.ndarray:
+    """Every 16 bytes in a row, as one number: the sum of two 8-byte words, one of them multiplied by an odd constant."""
+    words = np.lib.stride_tricks.sliding_window_view(data, 8).copy().view(np.uint64)[:, 0]
+    return words[:-8] * np.uint64(0x9E3779B97F4A7C15) + words[8:]
+
+
 def compare(path: Path, journals: list[Path], seen: set[str] | None = None) -> Tally:
     """Compare the gallery with what was acknowledged; search the files for bytes of deleted subjects not yet in `seen`."""
     seen = set() if seen is None else seen
@@ -145,11 +167,15 @@ def compare(path: Path, journals: list[Path], seen: set[str] | None = None) -> T
         own, searches = read_journal(journal)
         states |= own
         tally.searches += searches
-    data = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*") if not file.name.endswith("-shm"))
-    for name in [name for name, (word, _) in states.items() if word == "delete!" and name not in seen]:
-        if any(row.tobytes() in data for row in embeddings_of(name, states[name][1])):
-            raise AssertionError(f"{name} was deleted, and bytes of theirs are left")
-        seen.add(name)
+    backup = path.with_name("copy.gallery")
+    backup.unlink(missing_ok=True)
+    with SqliteGallery(path, None) as gallery:
+        back_up(gallery, backup)
+    data = b"".join(file.read_bytes() for file in (backup, *path.parent.glob(f"{path.name}*")))
+    deleted = {name: count for name, (word, count) in states.items() if word == "delete!" and name not in seen}
+    for name, kind in traces(deleted, data).items():
+        raise AssertionError(f"{name} was deleted, and the files still hold the {kind}")
+    seen |= deleted.keys()
     with SqliteGallery(path, None) as gallery:
         gallery.check()
         enrolled = {subject.name: len(subject.references) for subject in gallery.subjects(limit=10**9)}
@@ -163,7 +189,7 @@ def compare(path: Path, journals: list[Path], seen: set[str] | None = None) -> T
         tally.under_way += word.endswith("?")
         tally.completed += word == ("enrol?" if present else "delete?")
     if enrolled:
-        raise AssertionError(f"nobody enrolled {sorted(enrolled)[:3]}")
+        raise AssertionError(f"unknown subjects are enrolled: {sorted(enrolled)[:3]}")
     compare_searches(path)
     return tally
 

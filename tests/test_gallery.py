@@ -4,8 +4,10 @@ import multiprocessing
 import sqlite3
 import stat
 import threading
+import zipfile
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ import pytest
 from visavis.encoders.card import Card
 from visavis.errors import DamagedGalleryError, GalleryError, GalleryKeyError, UnknownSubjectError, WrongEncoderError
 from visavis.faces import Crop
-from visavis.gallery import Hit, matrix as matrix_module, open_gallery
+from visavis.gallery import Hit, export_gallery, matrix as matrix_module, open_gallery
+from visavis.gallery.keyfile import keys_of, replacement_of
 from visavis.gallery.matrix import Matrix
-from visavis.gallery.records import Enrolment
-from visavis.gallery.schema import MIGRATIONS
+from visavis.gallery.records import Enrolment, photo_digest
+from visavis.gallery.schema import VERSION
 
 SIZE = 8
 KEY = "00112233445566778899aabbccddeeff" * 2
@@ -56,8 +59,6 @@ def no_key(monkeypatch):
 
 @pytest.fixture(params=[None, KEY], ids=["open", "encrypted"])
 def key(request):
-    if request.param:
-        pytest.importorskip("cryptography", reason="encryption needs the extra gallery")
     return request.param
 
 
@@ -148,48 +149,185 @@ def test_what_others_write_is_found_and_what_they_delete_is_not(gallery, tmp_pat
         assert len(gallery) == 1
 
 
-def test_nothing_of_a_deleted_subject_is_left_on_the_disk(tmp_path):
+def test_no_name_embedding_or_photo_is_ever_on_the_disk(tmp_path, key):
     rows, photo = unit(40), b"a photo that nobody else has " * 400
-    with open_gallery(tmp_path / "door.gallery", ENCODER) as gallery:
+    with open_gallery(tmp_path / "door.gallery", ENCODER, key=key) as gallery:
         gallery.enrol("anna the forgotten", rows, photos=[photo] * 40, actor="clerk")
-        gallery.enrol("berta", unit(3, seed=1))
-        for value in (rows[0].tobytes(), photo[:200], b"anna the forgotten"):
-            assert traces(tmp_path, value)
-        assert gallery.delete("anna the forgotten", actor="clerk") == 40
-        for value in (*(row.tobytes() for row in rows), photo[:200], b"anna the forgotten"):
+        gallery.rename("anna the forgotten", "anna the renamed")
+        for value in (*(row.tobytes()[:16] for row in rows), photo[:16], b"anna the"):
             assert not traces(tmp_path, value)
-        assert len(gallery) == 3
+        assert found_in(gallery, rows[0]) == [("anna the renamed", pytest.approx(1))]
 
 
-def test_what_was_not_swept_is_swept_by_the_next_one_who_opens(tmp_path):
-    row = unit(1)
-    with open_gallery(tmp_path / "door.gallery", ENCODER) as gallery:
-        gallery.enrol("anna", row)
-        with closing(sqlite3.connect(tmp_path / "door.gallery")) as died, died:  # a process that died before it could sweep
-            died.execute("PRAGMA foreign_keys = ON")
-            died.execute("PRAGMA secure_delete = ON")
-            died.execute("DELETE FROM subjects")
-        assert traces(tmp_path, row.tobytes())
-        open_gallery(tmp_path / "door.gallery", ENCODER).close()
-        assert not traces(tmp_path, row.tobytes())
+def test_what_is_left_of_a_deleted_subject_cannot_be_read(tmp_path, key):
+    path = tmp_path / "door.gallery"
+    with open_gallery(path, ENCODER, key=key) as gallery:
+        gallery.enrol("anna", unit(3), photos=[b"her photo"] * 3)
+        gallery.enrol("berta", unit(3, seed=1))
+        copies = {file.name: file.read_bytes() for file in tmp_path.iterdir() if not file.name.endswith((".keys", "-shm"))}
+        assert gallery.delete("anna") == 3
+    for name, content in copies.items():  # as a backup from before the deletion would be restored
+        (tmp_path / name).write_bytes(content)
+    with open_gallery(path, ENCODER, key=key) as restored:
+        assert [subject.name for subject in restored.subjects()] == ["berta"]
+        assert len(restored) == 3
+        assert found_in(restored, unit(1)[0])[0][0] == "berta"
+        restored.check()
 
 
-def test_a_deletion_that_leaves_traces_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("visavis.gallery.schema._TIMEOUT", 0.05)
+def test_the_key_of_a_deleted_subject_is_overwritten(tmp_path, key):
+    path = tmp_path / "door.gallery"
+    with open_gallery(path, ENCODER, key=key) as gallery:
+        gallery.enrol("anna", unit(1))
+        slots = keys_of(path).read_bytes()[4096:]
+        gallery.delete("anna")
+        left = keys_of(path).read_bytes()[4096:]
+    assert any(slots[:60])
+    assert not any(left[:64])
+    assert left[64:] == slots[64:]
+
+
+def test_a_deletion_waits_for_no_reader(tmp_path):
     with open_gallery(tmp_path / "door.gallery", ENCODER) as gallery:
         gallery.enrol("anna", unit(1))
         reader = sqlite3.connect(tmp_path / "door.gallery", isolation_level=None)
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM enrolled").fetchall()
-        with pytest.raises(GalleryError, match="anna is deleted, but another process kept reading"):
-            gallery.delete("anna")
+        assert gallery.delete("anna") == 1
+        with open_gallery(tmp_path / "door.gallery", ENCODER) as other:
+            assert other.subjects() == []
         reader.close()
         with pytest.raises(UnknownSubjectError):
             gallery.subject("anna")
 
 
+def test_a_deletion_on_a_full_disk_is_one(tmp_path, monkeypatch):
+    path = tmp_path / "door.gallery"
+    with open_gallery(path, ENCODER) as gallery:
+        gallery.enrol("anna", unit(2))
+        gallery.enrol("berta", unit(1, seed=1))
+        gallery.search(unit(1))
+
+        def full(*_, **__):
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr("visavis.gallery.sqlite.write_log", full)
+        assert gallery.delete("anna") == 2
+        monkeypatch.undo()
+        assert found_in(gallery, unit(1)[0])[0][0] == "berta"
+        with pytest.raises(UnknownSubjectError):
+            gallery.verify("anna", unit(1)[0])
+    with open_gallery(path, ENCODER) as gallery:
+        assert [subject.name for subject in gallery.subjects()] == ["berta"]
+        assert len(gallery) == 1
+        gallery.check()
+
+
+def test_a_gallery_without_its_key_file_is_refused(tmp_path):
+    path = tmp_path / "door.gallery"
+    open_gallery(path, ENCODER).close()
+    keys_of(path).rename(tmp_path / "elsewhere")
+    with pytest.raises(GalleryKeyError, match="door.gallery.keys: the key file is missing"):
+        open_gallery(path, ENCODER)
+    open_gallery(tmp_path / "other.gallery", ENCODER).close()
+    keys_of(tmp_path / "other.gallery").rename(keys_of(path))
+    with pytest.raises(GalleryKeyError, match="the key file of another gallery"):
+        open_gallery(path, ENCODER)
+    keys_of(path).write_bytes((tmp_path / "elsewhere").read_bytes()[:60] + bytes(5000))
+    with pytest.raises(DamagedGalleryError, match="not a key file, or a damaged one"):
+        open_gallery(path, ENCODER)
+
+
+def test_an_exchange_of_key_files_that_was_interrupted_is_finished(tmp_path):
+    path = tmp_path / "door.gallery"
+    with open_gallery(path, ENCODER) as gallery:
+        gallery.enrol("anna", unit(1))
+    keys_of(path).rename(replacement_of(path))
+    keys_of(path).write_bytes(b"visavis gallery keys 1\n" + bytes(5000))
+    with open_gallery(path, ENCODER) as gallery:
+        assert gallery.subject("anna").name == "anna"
+    assert not replacement_of(path).exists()
+
+
+@pytest.mark.parametrize("moved", ["door.gallery", "door.gallery.keys"])
+def test_a_gallery_that_was_moved_away_takes_no_enrolment(tmp_path, moved):
+    with open_gallery(tmp_path / "door.gallery", ENCODER) as gallery:
+        gallery.enrol("anna", unit(1))
+        (tmp_path / moved).rename(tmp_path / "elsewhere")
+        for use in (lambda: gallery.enrol("berta", unit(1)), gallery.refresh):
+            with pytest.raises(GalleryError, match="moved, deleted or replaced while it was open"):
+                use()
+
+
+@pytest.mark.parametrize(("name", "key"), [("gallery-v1", None), ("gallery-v1-encrypted", KEY)])
+def test_a_file_of_version_1_is_upgraded(tmp_path, name, key):
+    path = tmp_path / "door.gallery"
+    path.write_bytes((Path(__file__).parent / "data" / f"{name}.sqlite").read_bytes())
+    if key is not None:
+        with pytest.raises(GalleryKeyError, match="the key is missing"):
+            open_gallery(path, ENCODER)
+    with open_gallery(path, ENCODER, key=key) as gallery:
+        names = [(subject.name, subject.references) for subject in gallery.subjects()]
+        assert names == [("Jos\u00e9", ("3",)), ("anna", ("1", "2")), ("berta", ("5", "6", "7"))]
+        assert found_in(gallery, unit(2, seed=1)[1])[0] == ("anna", pytest.approx(1))
+        gallery.check()
+        assert [(entry.action, entry.name) for entry in gallery.log()][-1] == ("enrol", "berta")
+        gallery.enrol("dora", unit(1, seed=9))
+        assert gallery.subject("dora").references == ("8",)
+        out = tmp_path / "photos.zip"
+        export_gallery(gallery, out)
+        with zipfile.ZipFile(out) as archive:
+            assert archive.read("photos/2") == b"photo of anna, two"
+    for value in (b"berta", unit(3, seed=4)[0].tobytes()[:12], b"photo of"):
+        assert not [file for file in tmp_path.iterdir() if value in file.read_bytes() and file.suffix != ".zip"]
+
+
+def test_the_same_photo_is_enrolled_once(gallery):
+    first, second = photo_digest(np.zeros((4, 4, 3), np.uint8)), photo_digest(np.ones((4, 4, 3), np.uint8))
+    assert gallery.enrol("anna", unit(2), digests=[first, second]) == ("1", "2")
+    assert gallery.enrol("anna", unit(3), digests=[first, None, second]) == ("3",)
+    assert gallery.enrol("anna", unit(2), digests=[first, second]) == ()
+    assert gallery.enrol("berta", unit(2), digests=[second, second]) == ("4",)
+    assert len(gallery) == 4
+
+
+def test_references_are_removed_subjects_renamed_and_merged(gallery, tmp_path, key):
+    digest = photo_digest(np.zeros((4, 4, 3), np.uint8))
+    with open_gallery(tmp_path / "door.gallery", ENCODER, key=key) as other:
+        gallery.enrol("anna", np.stack([angle(0), angle(30)]), digests=[digest, None])
+        gallery.enrol("berta", np.stack([angle(90), angle(0)]), digests=[None, digest])
+        assert found_in(other, angle(30)) == [("anna", pytest.approx(1)), ("berta", pytest.approx(np.cos(np.pi / 6)))]
+        gallery.remove("anna", "2")
+        assert dict(found_in(other, angle(30)))["anna"] == pytest.approx(np.cos(np.pi / 6))
+        gallery.rename("anna", "Anna  Maria ")
+        assert [(one.name, one.references) for one in other.subjects()] == [("Anna Maria", ("1",)), ("berta", ("3", "4"))]
+        assert gallery.merge("berta", "Anna Maria") == 2  # one photo is in both
+        assert found_in(other, angle(90)) == [("Anna Maria", pytest.approx(1))]
+        assert len(other) == 2
+        other.check()
+        with pytest.raises(UnknownSubjectError, match="'berta'"):
+            other.verify("berta", angle(0))
+        with pytest.raises(UnknownSubjectError, match="has no reference '99'"):
+            gallery.remove("Anna Maria", "99")
+        with pytest.raises(ValueError, match="must differ"):
+            gallery.merge("Anna Maria", "Anna Maria ")
+        gallery.enrol("clara", angle(180)[None])
+        with pytest.raises(GalleryError, match="the only reference of 'clara'"):
+            gallery.remove("clara", "5")
+        with pytest.raises(GalleryError, match="'clara' is already enrolled"):
+            gallery.rename("Anna Maria", "clara")
+        assert [entry.action for entry in gallery.log()] == ["enrol", "enrol", "remove", "rename", "merge", "merge", "enrol"]
+
+
+def test_names_are_compared_in_one_normal_form(gallery):
+    gallery.enrol("Jose\u0301", unit(1))
+    gallery.enrol(" Jos\u00e9 ", unit(1, seed=1))
+    assert [subject.name for subject in gallery.subjects()] == ["Jos\u00e9"]
+    assert gallery.delete("Jose\u0301") == 2
+    assert gallery.subjects() == []
+
+
 def test_encrypted_galleries_show_no_embedding_and_no_photo(tmp_path):
-    pytest.importorskip("cryptography")
     with open_gallery(tmp_path / "door.gallery", ENCODER, key=KEY) as gallery:
         row = unit(1)
         gallery.enrol("anna", row, photos=[b"a photo of hers"])
@@ -202,19 +340,17 @@ def test_encrypted_galleries_show_no_embedding_and_no_photo(tmp_path):
     [
         (KEY, None, "encrypted, and no key was given"),
         (KEY, KEY[::-1], "encrypted with another key"),
-        (None, KEY, "is not encrypted, but a key was given"),
+        (None, KEY, "has no gallery key, but one was given"),
         (KEY, "secret", "64 hexadecimal digits"),
     ],
 )
 def test_the_key_must_be_the_gallerys(tmp_path, made_with, opened_with, message):
-    pytest.importorskip("cryptography")
     open_gallery(tmp_path / "door.gallery", ENCODER, key=made_with).close()
     with pytest.raises(GalleryKeyError, match=message):
         open_gallery(tmp_path / "door.gallery", ENCODER, key=opened_with)
 
 
 def test_the_key_comes_from_the_environment(tmp_path, monkeypatch):
-    pytest.importorskip("cryptography")
     monkeypatch.setenv("VISAVIS_GALLERY_KEY", KEY)
     open_gallery(tmp_path / "door.gallery", ENCODER).close()
     monkeypatch.delenv("VISAVIS_GALLERY_KEY")
@@ -223,7 +359,6 @@ def test_the_key_comes_from_the_environment(tmp_path, monkeypatch):
 
 
 def test_an_encrypted_embedding_cannot_be_put_under_another_name(tmp_path):
-    pytest.importorskip("cryptography")
     path = tmp_path / "door.gallery"
     with open_gallery(path, ENCODER, key=KEY) as gallery:
         gallery.enrol("anna", unit(1))
@@ -234,6 +369,29 @@ def test_an_encrypted_embedding_cannot_be_put_under_another_name(tmp_path):
         with pytest.raises(GalleryKeyError, match="modified, moved or encrypted with another key"):
             gallery.search(unit(1))
         with pytest.raises(DamagedGalleryError, match="modified, moved"):
+            gallery.check()
+
+
+@pytest.mark.parametrize(
+    ("swapped", "message"),
+    [("name = b.name", "modified, moved"), ("name_index = b.name_index", "the index of names was modified")],
+)
+def test_names_cannot_be_swapped(tmp_path, key, swapped, message):
+    path = tmp_path / "door.gallery"
+    with open_gallery(path, ENCODER, key=key) as gallery:
+        gallery.enrol("anna", unit(1))
+        gallery.enrol("berta", unit(1, seed=1))
+    with closing(sqlite3.connect(path)) as intruder, intruder:
+        intruder.execute("CREATE TABLE b AS SELECT 3 - number AS number, name, name_index FROM subjects")
+        intruder.execute("UPDATE subjects SET name_index = number")
+        intruder.execute(f"UPDATE subjects SET {swapped} FROM b WHERE b.number = subjects.number")
+        if "index" not in swapped:
+            intruder.execute("UPDATE subjects SET name_index = b.name_index FROM b WHERE b.number = 3 - subjects.number")
+        intruder.execute("DROP TABLE b")
+    with open_gallery(path, ENCODER, key=key) as gallery:
+        with pytest.raises((DamagedGalleryError, GalleryKeyError), match=message):
+            gallery.verify("anna", unit(1)[0])
+        with pytest.raises(DamagedGalleryError, match=message):
             gallery.check()
 
 
@@ -257,7 +415,7 @@ def test_bad_arguments(gallery):
         gallery.enrol("anna", 2 * unit(1))
     with pytest.raises(ValueError, match="rows of unit length"):
         gallery.search(np.full((1, SIZE), np.nan, dtype=np.float32))
-    with pytest.raises(ValueError, match="got 2 embeddings, 1 photos"):
+    with pytest.raises(ValueError, match="got 2 embeddings, 1 photos, 0 digests"):
         gallery.enrol("anna", unit(2), photos=[b"one"])
     with pytest.raises(ValueError, match="top must be at least 1"):
         gallery.search(unit(1), top=0)
@@ -291,7 +449,7 @@ def test_a_file_of_a_newer_visavis_is_refused(tmp_path):
     path = tmp_path / "door.gallery"
     open_gallery(path, ENCODER).close()
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        database.execute(f"PRAGMA user_version = {VERSION + 1}")
     with pytest.raises(GalleryError, match="by a newer visavis"):
         open_gallery(path, ENCODER)
 
@@ -313,7 +471,7 @@ def test_check_finds_changed_embeddings(tmp_path):
         gallery.enrol("anna", unit(2))
     with closing(sqlite3.connect(path)) as intruder, intruder:
         intruder.execute("UPDATE enrolled SET embedding = zeroblob(32) WHERE number = 2")
-    with open_gallery(path, ENCODER) as gallery, pytest.raises(DamagedGalleryError, match="unit length"):
+    with open_gallery(path, ENCODER) as gallery, pytest.raises(DamagedGalleryError, match="modified, moved"):
         gallery.check()
 
 

@@ -33,11 +33,20 @@ def test_what_is_lost_or_left_would_be_seen(crashes, tmp_path):
     assert crashes.compare(path, [journal]).enrolled == 1
     for words, message in (
         ("enrol? anna 2\nenrol! anna 2\nenrol! berta 1", "berta has 0 references"),
-        ("enrol! anna 2\ndelete? anna 2\ndelete! anna 2", "anna was deleted, and bytes of theirs are left"),
+        ("enrol! anna 2\ndelete? anna 2\ndelete! anna 2", "anna has 2 references after delete!"),
         ("enrol? anna 3", "anna has 2 references"),
-        ("enrol? clara 1", "nobody enrolled"),
+        ("enrol? clara 1", "unknown subjects are enrolled"),
         ("wrong anna 0", "did not find what it must"),
     ):
         journal.write_text(f"{words}\n")
         with pytest.raises(AssertionError, match=message):
             crashes.compare(path, [journal])
+
+
+def test_sixteen_bytes_or_a_name_are_found(crashes):
+    row, deleted = crashes.embeddings_of("worker0-7-11", 1).tobytes(), {"worker0-7-11": 1, "worker1-2-3": 2}
+    noise = bytes(range(256)) * 40
+    assert crashes.traces(deleted, noise) == {}
+    assert crashes.traces(deleted, noise + row[101:117] + noise) == {"worker0-7-11": "embedding"}
+    assert crashes.traces(deleted, noise + row[101:116] + noise) == {}
+    assert crashes.traces(deleted, noise + b"worker1-2-3" + noise) == {"worker1-2-3": "name"}

@@ -176,8 +176,9 @@ def delete(location: str, subjects: tuple[str, ...], *, actor: str, as_json: boo
 @location_argument
 @click.option("--after", help="Start after this name.")
 @click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Maximum number of people.")
+@click.option("--references", is_flag=True, help="Print the number of each reference, which `remove` takes.")
 @json_option
-def list_subjects(location: str, *, after: str | None, limit: int, as_json: bool) -> None:
+def list_subjects(location: str, *, after: str | None, limit: int, references: bool, as_json: bool) -> None:
     """List the people in a gallery by name."""
     from visavis.gallery import open_gallery
 
@@ -187,7 +188,47 @@ def list_subjects(location: str, *, after: str | None, limit: int, as_json: bool
         print_json({"references": count, "subjects": [subject.to_json() for subject in subjects]})
         return
     for subject in subjects:
-        click.echo(f"{subject.name}: {len(subject.references)} references, enrolled {subject.created}")
+        numbers = f" ({', '.join(subject.references)})" if references else ""
+        click.echo(f"{subject.name}: {len(subject.references)} references{numbers}, enrolled {subject.created}")
+
+
+@click.command(epilog="Example: visavis gallery remove door.gallery anna --reference 17")
+@maintenance
+@click.argument("subject")
+@click.option("--reference", required=True, help="Its number, as `list --references` prints it.")
+def remove(location: str, subject: str, reference: str, *, actor: str, as_json: bool) -> None:
+    """Delete one reference of a person who has others."""
+    from visavis.gallery import open_gallery
+
+    with open_gallery(location, None) as opened:
+        opened.remove(subject, reference, actor=actor)
+    print_json({"removed": reference}) if as_json else click.echo(f"removed reference {reference} of {subject}")
+
+
+@click.command(epilog="Example: visavis gallery rename door.gallery ana anna")
+@maintenance
+@click.argument("subject")
+@click.argument("name")
+def rename(location: str, subject: str, name: str, *, actor: str, as_json: bool) -> None:
+    """Give a person another name."""
+    from visavis.gallery import open_gallery
+
+    with open_gallery(location, None) as opened:
+        opened.rename(subject, name, actor=actor)
+    print_json({"renamed": subject, "name": name}) if as_json else click.echo(f"renamed {subject} to {name}")
+
+
+@click.command(epilog="Example: visavis gallery merge door.gallery annie --into anna")
+@maintenance
+@click.argument("subject")
+@click.option("--into", required=True, help="The person who gets the references.")
+def merge(location: str, subject: str, into: str, *, actor: str, as_json: bool) -> None:
+    """Move all references of a person to another one, and delete the first."""
+    from visavis.gallery import open_gallery
+
+    with open_gallery(location, None) as opened:
+        count = opened.merge(subject, into, actor=actor)
+    print_json({"merged": subject, "into": into, "references": count}) if as_json else click.echo(f"{into}: {count:,} references")
 
 
 @click.command(epilog="Example: visavis gallery log door.gallery --json")
@@ -308,5 +349,5 @@ def reembed(location: str, *, model: str, drop: bool, quiet: bool, actor: str, a
     print_json(result.to_json()) if as_json else click.echo(str(result))
 
 
-gallery.add_section("People", enrol, search, verify, list_subjects, delete)
+gallery.add_section("People", enrol, search, verify, list_subjects, remove, rename, merge, delete)
 gallery.add_section("Maintenance", log, check, backup, export, import_file, rotate_key, reembed)

@@ -1,23 +1,22 @@
-"""Enrol photo files: of one person, or a folder of many people."""
+"""Enrol photo files, of one person or a folder of many: everything is checked first, then written."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
 from visavis.data.folders import expand_folders, open_photos
 from visavis.data.intake import Intake, IntakeRules, PassedOver
-from visavis.data.names import normalise_name, shown_name
-from visavis.errors import DataError, ImageError
-from visavis.gallery.records import Gallery
-from visavis.verification import AcquiredPhoto, Verifier
+from visavis.data.names import check_name, shown_name
+from visavis.errors import DataError, ImageError, UnknownSubjectError
+from visavis.gallery.records import Embeddings, Gallery, photo_digest
+from visavis.verification import Verifier
 
 __all__ = ["EnrolledPhotos", "enrol_folder", "enrol_photos"]
-
-Photos = Mapping[str, Callable[[], Path | bytes]]  # by name
 
 
 @dataclass(frozen=True)
@@ -28,24 +27,28 @@ class EnrolledPhotos:
         references: The new references of each subject.
         failures: Photos that were not enrolled, with the reason.
         warnings: Enrolled photos with a warning, such as other faces in the photo.
+        present: Number of photos that were enrolled before.
         passed_over: Files in folders and archives that are no photos of a person, with the reason.
     """
 
     references: dict[str, tuple[str, ...]]
     failures: tuple[tuple[str, str], ...]
     warnings: tuple[tuple[str, str], ...]
+    present: int = 0
     passed_over: tuple[PassedOver, ...] = ()
 
     @property
     def intake(self) -> Intake:
         """The photos that were tried, and the files that were passed over."""
-        photos = sum(map(len, self.references.values())) + len(self.failures)
+        photos = sum(map(len, self.references.values())) + self.present + len(self.failures)
         return Intake("", photos, len(self.references), self.passed_over)
 
     def __str__(self) -> str:
         """Return a summary."""
-        count = sum(map(len, self.references.values()))
-        lines = [f"enrolled {count:,} references of {len(self.references):,} people"]
+        new = {subject: references for subject, references in self.references.items() if references}
+        lines = [f"enrolled {sum(map(len, new.values())):,} references of {len(new):,} people"]
+        if self.present:
+            lines[0] += f"; {self.present:,} photos were enrolled before"
         lines += [f"not enrolled: {reason}" for _, reason in self.failures]
         return "\n".join([*lines, *self.intake.describe()])
 
@@ -53,16 +56,38 @@ class EnrolledPhotos:
         """Return the result as JSON-serialisable values."""
         return {
             "references": {subject: list(references) for subject, references in self.references.items()},
+            "present": self.present,
             "failures": [{"photo": photo, "reason": reason} for photo, reason in self.failures],
             "warnings": [{"photo": photo, "warning": text} for photo, text in self.warnings],
             "passed_over": [file._asdict() for file in self.passed_over],
         }
 
 
+class _Source(NamedTuple):
+    """A photo to enrol: its name, the person and what reads it."""
+
+    name: str
+    person: str
+    fetch: Callable[[], Path | bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A readable photo: the embeddings `(k, d)` of its faces, the warnings of each, and its digest."""
+
+    source: _Source
+    faces: Embeddings
+    warnings: tuple[tuple[str, ...], ...]
+    digest: bytes
+
+
 def enrol_photos(
     gallery: Gallery, verifier: Verifier, subject: str, photos: Sequence[Path], *, keep_photos: bool = False, actor: str = ""
 ) -> EnrolledPhotos:
-    """Enrol the photos of one person; photos without a face are skipped and listed.
+    """Enrol the photos of one person; photos that cannot be enrolled are listed.
+
+    A photo that is enrolled already is not enrolled again. In a photo of several people, the face that agrees with the other photos
+    of the person is enrolled; if none does, the photo is refused.
 
     Args:
         gallery: The gallery.
@@ -74,10 +99,12 @@ def enrol_photos(
 
     Raises:
         ImageError: If no photo can be enrolled.
+        ValueError: If the name cannot be used.
     """
+    name = check_name(subject, "the name of a subject")
     files, passed_over = expand_folders(photos)
-    named = {shown_name(str(photo)): partial(Path, photo) for photo in files}
-    result = _enrol(gallery, verifier, subject, named, keep_photos=keep_photos, actor=actor)
+    sources = [_Source(shown_name(str(photo)), name, partial(Path, photo)) for photo in files]
+    result = _enrol(gallery, verifier, sources, keep_photos=keep_photos, actor=actor)
     if not result.references:
         raise ImageError(f"none of {len(files)} photos can be enrolled; {result.failures[0][1] if files else 'none was given'}")
     return replace(result, passed_over=passed_over)
@@ -93,7 +120,9 @@ def enrol_folder(
     actor: str = "",
     progress: bool = False,
 ) -> EnrolledPhotos:
-    """Enrol all people of a folder with one sub-folder per person, or of an archive of one.
+    """Enrol all people of a folder with one sub-folder per person, or of an archive of one; see `enrol_photos`.
+
+    All names and photos are checked before the first one is written. Each person is enrolled as a whole.
 
     Args:
         gallery: The gallery.
@@ -107,40 +136,81 @@ def enrol_folder(
     Raises:
         DataError: If there is no such folder, if no photos are in it, or if none can be enrolled.
     """
-    people: dict[str, list[str]] = {}
-    references: dict[str, tuple[str, ...]] = {}
-    failures: list[tuple[str, str]] = []
-    warnings: list[tuple[str, str]] = []
-    rules = IntakeRules(people_depth=people_depth, limits=verifier.limits)
-    with open_photos(folder, rules) as files:
-        for name, person in files.photos:
-            people.setdefault(person, []).append(name)
-        for person, names in tqdm(people.items(), desc="enrolling", unit="person", disable=not progress, delay=1):
-            photos = {f"{folder}/{name}": partial(files.fetch, name) for name in names}
-            result = _enrol(gallery, verifier, person, photos, keep_photos=keep_photos, actor=actor)
-            references |= result.references
-            failures += result.failures
-            warnings += result.warnings
-    if not references:
-        raise DataError(f"{folder}: no photo can be enrolled: {failures[0][1]}")
-    return EnrolledPhotos(references, tuple(failures), tuple(warnings), files.found.passed_over)
+    with open_photos(folder, IntakeRules(people_depth=people_depth, limits=verifier.limits)) as files:
+        sources = [_Source(f"{folder}/{name}", person, partial(files.fetch, name)) for name, person in files.photos]
+        bar = tqdm(sources, desc="enrolling", unit="photo", disable=not progress, delay=1)
+        result = _enrol(gallery, verifier, bar, keep_photos=keep_photos, actor=actor)
+    if not result.references:
+        raise DataError(f"{folder}: no photo can be enrolled: {result.failures[0][1]}")
+    return replace(result, passed_over=files.found.passed_over)
 
 
-def _enrol(gallery: Gallery, verifier: Verifier, subject: str, photos: Photos, *, keep_photos: bool, actor: str) -> EnrolledPhotos:
-    acquired: list[AcquiredPhoto] = []
-    kept: list[bytes] = []
-    failures: list[tuple[str, str]] = []
-    warnings: list[tuple[str, str]] = []
-    for name, fetch in photos.items():
+def _enrol(gallery: Gallery, verifier: Verifier, sources: Iterable[_Source], *, keep_photos: bool, actor: str) -> EnrolledPhotos:
+    """Check all photos, then enrol one person after the other."""
+    failed, people = list[tuple[str, str]](), dict[str, list[_Candidate]]()
+    for source in sources:
         try:
-            photo = fetch()
-            acquired.append(verifier.acquire(photo, name=name))
-            warnings += [(name, text) for text in acquired[-1].found.warnings]
-            kept.append(photo if isinstance(photo, bytes) else photo.read_bytes())
+            people.setdefault(source.person, []).append(_examine(verifier, source))
         except ImageError as error:
-            failures.append((name, str(error)))
-    references = {}
-    if acquired:
-        embeddings = verifier.embed(acquired)
-        references[normalise_name(subject)] = gallery.enrol(subject, embeddings, photos=kept if keep_photos else None, actor=actor)
-    return EnrolledPhotos(references, tuple(failures), tuple(warnings))
+            failed.append((source.name, str(error)))
+    chosen = {person: _choose(gallery, verifier, person, candidates, failed) for person, candidates in people.items()}
+    references: dict[str, tuple[str, ...]] = {}
+    warnings: list[tuple[str, str]] = []
+    count = 0
+    for person, faces in chosen.items():
+        if faces:
+            references[person] = gallery.enrol(
+                person,
+                np.stack([candidate.faces[face] for candidate, face in faces]),
+                photos=[_content(candidate.source) for candidate, _ in faces] if keep_photos else None,
+                digests=[candidate.digest for candidate, _ in faces],
+                actor=actor,
+            )
+            warnings += [(candidate.source.name, text) for candidate, face in faces for text in candidate.warnings[face]]
+            count += len(faces)
+    present = count - sum(map(len, references.values()))
+    return EnrolledPhotos(references, tuple(failed), tuple(warnings), present)
+
+
+def _examine(verifier: Verifier, source: _Source) -> _Candidate:
+    """Read a photo and embed its faces."""
+    acquired = verifier.acquire_all(source.fetch(), name=source.name)
+    warnings = tuple(photo.found.warnings for photo in acquired)
+    return _Candidate(source, verifier.embed(acquired), warnings, photo_digest(acquired[0].photo))
+
+
+def _choose(
+    gallery: Gallery, verifier: Verifier, person: str, candidates: list[_Candidate], failures: list[tuple[str, str]]
+) -> list[tuple[_Candidate, int]]:
+    """Return the face of each photo that is enrolled; photos of several people without one are added to the failures."""
+    alone = [candidate for candidate in candidates if len(candidate.faces) == 1]
+    known = np.concatenate([candidate.faces for candidate in alone]) if alone else None
+    chosen = []
+    for candidate in candidates:
+        face = 0 if len(candidate.faces) == 1 else _agreeing(gallery, verifier, person, candidate.faces, known)
+        if face is None:
+            name = candidate.source.name
+            reason = (
+                f"{len(candidate.faces)} faces, none of which agrees with another photo of {person}; crop it or choose with --face"
+            )
+            failures.append((name, f"{name}: {reason}"))
+        else:
+            chosen.append((candidate, face))
+    return chosen
+
+
+def _agreeing(gallery: Gallery, verifier: Verifier, person: str, faces: Embeddings, known: Embeddings | None) -> int | None:
+    """Return the face that agrees best with the other photos in hand and in the gallery; None: none is the same person."""
+    scores = np.full(len(faces), -1.0) if known is None else (faces @ known.T).max(axis=1).astype(np.float64)
+    try:
+        enrolled = [gallery.verify(person, face).score for face in faces]
+        scores = np.maximum(scores, enrolled)
+    except UnknownSubjectError:
+        pass
+    best = int(np.argmax(scores))
+    return best if verifier.decide(float(scores[best])).same else None
+
+
+def _content(source: _Source) -> bytes:
+    photo = source.fetch()
+    return photo if isinstance(photo, bytes) else photo.read_bytes()

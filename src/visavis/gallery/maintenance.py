@@ -1,30 +1,21 @@
 """Maintenance of gallery files: online backup, key rotation, re-embedding."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from visavis.errors import GalleryError, ImageError
-from visavis.gallery.file import GalleryFile, write_log
+from visavis.gallery.encryption import SubjectKey
+from visavis.gallery.file import NO_DIGEST, GalleryFile, write_log
+from visavis.gallery.keyfile import KeyFile
 from visavis.gallery.records import Binding, Embeddings
 from visavis.gallery.schema import translate_errors
 from visavis.gallery.sqlite import SqliteGallery
 
 __all__ = ["Reembedding", "back_up", "reembed", "rotate"]
-
-_CHUNK = 64  # photos may be large
-_EMBEDDINGS = "SELECT number, subject, embedding FROM enrolled WHERE number > ? ORDER BY number LIMIT ?"
-_PHOTOS = (
-    "SELECT reference, subject, photo FROM photos JOIN enrolled ON number = reference "
-    "WHERE reference > ? ORDER BY reference LIMIT ?"
-)
-_CHANGES = {
-    _EMBEDDINGS: "UPDATE enrolled SET embedding = ? WHERE number = ?",
-    _PHOTOS: "UPDATE photos SET photo = ? WHERE reference = ?",
-}
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,9 @@ class Reembedding:
 
 
 def back_up(gallery: SqliteGallery, out: Path, *, actor: str = "") -> Path:
-    """Copy one snapshot of a gallery into a new file while others read and write. Encrypted values stay encrypted.
+    """Copy one snapshot of a gallery into a new file while others read and write.
+
+    The copy holds ciphertext only and needs the key file of the gallery, which is not copied.
 
     Raises:
         GalleryError: If `out` exists.
@@ -70,18 +63,37 @@ def back_up(gallery: SqliteGallery, out: Path, *, actor: str = "") -> Path:
 
 
 def rotate(gallery: SqliteGallery, key: str, *, actor: str = "") -> None:
-    """Encrypt all embeddings and photos with a new key, or for the first time; the old values are overwritten.
+    """Encrypt everything under new data keys and a new gallery key; the old key file is overwritten.
 
-    Other processes that have the gallery open must reopen it with the new key.
+    Other processes that have the gallery open must reopen it with the new key. Backups from before are unreadable from then on.
+
+    Raises:
+        GalleryKeyError: If the key is malformed.
     """
     file = gallery.file
-    with file.rekeying(key) as (connection, cipher):
-        for query, change in _CHANGES.items():
-            for rows in _chunks(connection, query):
-                values = ((cipher.encrypt(file.cipher.decrypt(kept, subject), subject), number) for number, subject, kept in rows)
-                connection.executemany(change, values)
+    with file.rekeying(key) as (connection, new):
+        for (number,) in connection.execute("SELECT number FROM subjects").fetchall():
+            _reencrypt(connection, number, file.keys.key(number), new)
         write_log(connection, actor, "rotate")
-    file.checkpoint("everything is encrypted with the new key")
+    file.checkpoint()
+
+
+def _reencrypt(connection: sqlite3.Connection, number: int, old: SubjectKey | None, keys: KeyFile) -> None:
+    """Encrypt the values of a subject under its data key in another key file."""
+    key = keys.key(number)
+    if old is None or key is None:
+        return
+    (name,) = connection.execute("SELECT name FROM subjects WHERE number = ?", (number,)).fetchone()
+    plain = old.decrypt(name, "name")
+    values = (keys.master.index(plain.decode()), key.encrypt(plain, "name"), number)
+    connection.execute("UPDATE subjects SET name_index = ?, name = ? WHERE number = ?", values)
+    references = [row[0] for row in connection.execute("SELECT number FROM enrolled WHERE subject = ?", (number,))]
+    for table, column, kind in (("enrolled", "number", "embedding"), ("photos", "reference", "photo")):
+        for reference in references:
+            row = connection.execute(f"SELECT {kind} FROM {table} WHERE {column} = ?", (reference,)).fetchone()
+            if row is not None:
+                new = key.encrypt(old.decrypt(row[0], kind, reference), kind, reference)
+                connection.execute(f"UPDATE {table} SET {kind} = ? WHERE {column} = ?", (new, reference))
 
 
 def reembed(
@@ -116,7 +128,8 @@ def reembed(
         result = _replace_embeddings(connection, file, made, drop=drop)
         connection.execute("UPDATE gallery SET encoder = ?, size = ?", (binding.digest, binding.size))
         write_log(connection, actor, "reembed", count=result.references)
-    file.checkpoint("the gallery is re-embedded")
+    file.binding = binding
+    file.checkpoint()
     return result
 
 
@@ -127,12 +140,12 @@ def _embed_photo(
     embed: Callable[[bytes], Embeddings],
     made: dict[int, Embeddings],
 ) -> None:
-    query = "SELECT subject, photo FROM photos JOIN enrolled ON number = reference WHERE reference = ?"
+    query = "SELECT subject, photo, embedding FROM photos JOIN enrolled ON number = reference WHERE reference = ?"
     row = connection.execute(query, (number,)).fetchone()
-    if row is not None:  # deleted meanwhile
-        subject, kept = row
+    key = None if row is None else file.keys.key(row[0])
+    if row is not None and key is not None:  # not deleted meanwhile
         try:
-            made[number] = embed(file.cipher.decrypt(kept, subject))
+            made[number] = embed(key.decrypt(row[1], "photo", number))
         except ImageError:
             return
 
@@ -140,22 +153,23 @@ def _embed_photo(
 def _replace_embeddings(
     connection: sqlite3.Connection, file: GalleryFile, made: dict[int, Embeddings], *, drop: bool
 ) -> Reembedding:
-    enrolled = connection.execute("SELECT number, subject FROM enrolled").fetchall()
-    lost = [number for number, _ in enrolled if number not in made]
+    enrolled = connection.execute("SELECT number, subject, embedding FROM enrolled").fetchall()
+    lost = [number for number, _, _ in enrolled if number not in made]
     if lost and not drop:
         raise GalleryError(
             f"{file.path}: {len(lost):,} of {len(enrolled):,} references have no stored photo, or no face in it, so they "
             "cannot be re-embedded. Enrol these people again, or delete the references with --drop"
         )
-    new = [(file.encrypt(made[number], subject), number) for number, subject in enrolled if number in made]
-    connection.executemany("UPDATE enrolled SET embedding = ? WHERE number = ?", new)
+    for number, subject, stored in enrolled:
+        key = file.keys.key(subject)
+        if number in made and key is not None:
+            digest = key.decrypt(stored, "embedding", number)[: len(NO_DIGEST)]
+            values = (file.encrypt(made[number], digest, key, number), number)
+            connection.execute("UPDATE enrolled SET embedding = ? WHERE number = ?", values)
     connection.executemany("DELETE FROM enrolled WHERE number = ?", [(number,) for number in lost])
-    subjects = connection.execute("DELETE FROM subjects WHERE number NOT IN (SELECT subject FROM enrolled)").rowcount
-    return Reembedding(len(new), len(lost), subjects)
-
-
-def _chunks(connection: sqlite3.Connection, query: str) -> Iterator[list[tuple[int, int, bytes]]]:
-    last = 0
-    while rows := connection.execute(query, (last, _CHUNK)).fetchall():
-        yield rows
-        last = rows[-1][0]
+    query = "SELECT number FROM subjects WHERE number NOT IN (SELECT subject FROM enrolled)"
+    emptied = [number for (number,) in connection.execute(query)]
+    for number in emptied:
+        file.keys.destroy(number)
+        connection.execute("DELETE FROM subjects WHERE number = ?", (number,))
+    return Reembedding(len(enrolled) - len(lost), len(lost), len(emptied))

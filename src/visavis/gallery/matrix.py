@@ -54,7 +54,11 @@ class _Block:
 
 
 class Matrix:
-    """References in memory, in any order: the last one takes the row of a deleted one, so there are no gaps."""
+    """References in memory, in any order: the last one takes the row of a deleted one, so there are no gaps.
+
+    Attributes:
+        size: Length of an embedding.
+    """
 
     def __init__(self, size: int) -> None:
         """Create an empty matrix.
@@ -62,7 +66,7 @@ class Matrix:
         Args:
             size: Length of an embedding.
         """
-        self._size = size
+        self.size = size
         self._blocks: list[_Block] = []
         self._count = 0
         self._pool = ThreadPoolExecutor(_CORES, thread_name_prefix="search")
@@ -83,7 +87,7 @@ class Matrix:
         while taken < len(references):
             number, start = divmod(self._count, BLOCK)
             if number == len(self._blocks):
-                self._blocks.append(_Block(self._size))
+                self._blocks.append(_Block(self.size))
             block, count = self._blocks[number], min(BLOCK - start, len(references) - taken)
             places, rows = slice(start, start + count), slice(taken, taken + count)
             block.references[places], block.subjects[places] = references[rows], subjects[rows]

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +15,16 @@ import numpy as np
 from visavis.data.names import normalise_name
 from visavis.errors import GalleryError, GalleryKeyError, MissingDependencyError, UnknownSubjectError, WrongEncoderError
 from visavis.gallery.file import now
-from visavis.gallery.records import Binding, Embeddings, Enrolment, Hit, Subject, checked_embeddings, checked_enrolment
+from visavis.gallery.records import (
+    Binding,
+    Embeddings,
+    Enrolment,
+    Hit,
+    Subject,
+    checked_embeddings,
+    checked_enrolment,
+    checked_name,
+)
 
 __all__ = ["Address", "MilvusGallery"]
 
@@ -23,6 +32,7 @@ TOKEN_VARIABLE = "VISAVIS_MILVUS_TOKEN"
 _SEARCH_SETTINGS = frozenset({"ef", "nprobe"})
 _VECTORS = "embedding_"
 _BATCH = 1000
+_SAME = 1e-6
 _OVERSAMPLING = 8
 _LONGEST_NAME = 800  # bytes of 200 characters
 
@@ -142,14 +152,26 @@ class MilvusGallery:
             return int(self._client.query(self._address.collection, filter="", output_fields=["count(*)"])[0]["count(*)"])
 
     def enrol(
-        self, subject: str, embeddings: Embeddings, *, photos: Sequence[bytes] | None = None, actor: str = ""
+        self,
+        subject: str,
+        embeddings: Embeddings,
+        *,
+        photos: Sequence[bytes] | None = None,
+        digests: Sequence[bytes | None] | None = None,
+        actor: str = "",
     ) -> tuple[str, ...]:
         """Enrol references of a subject, see `Gallery`; durability is that of the server.
 
         Raises:
             ValueError: If photos are given; otherwise as in `Gallery`.
         """
-        return self._insert([self._checked(Enrolment(subject, embeddings, photos or [None] * len(embeddings)))])
+        person = self._checked(Enrolment(subject, embeddings, photos or ()))
+        present = self._references(person.subject, self._vectors)
+        if present:  # digests are not stored, but the same photo gives the same embedding
+            known = np.array([reference[self._vectors] for reference in present], dtype=np.float32)
+            new = (person.embeddings @ known.T).max(axis=1) < 1 - _SAME
+            person = replace(person, embeddings=person.embeddings[new])
+        return self._insert([person])
 
     def enrol_all(self, people: Iterable[Enrolment], *, actor: str = "") -> int:
         """Enrol many subjects in batches, see `Gallery`; after a failure the batches before it are enrolled."""
@@ -169,7 +191,7 @@ class MilvusGallery:
         self._require_encoder()
         if any(photo is not None for photo in person.photos):
             raise ValueError("a Milvus gallery stores no photos")
-        return checked_enrolment(person.subject, person.embeddings, person.photos, size=self.size)
+        return checked_enrolment(person, size=self.size)
 
     def _insert(self, people: list[Enrolment]) -> tuple[str, ...]:
         rows = [{"subject": person.subject, "created": now(), self._vectors: row} for person in people for row in person.embeddings]
@@ -224,6 +246,40 @@ class MilvusGallery:
         with self._translated_errors():
             self._client.delete(self._address.collection, ids=[reference["reference"] for reference in found])
         return len(found)
+
+    def remove(self, subject: str, reference: str, *, actor: str = "") -> None:
+        """Delete one reference of a subject, see `Gallery`."""
+        found = self._known(subject)
+        if reference not in (str(each["reference"]) for each in found):
+            raise UnknownSubjectError(f"{self._name}: {subject!r} has no reference {reference!r}")
+        if len(found) == 1:
+            raise GalleryError(f"{self._name}: the only reference of {subject!r}. Delete the subject instead")
+        with self._translated_errors():
+            self._client.delete(self._address.collection, ids=[int(reference)])
+
+    def rename(self, subject: str, name: str, *, actor: str = "") -> None:
+        """Give a subject another name, see `Gallery`; the references get new numbers."""
+        new = checked_name(name)
+        if new == normalise_name(subject):
+            return
+        if self._references(new):
+            raise GalleryError(f"{self._name}: {new!r} is already enrolled. Merge the two subjects instead")
+        self._move(subject, new)
+
+    def merge(self, subject: str, into: str, *, actor: str = "") -> int:
+        """Move all references of a subject to another one, see `Gallery`; they get new numbers."""
+        if normalise_name(subject) == normalise_name(into):
+            raise ValueError(f"subject and into must differ, got {subject!r} twice")
+        self._known(into)
+        self._move(subject, normalise_name(into))
+        return len(self._known(into))
+
+    def _move(self, subject: str, name: str) -> None:
+        found = self._known(subject, "created", self._vectors)
+        rows = [{"subject": name, "created": each["created"], self._vectors: each[self._vectors]} for each in found]
+        with self._translated_errors():
+            self._client.insert(self._address.collection, rows)
+            self._client.delete(self._address.collection, ids=[each["reference"] for each in found])
 
     def subject(self, name: str) -> Subject:
         """Look up a subject, see `Gallery`."""
@@ -280,6 +336,7 @@ class MilvusGallery:
             walk.close()
 
     def _references(self, subject: str, *fields: str) -> list[dict[str, Any]]:
+        subject = normalise_name(subject)
         with self._translated_errors():
             found = self._client.query(
                 self._address.collection,

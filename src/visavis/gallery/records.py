@@ -1,5 +1,6 @@
 """The `Gallery` protocol and its records, whatever the storage."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from types import TracebackType
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from visavis.data.names import check_name
 
 __all__ = [
+    "DIGEST_SIZE",
     "Binding",
     "Embeddings",
     "Enrolment",
@@ -21,10 +23,12 @@ __all__ = [
     "checked_embeddings",
     "checked_enrolment",
     "checked_name",
+    "photo_digest",
 ]
 
 Embeddings = npt.NDArray[np.float32]
 
+DIGEST_SIZE = 16
 _LONGEST_NAME = 200
 _UNIT = 1e-3
 
@@ -75,11 +79,13 @@ class Enrolment:
         subject: The name of the subject.
         embeddings: `(k, d)` float32, rows of unit length.
         photos: For each row the image file to store with it; None: none.
+        digests: For each row the digest of its photo, see `photo_digest`; None: unknown.
     """
 
     subject: str
     embeddings: Embeddings
-    photos: Sequence[bytes | None]
+    photos: Sequence[bytes | None] = ()
+    digests: Sequence[bytes | None] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class LogEntry:
         sequence: Sequence number.
         time: ISO 8601, UTC.
         actor: Who did it.
-        action: `enrol`, `delete`, `backup`, `export`, `import`, `rotate` or `reembed`.
+        action: `enrol`, `delete`, `remove`, `rename`, `merge`, `backup`, `export`, `import`, `rotate` or `reembed`.
         subject: The number of the subject concerned; None: the entry concerns the gallery.
         name: The name of the subject; None also once the subject is deleted.
         count: Number of references concerned; None: all.
@@ -143,14 +149,23 @@ class Gallery(Protocol):
         """Return the number of references."""
 
     def enrol(
-        self, subject: str, embeddings: Embeddings, *, photos: Sequence[bytes] | None = None, actor: str = ""
+        self,
+        subject: str,
+        embeddings: Embeddings,
+        *,
+        photos: Sequence[bytes] | None = None,
+        digests: Sequence[bytes | None] | None = None,
+        actor: str = "",
     ) -> tuple[str, ...]:
         """Enrol references of a subject, all of them or none. They are durable on disk when the method returns.
+
+        A photo that the subject is enrolled with already, by its digest, is not enrolled again.
 
         Args:
             subject: The name of the subject; the references are added to those of a subject who is already enrolled.
             embeddings: `(k, d)` float32, rows of unit length, from the gallery's encoder.
             photos: The image files to store with them; None: no photo is stored.
+            digests: The digests of the photos, see `photo_digest`; None: unknown.
             actor: Who asked for it, for the audit log.
 
         Returns:
@@ -200,6 +215,34 @@ class Gallery(Protocol):
             UnknownSubjectError: If no subject of this name is enrolled.
         """
 
+    def remove(self, subject: str, reference: str, *, actor: str = "") -> None:
+        """Delete one reference of a subject, who must have others; none of its data is left on disk.
+
+        Raises:
+            GalleryError: If it is the only reference; delete the subject then.
+            UnknownSubjectError: If there is no such subject, or if the subject has no such reference.
+        """
+
+    def rename(self, subject: str, name: str, *, actor: str = "") -> None:
+        """Give a subject another name; nothing of the old one is left on disk.
+
+        Raises:
+            GalleryError: If a subject of the new name is enrolled; merge them then.
+            UnknownSubjectError: If no subject of the old name is enrolled.
+            ValueError: If the new name cannot be used.
+        """
+
+    def merge(self, subject: str, into: str, *, actor: str = "") -> int:
+        """Move all references of a subject to another one, and delete the first.
+
+        Returns:
+            The number of references that the merged subject has.
+
+        Raises:
+            UnknownSubjectError: If one of them is not enrolled.
+            ValueError: If both are the same.
+        """
+
     def subject(self, name: str) -> Subject:
         """Look up a subject.
 
@@ -238,26 +281,34 @@ def checked_embeddings(embeddings: Embeddings, size: int, name: str = "embedding
     return rows
 
 
-def checked_enrolment(subject: str, embeddings: Embeddings, photos: Sequence[bytes | None] | None, *, size: int) -> Enrolment:
-    """Validate an enrolment and return it.
+def checked_enrolment(person: Enrolment, *, size: int) -> Enrolment:
+    """Validate an enrolment and return it, its name normalised, with a photo and a digest or None for each row.
 
     Raises:
-        ValueError: If the name or the embeddings cannot be used, or if the number of photos differs.
+        ValueError: If the name or the embeddings cannot be used, or if the number of photos or digests differs.
     """
-    rows = checked_embeddings(embeddings, size)
-    if not len(rows) or (photos is not None and len(photos) != len(rows)):
-        received = f"{len(rows)} embeddings" + ("" if photos is None else f", {len(photos)} photos")
-        raise ValueError(f"an enrolment must have at least one embedding and as many photos, got {received}")
-    return Enrolment(checked_name(subject), rows, photos or [None] * len(rows))
+    rows = checked_embeddings(person.embeddings, size)
+    photos, digests = (list(values) or [None] * len(rows) for values in (person.photos, person.digests))
+    if not len(rows) or len(photos) != len(rows) or len(digests) != len(rows):
+        counts = f"{len(rows)} embeddings, {len(person.photos)} photos, {len(person.digests)} digests"
+        raise ValueError(f"an enrolment must have at least one embedding and as many photos and digests, if any, got {counts}")
+    return Enrolment(checked_name(person.subject), rows, photos, digests)
 
 
 def checked_name(subject: str) -> str:
-    """Return the name of a subject in its normal form (`normalise_name`), in which it is stored and looked up.
+    """Validate the name of a subject and return it normalised, see `data.names.normalise_name`.
 
     Raises:
-        ValueError: If it is empty, too long, or has invisible characters; see `check_name`.
+        ValueError: If it is empty or too long, or has invisible characters.
     """
     name = check_name(subject, "a subject's name")
     if len(name) > _LONGEST_NAME:
         raise ValueError(f"a subject's name must have at most {_LONGEST_NAME} characters, got {len(name):,}")
     return name
+
+
+def photo_digest(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Return the digest by which a photo `(h, w, c)` uint8 is recognised: of its decoded pixels, not of its file."""
+    content = hashlib.sha256(repr(pixels.shape).encode())
+    content.update(np.ascontiguousarray(pixels).tobytes())
+    return content.digest()[:DIGEST_SIZE]

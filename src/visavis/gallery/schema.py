@@ -1,4 +1,4 @@
-"""The schema of a gallery file, its migrations, and connections to it."""
+"""The schema of a gallery file and connections to it."""
 
 import os
 import sqlite3
@@ -10,13 +10,14 @@ from pathlib import Path
 from visavis.errors import DamagedGalleryError, GalleryError
 
 __all__ = [
-    "MIGRATIONS",
+    "SCHEMA",
+    "VERSION",
     "checkpoint_wal",
     "connect",
     "create_file",
+    "create_schema",
     "enable_wal",
-    "is_written",
-    "migrate",
+    "prepare",
     "transaction",
     "translate_errors",
 ]
@@ -26,41 +27,42 @@ _TIMEOUT = 30.0
 _PAUSE = 0.005
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE gallery (
-            only INTEGER PRIMARY KEY CHECK (only = 1),
-            encoder TEXT NOT NULL,
-            size INTEGER NOT NULL,
-            key TEXT,
-            created TEXT NOT NULL
-        )""",
-        # AUTOINCREMENT never reuses a number, so the last known number tells what is new
-        """CREATE TABLE subjects (
-            number INTEGER PRIMARY KEY AUTOINCREMENT,
-            name TEXT NOT NULL UNIQUE,
-            created TEXT NOT NULL
-        )""",
-        """CREATE TABLE enrolled (
-            number INTEGER PRIMARY KEY AUTOINCREMENT,
-            subject INTEGER NOT NULL REFERENCES subjects ON DELETE CASCADE,
-            embedding BLOB NOT NULL
-        )""",
-        "CREATE INDEX enrolled_by_subject ON enrolled (subject)",
-        """CREATE TABLE photos (
-            reference INTEGER PRIMARY KEY REFERENCES enrolled ON DELETE CASCADE,
-            photo BLOB NOT NULL
-        )""",
-        # a subject appears by number only: once deleted, the log does not identify the person
-        """CREATE TABLE log (
-            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-            time TEXT NOT NULL,
-            actor TEXT NOT NULL,
-            action TEXT NOT NULL,
-            subject INTEGER,
-            count INTEGER
-        )""",
-    ),
+VERSION = 2  # version 1 had no data keys; see `upgrade`
+SCHEMA = (
+    """CREATE TABLE gallery (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        encoder TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        key TEXT,
+        created TEXT NOT NULL,
+        keys BLOB NOT NULL
+    )""",
+    # AUTOINCREMENT never reuses a number, so the last known number tells what is new
+    """CREATE TABLE subjects (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        name_index BLOB NOT NULL UNIQUE,
+        name BLOB NOT NULL,
+        created TEXT NOT NULL
+    )""",
+    """CREATE TABLE enrolled (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        subject INTEGER NOT NULL REFERENCES subjects ON DELETE CASCADE,
+        embedding BLOB NOT NULL
+    )""",
+    "CREATE INDEX enrolled_by_subject ON enrolled (subject)",
+    """CREATE TABLE photos (
+        reference INTEGER PRIMARY KEY REFERENCES enrolled ON DELETE CASCADE,
+        photo BLOB NOT NULL
+    )""",
+    # a subject appears by number only: once deleted, the log does not identify the person
+    """CREATE TABLE log (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        time TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        subject INTEGER,
+        count INTEGER
+    )""",
 )
 
 
@@ -99,47 +101,39 @@ def enable_wal(connection: sqlite3.Connection) -> None:
     raise busy
 
 
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Migrate a file to the current schema.
+def prepare(connection: sqlite3.Connection, path: Path) -> int:
+    """Create the schema in an empty file and return the version of the schema: 1 must be upgraded.
 
     Raises:
         DamagedGalleryError: If it is another kind of database.
         GalleryError: If it was written by a newer visavis.
     """
-    if _state_of(connection)[:2] == (len(MIGRATIONS), APPLICATION):
-        return
+    version, application, _ = _state_of(connection)
+    if (version, application) == (VERSION, APPLICATION):
+        return version
     with transaction(connection):
         version, application, tables = _state_of(connection)  # another process may have changed it by now
         if application != APPLICATION and tables:
             raise DamagedGalleryError(f"{path}: a database, but not a visavis gallery")
-        if version > len(MIGRATIONS):
+        if version > VERSION:
             raise GalleryError(
-                f"{path}: written by a newer visavis (version {version}, supported up to {len(MIGRATIONS)}). Upgrade visavis."
+                f"{path}: written by a newer visavis (version {version}, supported up to {VERSION}). Upgrade visavis."
             )
-        for statements in MIGRATIONS[version:]:
-            for statement in statements:
-                connection.execute(statement)
-        if version < len(MIGRATIONS):
-            connection.execute(f"PRAGMA application_id = {APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        if version == 0:
+            create_schema(connection)
+        return version or VERSION
+
+
+def create_schema(connection: sqlite3.Connection) -> None:
+    """Create the tables of the current version."""
+    for statement in (*SCHEMA, f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {VERSION}"):
+        connection.execute(statement)
 
 
 def _state_of(connection: sqlite3.Connection) -> tuple[int, int, int]:
     queries = ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_master")
     version, application, tables = (connection.execute(query).fetchone()[0] for query in queries)
     return version, application, tables
-
-
-def is_written(connection: sqlite3.Connection) -> bool:
-    """Return whether another connection is writing, without waiting."""
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        with transaction(connection):
-            return False
-    except sqlite3.OperationalError:
-        return True
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {1000 * _TIMEOUT:.0f}")
 
 
 @contextmanager
@@ -156,16 +150,21 @@ def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iter
 
 
 def checkpoint_wal(connection: sqlite3.Connection) -> bool:
-    """Checkpoint and truncate the write-ahead log, which would keep copies of deleted pages.
+    """Checkpoint and truncate the write-ahead log, without waiting for readers and writers.
 
     Returns:
-        Whether it succeeded; long-running readers prevent it.
+        Whether it succeeded; other connections that read or write prevent it.
     """
-    for _ in _attempts():  # SQLite waits for readers and writers, but not for the checkpoint of another process
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if not busy:
-            return True
-    return False
+        return not busy
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return False
+        raise
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {1000 * _TIMEOUT:.0f}")
 
 
 def _attempts() -> Iterator[None]:

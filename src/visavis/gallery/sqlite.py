@@ -1,20 +1,33 @@
 """A gallery in one SQLite file, searched in memory; shared by threads and processes."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
-from visavis.data.names import normalise_name
 from visavis.errors import DamagedGalleryError, GalleryError, GalleryKeyError, UnknownSubjectError, WrongEncoderError
-from visavis.gallery.file import GalleryFile, now, write_log
+from visavis.gallery.file import GalleryFile, last_number, write_log
 from visavis.gallery.matrix import Found, Matrix
-from visavis.gallery.records import Binding, Embeddings, Enrolment, Hit, LogEntry, Subject, checked_embeddings, checked_enrolment
+from visavis.gallery.records import (
+    Binding,
+    Embeddings,
+    Enrolment,
+    Hit,
+    LogEntry,
+    Subject,
+    checked_embeddings,
+    checked_enrolment,
+    checked_name,
+)
+from visavis.gallery.subjects import SubjectStore
 
 __all__ = ["SqliteGallery"]
+
+_GONE = ("delete", "remove", "rename", "merge")  # actions after which a subject of this number is no more
 
 
 class SqliteGallery:
@@ -43,7 +56,8 @@ class SqliteGallery:
         self.file = GalleryFile(path, binding, key=key, create=create)
         self._takes_embeddings = binding is not None
         self._matrix = Matrix(self.size)
-        self._version, self._enrolled, self._logged = -1, 0, 0
+        self._version, self._enrolled, self._known_subjects, self._logged = -1, 0, 0, 0
+        self._names: dict[int, tuple[bytes, str]] = {}
 
     @property
     def digest(self) -> str:
@@ -61,15 +75,23 @@ class SqliteGallery:
             return int(connection.execute("SELECT count(*) FROM enrolled").fetchone()[0])
 
     def enrol(
-        self, subject: str, embeddings: Embeddings, *, photos: Sequence[bytes] | None = None, actor: str = ""
+        self,
+        subject: str,
+        embeddings: Embeddings,
+        *,
+        photos: Sequence[bytes] | None = None,
+        digests: Sequence[bytes | None] | None = None,
+        actor: str = "",
     ) -> tuple[str, ...]:
         """Enrol references of a subject, see `Gallery`."""
         self._require_encoder()
-        person = checked_enrolment(subject, embeddings, photos, size=self.size)
+        person = checked_enrolment(Enrolment(subject, embeddings, photos or (), digests or ()), size=self.size)
         with self.file.writing() as connection:
-            number = _number_of(connection, person.subject) or _add_subject(connection, person.subject)
-            references = self._add_references(connection, number, person)
-            write_log(connection, actor, "enrol", subject=number, count=len(references))
+            store = SubjectStore(connection, self.file)
+            number = store.find(person.subject) or store.add(person.subject)
+            references = store.add_references(number, person)
+            if references:
+                write_log(connection, actor, "enrol", subject=number, count=len(references))
         self.file.checkpoint_if_large()
         return tuple(map(str, references))
 
@@ -78,24 +100,15 @@ class SqliteGallery:
         self._require_encoder()
         count = 0
         with self.file.writing() as connection:
+            store = SubjectStore(connection, self.file)
             for person in people:
-                checked = checked_enrolment(person.subject, person.embeddings, person.photos, size=self.size)
-                if _number_of(connection, checked.subject) is not None:
+                checked = checked_enrolment(person, size=self.size)
+                if store.find(checked.subject) is not None:
                     raise GalleryError(f"{self.file.path}: {checked.subject!r} is already enrolled")
-                count += len(self._add_references(connection, _add_subject(connection, checked.subject), checked))
+                count += len(store.add_references(store.add(checked.subject), checked))
             write_log(connection, actor, "import", count=count)
         self.file.checkpoint_if_large()
         return count
-
-    def _add_references(self, connection: sqlite3.Connection, number: int, person: Enrolment) -> list[int]:
-        added = []
-        for row, photo in zip(person.embeddings, person.photos, strict=True):
-            values = (number, self.file.encrypt(row, number))
-            added.append(_insert(connection, "INSERT INTO enrolled (subject, embedding) VALUES (?, ?)", values))
-            if photo is not None:
-                kept = self.file.cipher.encrypt(photo, number)
-                connection.execute("INSERT INTO photos VALUES (?, ?)", (added[-1], kept))
-        return added
 
     def search(self, probes: Embeddings, *, top: int = 5, threshold: float | None = None) -> list[list[Hit]]:
         """Find the best-matching subjects, see `Gallery`; exact, on one snapshot of the gallery."""
@@ -105,58 +118,116 @@ class SqliteGallery:
             raise ValueError(f"top must be at least 1, got {top}")
         with self.file.reading() as connection:
             self._update_matrix(connection)
-            return [_hits(connection, found) for found in self._matrix.search(rows, top=top, threshold=threshold)]
+            store = SubjectStore(connection, self.file)
+            return [_hits(store, found) for found in self._matrix.search(rows, top=top, threshold=threshold)]
 
     def verify(self, subject: str, probe: Embeddings) -> Hit:
         """Compare a probe with all references of a subject, see `Gallery`."""
         self._require_encoder()
         row = checked_embeddings(np.asarray(probe)[None], self.size, "probe")[0]
         with self.file.reading() as connection:
-            number = self._known(connection, subject)
-            kept = connection.execute("SELECT number, embedding FROM enrolled WHERE subject = ?", (number,)).fetchall()
-            scores = self.file.decrypt([value for _, value in kept], [number] * len(kept)) @ row
+            store = SubjectStore(connection, self.file)
+            number = store.known(subject)
+            stored = connection.execute("SELECT number, subject, embedding FROM enrolled WHERE subject = ?", (number,)).fetchall()
+            references, _, embeddings = self.file.embeddings(stored)
+            name = store.name(number)
+        if name is None or not len(references):
+            raise UnknownSubjectError(f"{self.file.path}: no subject named {subject!r} is enrolled")
+        scores = embeddings @ row
         best = int(np.argmax(scores))
-        return Hit(normalise_name(subject), str(kept[best][0]), float(scores[best]))
+        return Hit(name, str(references[best]), float(scores[best]))
 
     def delete(self, subject: str, *, actor: str = "") -> int:
         """Delete a subject, see `Gallery`.
 
-        Raises:
-            GalleryError: If the subject is deleted, but a long-running reader prevents the pages from being overwritten.
+        The data key of the subject is destroyed first: from then on every copy of the data is unreadable. If the rows cannot be
+        deleted after that, as on a full disk, the next one who opens the gallery deletes them.
         """
+        count = None
+        try:
+            with self.file.writing() as connection:
+                number = SubjectStore(connection, self.file).known(subject)
+                (references,) = connection.execute("SELECT count(*) FROM enrolled WHERE subject = ?", (number,)).fetchone()
+                self.file.keys.destroy(number)
+                count = int(references)
+                connection.execute("DELETE FROM subjects WHERE number = ?", (number,))
+                write_log(connection, actor, "delete", subject=number, count=count)
+            self.file.checkpoint()
+        except GalleryError:
+            if count is None:
+                raise
+        return count
+
+    def remove(self, subject: str, reference: str, *, actor: str = "") -> None:
+        """Delete one reference of a subject, see `Gallery`."""
+        with self._moving(actor, "remove") as store:
+            number = store.known(subject)
+            references = store.references(number)
+            if reference not in map(str, references):
+                raise UnknownSubjectError(f"{self.file.path}: {subject!r} has no reference {reference!r}")
+            if len(references) == 1:
+                raise GalleryError(
+                    f"{self.file.path}: {reference} is the only reference of {subject!r}. Delete the subject instead"
+                )
+            store.move([number], store.known_name(number), without=int(reference))
+
+    def rename(self, subject: str, name: str, *, actor: str = "") -> None:
+        """Give a subject another name, see `Gallery`."""
+        new = checked_name(name)
+        with self._moving(actor, "rename") as store:
+            number, taken = store.known(subject), store.find(new)
+            if taken == number:
+                return
+            if taken is not None:
+                raise GalleryError(f"{self.file.path}: {new!r} is already enrolled. Merge the two subjects instead")
+            store.move([number], new)
+
+    def merge(self, subject: str, into: str, *, actor: str = "") -> int:
+        """Move all references of a subject to another one, see `Gallery`."""
+        with self._moving(actor, "merge") as store:
+            number, other = store.known(subject), store.known(into)
+            if number == other:
+                raise ValueError(f"subject and into must differ, got {subject!r} twice")
+            return store.move([other, number], store.known_name(other))
+
+    @contextmanager
+    def _moving(self, actor: str, action: str) -> Iterator[SubjectStore]:
+        """Open a write transaction in which subjects get new numbers and keys; the old keys are destroyed after it."""
         with self.file.writing() as connection:
-            number = self._known(connection, subject)
-            (count,) = connection.execute("SELECT count(*) FROM enrolled WHERE subject = ?", (number,)).fetchone()
-            connection.execute("DELETE FROM subjects WHERE number = ?", (number,))
-            write_log(connection, actor, "delete", subject=number, count=count)
-        self.file.checkpoint(f"{subject} is deleted")
-        return int(count)
+            store = SubjectStore(connection, self.file)
+            yield store
+            for number in store.moved:
+                write_log(connection, actor, action, subject=number)
+        for number in store.moved:
+            self.file.keys.destroy(number)
+        self.file.checkpoint()
 
     def subject(self, name: str) -> Subject:
         """Look up a subject, see `Gallery`."""
         with self.file.reading() as connection:
-            number = self._known(connection, name)
-            (created,) = connection.execute("SELECT created FROM subjects WHERE number = ?", (number,)).fetchone()
-            return Subject(normalise_name(name), _references(connection, number), created)
+            store = SubjectStore(connection, self.file)
+            return store.subject(store.known(name))
 
     def subjects(self, *, after: str | None = None, limit: int = 1000) -> list[Subject]:
-        """List subjects, see `Gallery`."""
-        query = "SELECT number, name, created FROM subjects WHERE name > ? ORDER BY name LIMIT ?"
+        """List subjects, see `Gallery`. Names are encrypted, so all of them are decrypted; those of the last call are kept."""
         with self.file.reading() as connection:
-            rows = connection.execute(query, (normalise_name(after or ""), limit)).fetchall()
-            return [Subject(name, _references(connection, number), created) for number, name, created in rows]
+            store = SubjectStore(connection, self.file)
+            self._names = store.names(self._names)
+            later = sorted((name, number) for number, (_, name) in self._names.items() if name > (after or ""))
+            return [store.subject(number) for _, number in later[:limit]]
 
     def log(self, *, after: int = 0, limit: int = 1000) -> list[LogEntry]:
         """List at most `limit` entries of the audit log after a sequence number.
 
         The log holds the numbers of subjects. Their names are looked up and are gone once a subject is deleted.
         """
-        query = (
-            "SELECT sequence, time, actor, action, log.subject, name, count FROM log "
-            "LEFT JOIN subjects ON subjects.number = log.subject WHERE sequence > ? ORDER BY sequence LIMIT ?"
-        )
+        query = "SELECT sequence, time, actor, action, subject, count FROM log WHERE sequence > ? ORDER BY sequence LIMIT ?"
         with self.file.reading() as connection:
-            return [LogEntry(*row) for row in connection.execute(query, (after, limit))]
+            store = SubjectStore(connection, self.file)
+            return [
+                LogEntry(sequence, time, actor, action, subject, None if subject is None else store.name(subject), count)
+                for sequence, time, actor, action, subject, count in connection.execute(query, (after, limit)).fetchall()
+            ]
 
     def refresh(self) -> None:
         """Load what was written since the last call, see `Gallery`."""
@@ -177,7 +248,9 @@ class SqliteGallery:
                 raise DamagedGalleryError(f"{path}: {'; '.join(answers[:3])}, {len(lost)} orphaned rows. Restore a backup.")
             try:
                 for _, subjects, vectors in self.file.rows(connection):
-                    checked_embeddings(vectors, self.size, f"references of the subjects {subjects.min()} to {subjects.max()}")
+                    if len(subjects):
+                        checked_embeddings(vectors, self.size, f"references of the subjects {subjects.min()} to {subjects.max()}")
+                SubjectStore(connection, self.file).check()
             except (ValueError, GalleryKeyError) as error:
                 raise DamagedGalleryError(f"{path}: {error}. Restore a backup.") from error
 
@@ -198,14 +271,18 @@ class SqliteGallery:
         (version,) = connection.execute("PRAGMA data_version").fetchone()
         if version == self._version:
             return
-        query = "SELECT sequence, subject FROM log WHERE sequence > ? AND action = 'delete' ORDER BY sequence"
-        gone = connection.execute(query, (self._logged,)).fetchall()
-        if gone:
-            self._matrix.remove(np.array([subject for _, subject in gone], dtype=np.int64))
-            self._logged = gone[-1][0]
-        for references, subjects, vectors in self.file.rows(connection, after=self._enrolled):
+        query = "SELECT action, subject FROM log WHERE sequence > ?"
+        entries = connection.execute(query, (self._logged,)).fetchall()
+        if self._matrix.size != self.size or any(action == "reembed" for action, _ in entries):
+            self._matrix, self._enrolled, self._known_subjects = Matrix(self.size), 0, 0
+        gone = [subject for action, subject in entries if action in _GONE]
+        if gone and len(self._matrix):
+            self._matrix.remove(np.array(gone, dtype=np.int64))
+        self._logged = last_number(connection, "log")
+        last = last_number(connection, "subjects")
+        for references, subjects, vectors in self.file.rows(connection, after=self._enrolled, after_subject=self._known_subjects):
             self._matrix.append(references, subjects, vectors)
-            self._enrolled = int(references[-1])
+        self._enrolled, self._known_subjects = last_number(connection, "enrolled"), last
         self._version = version
 
     def _require_encoder(self) -> None:
@@ -213,35 +290,12 @@ class SqliteGallery:
         if not self._takes_embeddings:
             raise WrongEncoderError(f"{self.file.path}: opened without an encoder; it accepts no embeddings")
 
-    def _known(self, connection: sqlite3.Connection, name: str) -> int:
-        number = _number_of(connection, name)
-        if number is None:
-            raise UnknownSubjectError(f"{self.file.path}: no subject named {name!r} is enrolled")
-        return number
 
-
-def _number_of(connection: sqlite3.Connection, name: str) -> int | None:
-    row = connection.execute("SELECT number FROM subjects WHERE name = ?", (normalise_name(name),)).fetchone()
-    return None if row is None else int(row[0])
-
-
-def _add_subject(connection: sqlite3.Connection, name: str) -> int:
-    return _insert(connection, "INSERT INTO subjects (name, created) VALUES (?, ?)", (name, now()))
-
-
-def _insert(connection: sqlite3.Connection, query: str, values: tuple[Any, ...]) -> int:
-    return int(connection.execute(query, values).lastrowid or 0)
-
-
-def _references(connection: sqlite3.Connection, subject: int) -> tuple[str, ...]:
-    rows = connection.execute("SELECT number FROM enrolled WHERE subject = ? ORDER BY number", (subject,)).fetchall()
-    return tuple(str(number) for (number,) in rows)
-
-
-def _hits(connection: sqlite3.Connection, found: Found) -> list[Hit]:
-    query = "SELECT name FROM subjects WHERE number = ?"
-    names = [connection.execute(query, (int(number),)).fetchone()[0] for number in found.subjects]
+def _hits(store: SubjectStore, found: Found) -> list[Hit]:
+    """Name the subjects that were found; those whose key is destroyed by now are left out."""
+    named = ((store.name(int(number)), number, score) for number, score in zip(found.subjects, found.scores, strict=True))
     return [
         Hit(name, str(reference), float(score))
-        for name, reference, score in zip(names, found.references, found.scores, strict=True)
+        for (name, _, score), reference in zip(named, found.references, strict=True)
+        if name is not None
     ]

@@ -10,6 +10,7 @@ import numpy as np
 from visavis.errors import DamagedGalleryError, GalleryError, WrongEncoderError
 from visavis.gallery.records import Embeddings, Enrolment, Gallery
 from visavis.gallery.sqlite import SqliteGallery
+from visavis.gallery.subjects import SubjectStore
 
 __all__ = ["export_gallery", "import_gallery"]
 
@@ -34,21 +35,22 @@ def _write(gallery: SqliteGallery, archive: zipfile.ZipFile) -> int:
     file = gallery.file
     owners: list[tuple[int, int]] = []
     with file.reading() as connection:
-        names = dict(connection.execute("SELECT number, name FROM subjects"))
+        names = SubjectStore(connection, file).names({})
         with archive.open(_EMBEDDINGS, "w", force_zip64=True) as embeddings:
             for references, subjects, vectors in file.rows(connection):
                 embeddings.write(vectors.tobytes())
                 owners += zip(references.tolist(), subjects.tolist(), strict=True)
         photos = {number for (number,) in connection.execute("SELECT reference FROM photos")}
         lines = [
-            json.dumps({"subject": names[subject], "photo": f"photos/{reference}" if reference in photos else None})
+            json.dumps({"subject": names[subject][1], "photo": f"photos/{reference}" if reference in photos else None})
             for reference, subject in owners
         ]
         archive.writestr(_REFERENCES, "".join(f"{line}\n" for line in lines))
         for reference, subject in owners:
             if reference in photos:
                 (kept,) = connection.execute("SELECT photo FROM photos WHERE reference = ?", (reference,)).fetchone()
-                archive.writestr(f"photos/{reference}", file.cipher.decrypt(kept, subject))
+                key = file.keys.keys([subject])[subject]
+                archive.writestr(f"photos/{reference}", key.decrypt(kept, "photo", reference))
     about = {"format": FORMAT, "encoder": gallery.digest, "size": gallery.size, "references": len(owners)}
     archive.writestr(_ABOUT, json.dumps(about))
     return len(owners)

@@ -1,7 +1,7 @@
 """Are these two photos of the same person? One pair, or one anchor against many."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -192,6 +192,20 @@ class Verifier:
             return AcquiredPhoto(image, pixels, crop_score=score)
         aligned = acquire_faces(_rgb(image), self._finder, name=name, policy=self._policy, fallback=self._fallback)[0]
         return AcquiredPhoto(image, aligned.cut(self.card.crop), aligned)
+
+    def acquire_all(self, photo: PhotoSource, *, name: str | None = None) -> list[AcquiredPhoto]:
+        """Read a photo and acquire all its faces, largest first, as `acquire` does with one.
+
+        Raises:
+            ImageError: As `acquire`.
+        """
+        if not self._finds_faces or self._policy != "largest":
+            return [self.acquire(photo, name=name)]
+        image = read_photo(photo, name=name, limits=self.limits)
+        name = name or (str(photo) if isinstance(photo, str | Path) else "the photo")
+        faces = acquire_faces(_rgb(image), self._finder, name=name, policy="all", fallback=self._fallback)
+        found = [replace(face, others=len(faces) - 1) for face in faces]
+        return [AcquiredPhoto(image, face.cut(self.card.crop), face) for face in found]
 
     def embed(self, photos: Sequence[PhotoSource | AcquiredPhoto] | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Embed photos of any readable kind.
