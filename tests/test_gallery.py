@@ -319,14 +319,6 @@ def test_references_are_removed_subjects_renamed_and_merged(gallery, tmp_path, k
         assert [entry.action for entry in gallery.log()] == ["enrol", "enrol", "remove", "rename", "merge", "merge", "enrol"]
 
 
-def test_names_are_compared_in_one_normal_form(gallery):
-    gallery.enrol("Jose\u0301", unit(1))
-    gallery.enrol(" Jos\u00e9 ", unit(1, seed=1))
-    assert [subject.name for subject in gallery.subjects()] == ["Jos\u00e9"]
-    assert gallery.delete("Jose\u0301") == 2
-    assert gallery.subjects() == []
-
-
 def test_encrypted_galleries_show_no_embedding_and_no_photo(tmp_path):
     with open_gallery(tmp_path / "door.gallery", ENCODER, key=KEY) as gallery:
         row = unit(1)

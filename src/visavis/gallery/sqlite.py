@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from visavis.data.names import normalise_name
 from visavis.errors import DamagedGalleryError, GalleryError, GalleryKeyError, UnknownSubjectError, WrongEncoderError
 from visavis.gallery.file import GalleryFile, last_number, write_log
 from visavis.gallery.matrix import Found, Matrix
@@ -213,7 +214,8 @@ class SqliteGallery:
         with self.file.reading() as connection:
             store = SubjectStore(connection, self.file)
             self._names = store.names(self._names)
-            later = sorted((name, number) for number, (_, name) in self._names.items() if name > (after or ""))
+            start = normalise_name(after or "")
+            later = sorted((name, number) for number, (_, name) in self._names.items() if name > start)
             return [store.subject(number) for _, number in later[:limit]]
 
     def log(self, *, after: int = 0, limit: int = 1000) -> list[LogEntry]:
