@@ -55,7 +55,7 @@ def trained(seen: FaceDataset, test: FaceDataset, fold: int, **settings: Any) ->
     """Train, and return the EER of the test people and the seconds of training."""
     start = time.perf_counter()
     split = split_people(seen, fractions=(30 / 35, 5 / 35, 0), seed=fold)
-    run = train(split, config_for(split.train, seed=fold, **settings), progress=False)
+    run = train(split, config_for(split.train, seed=fold, **settings))
     seconds = time.perf_counter() - start
     return eer_of(embed(embedding_of(run.siamese), test.faces, flip=run.config.flip), test.labels), seconds
 

@@ -166,7 +166,7 @@ def fine_tuned(folds: int) -> list[dict[str, Any]]:
             break
         begun = time.perf_counter()
         split = split_people(seen, fractions=(30 / 35, 5 / 35, 0), seed=fold)
-        run = train(split, start=embedding_of(start.siamese), progress=False)
+        run = train(split, start=embedding_of(start.siamese))
         seconds = time.perf_counter() - begun
         before = evaluate_all_pairs(start.embed(test.faces), test.labels).eer
         after = evaluate_all_pairs(embed(embedding_of(run.siamese), test.faces, flip=True), test.labels).eer

@@ -56,7 +56,7 @@ def train(folder: Path, count: int) -> None:
     held_out = faces.labels < min(VALIDATION, len(faces.people) // 5)
     split = Split(train=faces.select(np.flatnonzero(~held_out)), validation=faces.select(np.flatnonzero(held_out)), test=None)
     steps = max(1, count // 64)
-    train(split, config_for(split.train, steps=steps, validate_every=steps), progress=False)
+    train(split, config_for(split.train, steps=steps, validate_every=steps))
 
 
 def embed(folder: Path, count: int) -> None:

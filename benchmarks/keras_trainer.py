@@ -8,7 +8,7 @@ from answering import answer
 
 from visavis.models import build_embedding
 from visavis.training.configuration import LOSSES
-from visavis.training.devices import compiling
+from visavis.training.devices import jit_compile
 
 
 class Trainer:
@@ -27,7 +27,7 @@ class Trainer:
             self.model = fresh
             loss = LOSSES["supervised-contrastive"](temperature=0.1)
             optimizer = keras.optimizers.AdamW(2e-3, weight_decay=0.004)
-            self.model.compile(optimizer, loss, jit_compile=compiling(sys.maxsize))  # as `train` has it
+            self.model.compile(optimizer, loss, jit_compile=jit_compile(sys.maxsize))  # as `train` has it
             self.model.optimizer.build(self.model.trainable_variables)
         self.model.set_weights(fresh.get_weights())
         for variable in self.model.optimizer.variables:

@@ -29,6 +29,7 @@ from visavis.evaluation import evaluate_folds
 from visavis.metrics.normalisation import normalised_scores
 from visavis.models import embed, embedding_of
 from visavis.training.configuration import TrainingConfig, config_for
+from visavis.training.run_options import RunOptions
 from visavis.training.trainer import train
 
 SIDE = 64
@@ -53,7 +54,7 @@ def scores_without(faces: FaceDataset, protocol: PairProtocol, folds: list[int],
         seen, _ = lfw_folds(faces, protocol, folds)
         split = split_people(seen, fractions=(0.95, 0.05, 0), seed=0)
         resumed = (out / "checkpoint.npz").is_file()
-        run = train(split, config, out=out, resume=resumed)
+        run = train(split, config, out=out, options=RunOptions(resume=resumed))
         pairs = protocol.pairs[tested]
         photos, indices = np.unique(pairs, return_inverse=True)
         network = embedding_of(run.siamese)

@@ -26,7 +26,7 @@ visavis.visualize(images_dataset, labels_dataset, n=5)
 
 # %%
 split = visavis.split_people(faces)
-run = visavis.train(split, visavis.config_for(split.train, steps=120, validate_every=40), progress=False)
+run = visavis.train(split, visavis.config_for(split.train, steps=120, validate_every=40))
 print(f"validation people: equal error rate {run.validation_eer:.1%}")
 
 # %% [markdown]

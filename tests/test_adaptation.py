@@ -1,4 +1,4 @@
-"""A trained network is brought to people in closed form where that helps others, and left alone where it does not."""
+"""A trained network is adapted in closed form where that helps unseen people, and returned unchanged where it does not."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from keras import layers
 from visavis import FaceDataset, Split, embed
 from visavis.metrics import all_pairs_curve, equal_error_rate
 from visavis.models import StandardizePhotos
-from visavis.training.adaptation import _some, adapt
+from visavis.training.adaptation import _sample, adapt
 
 
 def people(count, *, photos=5, seed=0, light=3.0):
@@ -41,17 +41,17 @@ def error_rate(model, faces, *, flip=False):
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_strangers_are_told_apart_better(network, flip):
+def test_errors_of_unseen_people_fall(network, flip):
     before = [np.array(weights) for weights in network.get_weights()]
     split = Split(people(40), people(12, seed=1), None)
     adapted, shrinkage = adapt(network, split, flip=flip)
     assert 0 < shrinkage <= 1
-    strangers = people(30, seed=2)
-    assert error_rate(adapted, strangers, flip=flip) < 0.85 * error_rate(network, strangers, flip=flip)
+    unseen = people(30, seed=2)
+    assert error_rate(adapted, unseen, flip=flip) < 0.85 * error_rate(network, unseen, flip=flip)
     assert all((now == then).all() for now, then in zip(network.get_weights(), before, strict=True))
 
 
-def test_what_the_last_layer_does_is_the_map_that_was_chosen(network):
+def test_the_last_layer_contains_the_map(network):
     split = Split(people(40), people(12, seed=1), None)
     adapted, shrinkage = adapt(network, split, flip=False)
     raw = keras.Model(network.input, network.layers[-1].input)
@@ -59,38 +59,41 @@ def test_what_the_last_layer_does_is_the_map_that_was_chosen(network):
     means = np.array([rows[split.train.labels == person].mean(axis=0) for person in range(40)])
     within = np.cov((rows - means[split.train.labels]).T, bias=True)
     values, axes = np.linalg.eigh((1 - shrinkage) * within + shrinkage * np.trace(within) / 32 * np.eye(32))
-    strangers = people(5, seed=2).faces
-    mapped = (embed(raw, strangers, unit=False) - rows.mean(axis=0)) @ (axes / np.sqrt(values) @ axes.T)
-    np.testing.assert_allclose(embed(adapted, strangers), mapped / np.linalg.norm(mapped, axis=1, keepdims=True), atol=1e-4)
+    unseen = people(5, seed=2).faces
+    mapped = (embed(raw, unseen, unit=False) - rows.mean(axis=0)) @ (axes / np.sqrt(values) @ axes.T)
+    np.testing.assert_allclose(embed(adapted, unseen), mapped / np.linalg.norm(mapped, axis=1, keepdims=True), atol=1e-4)
 
 
-@pytest.mark.parametrize(("count", "photos", "most", "seen"), [(20, 30, 100, 20), (200, 3, 100, 50), (20, 3, 100, 20)])
-def test_people_with_many_photos_leave_room_for_others(network, monkeypatch, count, photos, most, seen):
-    monkeypatch.setattr("visavis.training.adaptation._MOST", most)
-    looked_at = _some(people(count, photos=photos))
-    assert len(looked_at) == min(most, count * photos)
-    assert len(looked_at.people) == seen
-    assert looked_at.photos_per_person.min() >= 2
+@pytest.mark.parametrize(("count", "photos", "maximum", "expected"), [(20, 30, 100, 20), (200, 3, 100, 50), (20, 3, 100, 20)])
+def test_the_sample_has_as_many_people_as_possible(network, monkeypatch, count, photos, maximum, expected):
+    monkeypatch.setattr("visavis.training.adaptation._MAXIMUM_PHOTOS", maximum)
+    sampled = _sample(people(count, photos=photos))
+    assert len(sampled) == min(maximum, count * photos)
+    assert len(sampled.people) == expected
+    assert sampled.photos_per_person.min() >= 2
     assert adapt(network, Split(people(count, photos=photos), people(12, seed=1), None), flip=False)[1] is not None
 
 
-def test_it_is_left_as_it_is_where_nothing_can_be_told(network):
+def test_the_start_is_returned_where_there_is_too_little_data(network):
     assert adapt(network, Split(people(13), people(4, seed=1), None), flip=False) == (network, None)
+    few_have_most = people(40, photos=12)
+    kept = np.isin(few_have_most.labels, range(3)) | (np.arange(len(few_have_most)) % 12 < 2)
+    assert adapt(network, Split(few_have_most.select(np.flatnonzero(kept)), people(4, seed=1), None), flip=False) == (network, None)
     single = people(40, photos=1)
     assert adapt(network, Split(single, people(4, seed=1), None), flip=False) == (network, None)
     other_end = keras.Model(network.input, network.layers[-2].output)
     assert adapt(other_end, Split(people(40), people(4, seed=1), None), flip=False) == (other_end, None)
 
 
-def test_it_is_left_as_it_is_where_validation_people_are_worse_off(network, monkeypatch):
+def test_the_start_is_returned_where_validation_people_are_worse_off(network, monkeypatch):
     monkeypatch.setattr("visavis.training.adaptation.chance_of_fewer_errors", lambda *_: 0.1)
     assert adapt(network, Split(people(40), people(12, seed=1), None), flip=False) == (network, None)
 
 
-def test_processes_agree_on_what_the_first_one_found(network):
+def test_all_processes_use_the_first_ones_values(network):
     split = Split(people(40), people(12, seed=1), None)
-    heard = []
-    adapt(network, split, flip=False, agreed=lambda value: heard.append(value) or value)
-    assert len(heard) == 2
-    assert adapt(network, split, flip=False, agreed=lambda _: float("nan")) == (network, None)
-    assert adapt(network, split, flip=False, agreed=lambda value: 0.5 if value <= 1 else value)[1] == 0.5
+    values = []
+    adapt(network, split, flip=False, broadcast=lambda value: values.append(value) or value)
+    assert len(values) == 2
+    assert adapt(network, split, flip=False, broadcast=lambda _: float("nan")) == (network, None)
+    assert adapt(network, split, flip=False, broadcast=lambda value: 0.5 if value <= 1 else value)[1] == 0.5

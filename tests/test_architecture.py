@@ -112,8 +112,17 @@ def test_no_module_imports_itself_in_a_circle():
 
 @pytest.mark.parametrize(("name", "path"), MODULES, ids=[name for name, _ in MODULES])
 def test_only_marked_modules_import_keras(name, path):
-    loads = any(imported.split(".")[0] in KERAS for imported in imports_of(path.read_text()))
+    loads = any(
+        imported.split(".")[0] in KERAS or imported.startswith("visavis.backend") for imported in imports_of(path.read_text())
+    )
     assert not loads or may_import_keras(name)
+
+
+@pytest.mark.parametrize(("name", "path"), MODULES, ids=[name for name, _ in MODULES])
+def test_keras_is_imported_in_one_place(name, path):
+    """Where the backend's start-up messages are discarded."""
+    direct = {imported.split(".")[0] for imported in imports_of(path.read_text())}
+    assert "keras" not in direct or name == "backend"
 
 
 def test_modules_stay_readable():

@@ -13,9 +13,9 @@ from visavis.data import generate_faces, split_people
 from visavis.training.batches import BatchShape
 from visavis.training.trainer import train
 split = split_people(generate_faces(24, 6, size=32, gray=True, seed=11), fractions=(0.7, 0.3, 0))
-little = dict(network="classic", embedding_size=32, batch=BatchShape(6, 3), steps=60, validate_every=30)
-config = TrainingConfig(**little, loss="contrastive")
-run = train(split, config, progress=False)
+config = TrainingConfig().replace(network="classic", embedding_size=32, batch=BatchShape(6, 3), steps=60, validate_every=30)
+config = config.replace(loss="contrastive")
+run = train(split, config)
 first, last = run.history
 assert last["loss"] < first["loss"], run.history
 print(keras.backend.backend(), first["loss"], run.validation_eer)

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from visavis.training.devices import Devices, compiling, use_devices
+from visavis.training.devices import Devices, jit_compile, use_devices
 
 pytest.importorskip("jax", reason="needs the extra jax")
 
@@ -17,19 +17,19 @@ RUN = """
 import json, sys
 from visavis.training.devices import use_devices
 devices = use_devices(sys.argv[1] if sys.argv[1] == "all" else int(sys.argv[1]))
-from visavis.training.configuration import TrainingConfig
+from visavis.training.run_options import RunOptions
 from visavis.data import generate_faces, split_people
 from visavis.training.batches import BatchShape
 from visavis.training.trainer import train
 split = split_people(generate_faces(14, 5, size=32, gray=True, seed=3), fractions=(0.6, 0.4, 0))
 little = dict(network="classic", embedding_size=16, batch=BatchShape(6, 2), steps=5, validate_every=1)
-told = {"shared": devices.shared, "processes": devices.processes, "writes": devices.writes}
+result = {"distributed": devices.distributed, "processes": devices.processes, "primary": devices.primary}
 for loss in ("supervised-contrastive", "binary-crossentropy"):
-    run = train(split, TrainingConfig(**little, loss=loss), out=sys.argv[2] + loss, devices=devices, progress=False)
+    run = train(split, out=sys.argv[2] + loss, options=RunOptions(devices=devices), loss=loss, **little)
     assert run.siamese.predict_on_batch([split.validation.faces[:3]] * 2).shape == (3, 1)
-    told[loss] = {"losses": [row["loss"] for row in run.history], "eer": [row["validation_eer"] for row in run.history]}
-    told[loss]["threshold"] = float(run.threshold)
-print(json.dumps(told))
+    result[loss] = {"losses": [row["loss"] for row in run.history], "eer": [row["validation_eer"] for row in run.history]}
+    result[loss]["threshold"] = float(run.threshold)
+print(json.dumps(result))
 """
 
 
@@ -45,9 +45,9 @@ def result_of(process):
     return json.loads(output.splitlines()[-1])
 
 
-def assert_same_training(told, expected):
+def assert_same_training(result, expected):
     for loss in ("supervised-contrastive", "binary-crossentropy"):
-        found, wanted = told[loss], expected[loss]
+        found, wanted = result[loss], expected[loss]
         np.testing.assert_allclose(found["losses"], wanted["losses"], atol=1e-4)
         np.testing.assert_allclose(found["eer"], wanted["eer"], atol=0.02)  # of few pairs: one that changes its place is seen
         assert found["threshold"] == pytest.approx(wanted["threshold"], abs=1e-3)
@@ -55,10 +55,10 @@ def assert_same_training(told, expected):
 
 def test_several_devices_and_processes_train_as_one(tmp_path):
     expected = result_of(start(1, tmp_path / "one"))
-    assert not expected["shared"] and len(set(expected["binary-crossentropy"]["losses"])) == 5
+    assert not expected["distributed"] and len(set(expected["binary-crossentropy"]["losses"])) == 5
 
     two = result_of(start("all", tmp_path / "devices", XLA_FLAGS="--xla_force_host_platform_device_count=2"))
-    assert two["shared"] and two["processes"] == 1
+    assert two["distributed"] and two["processes"] == 1
     assert_same_training(two, expected)
 
     with socket.socket() as free:
@@ -71,7 +71,7 @@ def test_several_devices_and_processes_train_as_one(tmp_path):
     }
     processes = [start("all", tmp_path / f"of-{number}-", KERAS_DISTRIBUTION_PROCESS_ID=str(number), **job) for number in (0, 1)]
     first, second = map(result_of, processes)
-    assert (first["processes"], first["writes"], second["writes"]) == (2, True, False)
+    assert (first["processes"], first["primary"], second["primary"]) == (2, True, False)
     assert_same_training(first, expected)
     assert_same_training(second, first)
     assert (tmp_path / "of-0-binary-crossentropy" / "checkpoint.npz").is_file()
@@ -81,10 +81,10 @@ def test_several_devices_and_processes_train_as_one(tmp_path):
 def test_one_device_changes_nothing():
     devices = use_devices(1)
     batch = np.arange(7)
-    assert devices == Devices() and devices.writes and not devices.shared
-    assert devices.part(batch) is batch
+    assert devices == Devices() and devices.primary and not devices.distributed
+    assert devices.shard(batch) is batch
     with devices.scope():
-        assert devices.agreed(0.25) == 0.25
+        assert devices.broadcast(0.25) == 0.25
 
 
 class FourReplicas:
@@ -92,10 +92,10 @@ class FourReplicas:
 
 
 def test_a_process_has_its_rows():
-    rows = [Devices(FourReplicas(), process, 2).part(np.arange(8)).tolist() for process in (0, 1)]
+    rows = [Devices(FourReplicas(), process, 2).shard(np.arange(8)).tolist() for process in (0, 1)]
     assert rows == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    with pytest.raises(ValueError, match="a batch must be a multiple of the 4 devices that share it. Received: 6 photos"):
-        Devices(FourReplicas(), 0, 2).part(np.arange(6))
+    with pytest.raises(ValueError, match="the batch size must be a multiple of the 4 devices, got 6 photos"):
+        Devices(FourReplicas(), 0, 2).shard(np.arange(6))
 
 
 def test_more_devices_need_jax(monkeypatch):
@@ -105,7 +105,7 @@ def test_more_devices_need_jax(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("backend", "steps", "avx512", "told"),
+    ("backend", "steps", "avx512", "expected"),
     [
         ("tensorflow", 400, False, True),
         ("tensorflow", 399, False, False),
@@ -113,7 +113,7 @@ def test_more_devices_need_jax(monkeypatch):
         ("jax", 9, True, "auto"),
     ],
 )
-def test_xla_is_used_where_it_pays(monkeypatch, backend, steps, avx512, told):
+def test_xla_is_used_where_it_pays(monkeypatch, backend, steps, avx512, expected):
     monkeypatch.setattr("keras.backend.backend", lambda: backend)
     monkeypatch.setattr("visavis.training.devices._has_avx512", lambda: avx512)
-    assert compiling(steps) == told
+    assert jit_compile(steps) == expected

@@ -29,7 +29,7 @@ class Corners:
 def trained():
     faces = visavis.generate_faces(60, 5, size=32, seed=4)
     split = visavis.split_people(faces, seed=0)
-    run = visavis.train(split, visavis.config_for(split.train, steps=120, validate_every=120), progress=False)
+    run = visavis.train(split, visavis.config_for(split.train, steps=120, validate_every=120))
     return KerasEncoder(visavis.make_card(run, split, data="generated"), run.siamese), split.test
 
 

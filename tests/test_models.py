@@ -84,7 +84,7 @@ def test_head_is_a_falling_sigmoid():
     assert head.calibration() == pytest.approx((3.0, 4.0), rel=1e-5)
     probabilities = ops.convert_to_numpy(head(np.array([[0.0], [0.75], [2.0]], "float32"))).ravel()
     np.testing.assert_allclose(probabilities, [1 / (1 + np.exp(-3)), 0.5, 1 / (1 + np.exp(5))], rtol=1e-4)
-    with pytest.raises(ValueError, match="slope must be positive. Received: slope=-1"):
+    with pytest.raises(ValueError, match="slope must be positive, got -1"):
         head.calibrate(0.0, -1)
 
 
@@ -145,7 +145,7 @@ def test_mixed_precision_keeps_embeddings_in_single():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"network": "huge"}, "network must be one of"),
+        ({"network": "huge"}, "network must be 'classic', 'compact', 'deep' or 'deeper', got 'huge'"),
         ({"input_shape": (31, 64, 3)}, "sides of at least 32"),
         ({"input_shape": (64, 64, 2)}, "1 or 3 channels"),
         ({"embedding_size": 1}, "embedding_size must be at least 2"),
@@ -154,3 +154,34 @@ def test_mixed_precision_keeps_embeddings_in_single():
 def test_arguments_out_of_range_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         build_embedding(**arguments)
+
+
+def test_gray_photos_are_embedded_by_a_network_of_colour_photos():
+    model = build_embedding("classic", (32, 40, 3))
+    gray = photos(3, (32, 40))
+    expected = embed(model, np.repeat(gray[..., None], 3, axis=3))
+    for given in (gray, gray[..., None]):
+        np.testing.assert_array_equal(embed(model, given), expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "hint"),
+    [
+        ((32, 40, 3), "; one photo is photo\\[None\\]"),
+        ((32, 40), "; one photo is photo\\[None\\]"),
+        ((2, 32, 40, 4), ""),
+        ((2, 40, 32, 3), ""),
+    ],
+)
+def test_photos_of_another_shape_are_refused(shape, hint):
+    model = build_embedding("classic", (32, 40, 3))
+    given = str(shape).replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(ValueError, match=rf"photos must be \(n, 32, 40, 3\), got shape {given}{hint}$"):
+        embed(model, np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 1), (32, 32, 4), (40, 40, 3)])
+def test_the_siamese_model_refuses_photos_of_another_shape(shape):
+    siamese = build_siamese(build_embedding("classic", (32, 32, 3)))
+    with pytest.raises(ValueError, match="photos must be|[Ii]nput"):
+        siamese.predict([np.zeros((2, *shape), np.uint8)] * 2, verbose=0)

@@ -76,7 +76,7 @@ def test_two_photos_are_verified_in_an_empty_environment(built, photo_files, tmp
             path = tmp_path / "people" / f"person-{person}" / f"{number}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(file)
-    command = [python.with_name("visavis"), "train", tmp_path / "people", "--out", tmp_path / "run"]
+    command = [python.with_name("visavis"), "train", tmp_path / "people", "--init", "scratch", "--out", tmp_path / "run"]
     without_backend = subprocess.run(command, capture_output=True, text=True, env=offline, cwd=tmp_path)
     assert without_backend.returncode == 2
     assert "pip install 'visavis[tensorflow]'" in without_backend.stderr

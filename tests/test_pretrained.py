@@ -68,8 +68,8 @@ def test_two_faces_are_compared_without_keras(tmp_path, prepared):
 def test_training_starts_from_it_where_faces_are_aligned(prepared, tmp_path):
     assert default_init(str(prepared)) == "pretrained"
     assert default_init("synthetic") == "scratch"
-    config = {"steps": 4, "frozen_steps": 2, "validate_every": 2}
-    encoder = train_model(DataSource(str(prepared)), tmp_path, init="pretrained", config=config, logging={"progress": False})
+    config = {"steps": 4, "head_warmup_steps": 2, "validate_every": 2}
+    encoder = train_model(DataSource(str(prepared)), tmp_path, init="pretrained", config=config)
     assert encoder.card.training["init"] == "pretrained"
     assert encoder.card.input_shape == visavis.load_encoder("pretrained").card.input_shape
     assert encoder.card.aligned
@@ -78,5 +78,5 @@ def test_training_starts_from_it_where_faces_are_aligned(prepared, tmp_path):
 
 
 def test_a_network_cannot_be_chosen_for_a_trained_one(prepared, tmp_path):
-    with pytest.raises(ValueError, match="network goes with init='scratch' only"):
+    with pytest.raises(ValueError, match="network must not be given where init is a trained network, got 'classic'"):
         train_model(DataSource(str(prepared)), tmp_path, init="pretrained", config={"network": "classic"})

@@ -1,29 +1,37 @@
-"""Training learns, repeats itself, goes on after a kill, and says so when it fails."""
+"""Training learns, is reproducible, resumes after a kill, and reports failures."""
 
 import csv
+import json
 import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import keras
 import numpy as np
 import pytest
 
 from visavis.data import generate_faces, split_people, split_photos
-from visavis.errors import LeakError, TrainingError
+from visavis.errors import DataError, LeakError, TrainingError
 from visavis.files import atomic_write
-from visavis.models import embed, embedding_of, head_of
+from visavis.models import NETWORKS, NetworkName, embed, embedding_of, head_of
+from visavis.models.losses import BatchTriplet
 from visavis.training.adaptation import adapt
-from visavis.training.augmentation import Augmentation
 from visavis.training.batches import BatchShape
 from visavis.training.cards import make_card
-from visavis.training.configuration import LOSSES, TrainingConfig, config_for
+from visavis.training.configuration import LOSSES, LossName, TrainingConfig, config_for
+from visavis.training.run_options import RunOptions
 from visavis.training.trainer import Trainer, train
 
 LITTLE = {"network": "classic", "embedding_size": 32, "batch": BatchShape(people=6, photos=3), "steps": 8, "validate_every": 4}
+
+
+def little(**changes):
+    """A config for a small network and few steps."""
+    return TrainingConfig().replace(**{**LITTLE, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +45,7 @@ def weights_of(run):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_trains(split, loss):
-    run = train(split, TrainingConfig(**LITTLE, loss=loss), progress=False)
+    run = train(split, little(loss=loss))
     assert [row["step"] for row in run.history] == [4, 8]
     assert all(math.isfinite(row["loss"]) for row in run.history)
     offset, slope = head_of(run.siamese).calibration()
@@ -47,21 +55,31 @@ def test_every_loss_trains(split, loss):
 
 def test_the_threshold_of_a_negative_offset_accepts_nothing_but_equal_photos(split, monkeypatch):
     monkeypatch.setattr("visavis.training.trainer.fit_sigmoid", lambda _: (-1.0, 2.0))
-    run = train(split, TrainingConfig(**LITTLE), progress=False)
+    run = train(split, little())
     assert run.threshold == make_card(run, split, data="these").calibration.even_score == 1
+
+
+def test_the_model_decides_by_a_threshold_for_a_false_match_rate_not_by_the_equal_error_rate(split):
+    run = train(split, little())
+    threshold = make_card(run, split, data="these").threshold
+    assert threshold.target_fmr == 0.01
+    assert threshold.false_matches / threshold.nonmated <= 0.01 < run.validation_eer
+    assert threshold.score > run.threshold
+    with pytest.raises(DataError, match="false match rate of 0.0001 cannot be"):
+        make_card(train(split, little(steps=1, target_fmrs=(1e-4,))), split, data="these")
 
 
 def test_it_learns():
     split = split_people(generate_faces(80, 8, size=32, seed=11), fractions=(0.8, 0.2, 0))
     settings = {**LITTLE, "batch": BatchShape(people=16, photos=4), "steps": 200, "validate_every": 100}
-    run = train(split, TrainingConfig(**settings), progress=False)
-    untrained = train(split, TrainingConfig(**{**settings, "steps": 1, "learning_rate": 1e-9}), progress=False)
+    run = train(split, little(**settings))
+    untrained = train(split, little(**{**settings, "steps": 1, "learning_rate": 1e-9}))
     assert run.history[-1]["loss"] < run.history[0]["loss"]
     assert run.validation_eer < untrained.validation_eer - 0.05
 
 
 def test_above_one_half_is_the_threshold(split):
-    run = train(split, TrainingConfig(**LITTLE), progress=False)
+    run = train(split, little())
     faces = split.validation.faces
     embeddings = embed(embedding_of(run.siamese), faces)
     scores = embeddings[:-1] @ embeddings[-1]
@@ -71,65 +89,109 @@ def test_above_one_half_is_the_threshold(split):
 
 
 def test_a_finished_model_does_not_remember_the_loss(split):
-    run = train(split, TrainingConfig(**LITTLE), progress=False)
+    run = train(split, little())
     assert not run.siamese.compiled
     assert not embedding_of(run.siamese).compiled
 
 
 def test_the_seed_gives_the_same_model_twice(split):
-    first, again = (train(split, TrainingConfig(**LITTLE, seed=5), progress=False) for _ in range(2))
-    other = train(split, TrainingConfig(**LITTLE, seed=6), progress=False)
+    first, again = (train(split, little(seed=5)) for _ in range(2))
+    other = train(split, little(seed=6))
     assert all((a == b).all() for a, b in zip(weights_of(first), weights_of(again), strict=True))
     assert any((a != b).any() for a, b in zip(weights_of(first), weights_of(other), strict=True))
 
 
 def test_history_is_written_as_csv(split, tmp_path):
-    run = train(split, TrainingConfig(**LITTLE), out=tmp_path, progress=False)
+    run = train(split, little(), out=tmp_path)
     with (tmp_path / "history.csv").open() as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     assert rows == run.history
 
 
-RUN = """
-import sys
-sys.path.insert(0, "tests")
-from test_training import *
-split = split_people(generate_faces(24, 6, size=32, gray=True, seed=11), fractions=(0.7, 0.3, 0))
-train(split, TrainingConfig(**{**LITTLE, "steps": 4000}), out=sys.argv[1], progress=False)
-"""
+class Killed(Exception):
+    pass
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_been(split, tmp_path):
-    config = TrainingConfig(**{**LITTLE, "steps": 12})
-    whole = train(split, config, progress=False)
+class KillAt(keras.callbacks.Callback):
+    """Raise at a validation step."""
 
-    class Killed(Exception):
-        pass
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
 
-    def kill(row):
-        if row["step"] == 8:
+    def on_epoch_end(self, epoch, logs=None):
+        if logs["step"] == self.step:
             raise Killed
 
+
+def killed_then_resumed(split, config, out, step, **arguments):
     with pytest.raises(Killed):
-        train(split, config, out=tmp_path, progress=False, watch=kill)
-    resumed = train(split, config, out=tmp_path, resume=True, progress=False)
-    assert resumed.history == whole.history
-    assert all((a == b).all() for a, b in zip(weights_of(resumed), weights_of(whole), strict=True))
+        train(split, config, out=out, options=RunOptions(callbacks=[KillAt(step)]), **arguments)
+    return train(split, config, out=out, options=RunOptions(resume=True), **arguments)
+
+
+def assert_same_run(first, second):
+    np.testing.assert_equal(first.history, second.history)
+    assert first.best_step == second.best_step
+    assert all((a == b).all() for a, b in zip(weights_of(first), weights_of(second), strict=True))
+
+
+def test_a_killed_run_is_resumed_to_the_same_result(split, tmp_path):
+    config = little(steps=12)
+    # The callback raises before the checkpoint of its own step is written, so training resumes one validation step earlier.
+    assert_same_run(killed_then_resumed(split, config, tmp_path, 8), train(split, config))
+
+
+def test_resuming_a_run_that_stopped_early_trains_no_further(split, tmp_path):
+    config = little(steps=40, learning_rate=1e-9, patience=2)
+    first = train(split, config, out=tmp_path)
+    assert first.history[-1]["step"] < 40
+    for _ in range(2):
+        assert_same_run(train(split, config, out=tmp_path, options=RunOptions(resume=True)), first)
+
+
+def test_a_callback_stops_training_for_good(split, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    first = train(split, little(), out=tmp_path, options=RunOptions(callbacks=[Stop()]))
+    assert [row["step"] for row in first.history] == [4]
+    assert_same_run(train(split, little(), out=tmp_path, options=RunOptions(resume=True)), first)
+
+
+def test_callbacks_of_keras_see_batches_and_validation_steps(split):
+    seen = []
+    recorder = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: seen.append("begin"),
+        on_train_batch_end=lambda batch, logs: seen.append(batch),
+        on_epoch_end=lambda epoch, logs: seen.append((epoch, logs["step"], set(logs))),
+        on_train_end=lambda logs: seen.append("end"),
+    )
+    train(split, little(), options=RunOptions(callbacks=[recorder]))
+    names = {"step", "loss", "learning_rate", "validation_eer"}
+    assert seen == ["begin", 0, 1, 2, 3, (0, 4, names), 4, 5, 6, 7, (1, 8, names), "end"]
+
+
+def test_early_stopping_of_keras_works(split):
+    stopping = keras.callbacks.EarlyStopping("validation_eer", patience=1, mode="min")
+    run = train(split, little(steps=40, learning_rate=1e-9), options=RunOptions(callbacks=[stopping]))
+    assert run.history[-1]["step"] < 40
 
 
 @pytest.fixture(scope="module")
 def trained(split):
     """A network to go on from."""
-    return embedding_of(train(split, TrainingConfig(**LITTLE, seed=1), progress=False).siamese)
+    return embedding_of(train(split, little(seed=1)).siamese)
 
 
-def goes_on(**changes):
-    return TrainingConfig(**{**LITTLE, "steps": 12, "frozen_steps": 6, "learning_rate": 1e-3, "averaging": 0.0, **changes})
+def fine_tuning(**changes):
+    return little(**{"steps": 12, "head_warmup_steps": 6, "learning_rate": 1e-3, "ema_decay": 0.0, **changes})
 
 
 def test_a_trained_network_that_gets_no_better_comes_back(split, trained):
     before = [np.array(value) for value in trained.get_weights()]
-    run = train(split, goes_on(learning_rate=1e-12, adapt=False), start=trained, progress=False)
+    run = train(split, fine_tuning(learning_rate=1e-12, whitening=False), start=trained)
     assert (run.best_step, run.shrinkage) == (0, None)
     assert run.history[0]["step"] == 0
     assert all((a == b).all() for a, b in zip(embedding_of(run.siamese).get_weights(), before, strict=True))
@@ -137,7 +199,7 @@ def test_a_trained_network_that_gets_no_better_comes_back(split, trained):
 
 def test_a_trained_network_is_brought_to_the_training_people_first(split, trained):
     before = [np.array(value) for value in trained.get_weights()]
-    run = train(split, goes_on(learning_rate=1e-12), start=trained, progress=False)
+    run = train(split, fine_tuning(learning_rate=1e-12), start=trained)
     adapted, shrinkage = adapt(trained, split, flip=True)
     assert run.shrinkage == shrinkage > 0
     assert all((a == b).all() for a, b in zip(embedding_of(run.siamese).get_weights(), adapted.get_weights(), strict=True))
@@ -145,14 +207,14 @@ def test_a_trained_network_is_brought_to_the_training_people_first(split, traine
     assert "brought to the training people, shrinkage" in make_card(run, split, data="these").summary["start"]
 
 
-def test_first_the_last_layer_learns_then_all_do_but_for_batch_statistics(split, trained):
+def test_the_last_layer_is_trained_first_then_all_are_but_for_batch_statistics(split, trained):
     before = {variable.path: np.array(variable) for variable in trained.weights}
 
     def changed(steps):
         copy = keras.models.clone_model(trained)
         copy.set_weights(trained.get_weights())
-        trainer = Trainer(split, goes_on(steps=steps), network=copy, trained=True)
-        trainer.run(progress=False, watch=None)
+        trainer = Trainer(split, fine_tuning(steps=steps), network=copy, trained=True)
+        trainer.run()
         pairs = zip(before, trainer.embedding.weights, strict=True)
         return {path for path, now in pairs if (np.array(now) != before[path]).any()}
 
@@ -162,24 +224,27 @@ def test_first_the_last_layer_learns_then_all_do_but_for_batch_statistics(split,
     assert all((np.array(variable) == before[variable.path]).all() for variable in trained.weights)
 
 
-def test_going_on_can_be_resumed_on_either_side_of_the_thaw(split, trained, tmp_path):
-    whole = train(split, goes_on(), start=trained, progress=False)
+@pytest.mark.parametrize("step", [8, 12])
+def test_fine_tuning_is_resumed_before_and_after_unfreezing(split, trained, tmp_path, step):
+    whole = train(split, fine_tuning(), start=trained)
+    assert_same_run(killed_then_resumed(split, fine_tuning(), tmp_path, step, start=trained), whole)
 
-    class Killed(Exception):
-        pass
 
-    for step in (4, 8):
-        out = tmp_path / str(step)
+@pytest.mark.parametrize("steps", [1, 2, 40])
+def test_any_number_of_steps_is_fine_tuned(split, trained, steps):
+    config = config_for(split.train, trained=True, steps=steps, embedding_size=32)
+    assert config.fine_tuning.head_warmup_steps == steps // 3
+    run = train(split, config.replace(batch=BatchShape(people=6, photos=3), whitening=False), start=trained)
+    assert run.history[-1]["step"] == steps
 
-        def kill(row, step=step):
-            if row["step"] == step:
-                raise Killed
 
-        with pytest.raises(Killed):
-            train(split, goes_on(), start=trained, out=out, progress=False, watch=kill)
-        resumed = train(split, goes_on(), start=trained, out=out, resume=True, progress=False)
-        assert resumed.history[1:] == whole.history[1:]
-        assert all((a == b).all() for a, b in zip(weights_of(resumed), weights_of(whole), strict=True))
+RUN = """
+import sys
+sys.path.insert(0, "tests")
+from test_training import *
+split = split_people(generate_faces(24, 6, size=32, gray=True, seed=11), fractions=(0.7, 0.3, 0))
+train(split, little(steps=120), out=sys.argv[1])
+"""
 
 
 def test_kill_9_leaves_a_checkpoint_that_can_be_resumed(split, tmp_path):
@@ -187,102 +252,122 @@ def test_kill_9_leaves_a_checkpoint_that_can_be_resumed(split, tmp_path):
     process = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path)], cwd=root, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (tmp_path / "checkpoint.npz").is_file() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert (tmp_path / "checkpoint.npz").is_file()
-    with np.load(tmp_path / "checkpoint.npz") as checkpoint:
-        assert "state" in checkpoint
-    with (tmp_path / "history.csv").open() as file:
-        step = max(float(row["step"]) for row in csv.DictReader(file))
-    config = TrainingConfig(**{**LITTLE, "steps": 4000, "patience": 0})
-    with pytest.raises(TrainingError, match="other settings"):
-        train(split, config, out=tmp_path, resume=True, progress=False)
-    assert step >= 4
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+    step = json.loads(str(np.load(tmp_path / "checkpoint.npz")["state"]))["step"]
+    assert 4 <= step < 120
+    with pytest.raises(TrainingError, match="other hyperparameters"):
+        train(split, little(steps=120, patience=3), out=tmp_path, options=RunOptions(resume=True))
+    resumed = train(split, little(steps=120), out=tmp_path, options=RunOptions(resume=True))
+    assert_same_run(resumed, train(split, little(steps=120)))
 
 
 @pytest.mark.parametrize("file", ["checkpoint.npz", "model.keras"])
-def test_a_run_is_not_trained_over_without_a_word(split, tmp_path, file):
+def test_a_run_is_not_overwritten_by_default(split, tmp_path, file):
     (tmp_path / file).write_bytes(b"weeks of work")
-    with pytest.raises(TrainingError, match=f"{tmp_path.name}: holds a run already .{file}.. Take another folder"):
-        train(split, TrainingConfig(**LITTLE), out=tmp_path, progress=False)
+    with pytest.raises(TrainingError, match=f"{tmp_path.name}: already holds a run .{file}.. Use another folder"):
+        train(split, little(), out=tmp_path)
     assert (tmp_path / file).read_bytes() == b"weeks of work"
-    train(split, TrainingConfig(**LITTLE), out=tmp_path, overwrite=True, progress=False)
+    train(split, little(), out=tmp_path, options=RunOptions(overwrite=True))
     assert np.load(tmp_path / "checkpoint.npz")
 
 
 def test_resuming_needs_a_checkpoint_of_the_same_run(split, tmp_path):
     with pytest.raises(TrainingError, match="no checkpoint to resume from"):
-        train(split, TrainingConfig(**LITTLE), out=tmp_path, resume=True, progress=False)
+        train(split, little(), out=tmp_path, options=RunOptions(resume=True))
     (tmp_path / "checkpoint.npz").write_bytes(b"damaged")
     with pytest.raises(TrainingError, match="not a checkpoint, or a damaged one"):
-        train(split, TrainingConfig(**LITTLE), out=tmp_path, resume=True, progress=False)
-    with pytest.raises(ValueError, match="resume needs the folder"):
-        train(split, TrainingConfig(**LITTLE), resume=True, progress=False)
+        train(split, little(), out=tmp_path, options=RunOptions(resume=True))
+    with pytest.raises(ValueError, match="out must be the folder of the run to resume, got None"):
+        train(split, little(), options=RunOptions(resume=True))
+    with pytest.raises(ValueError, match="resume and overwrite exclude each other"):
+        RunOptions(resume=True, overwrite=True)
 
 
-def test_patience_ends_a_run_that_gets_no_better(split):
-    config = TrainingConfig(**{**LITTLE, "steps": 40, "learning_rate": 1e-9, "patience": 2})
-    run = train(split, config, progress=False)
-    assert run.history[-1]["step"] < 40
-
-
-def test_collapse_is_said_plainly(split, monkeypatch):
+def test_collapse_is_reported(split, monkeypatch):
     monkeypatch.setattr(
         "visavis.training.validation.embed", lambda *_, **__: np.tile(np.eye(32, dtype=np.float32)[0], (len(split.validation), 1))
     )
     with pytest.raises(TrainingError, match="collapsed at step 4: the embeddings of all photos are alike"):
-        train(split, TrainingConfig(**LITTLE), progress=False)
+        train(split, little())
 
 
-def test_divergence_is_said_plainly(split, monkeypatch):
+def test_divergence_is_reported(split, monkeypatch):
     monkeypatch.setattr(keras.Model, "train_on_batch", lambda *_, **__: np.float32("nan"))
     with pytest.raises(TrainingError, match="diverged: the loss of step 1 is nan. Lower the learning rate"):
-        train(split, TrainingConfig(**LITTLE), progress=False)
+        train(split, little())
 
 
 def test_people_on_two_sides_are_refused_unless_asked_for():
     faces = generate_faces(8, 6, size=32, gray=True)
     by_photo = split_photos(faces)
-    assert train(by_photo, TrainingConfig(**{**LITTLE, "steps": 1}), progress=False).history
+    assert train(by_photo, little(steps=1)).history
     with pytest.raises(LeakError, match="person synthetic-0"):
-        train(type(by_photo)(by_photo.train, by_photo.validation, None), TrainingConfig(**LITTLE), progress=False)
+        train(type(by_photo)(by_photo.train, by_photo.validation, None), little())
 
 
 def test_mixed_precision_trains(split):
-    run = train(split, TrainingConfig(**{**LITTLE, "steps": 2}, mixed_precision=True), progress=False)
+    run = train(split, little(steps=2, mixed_precision=True))
     assert math.isfinite(run.history[-1]["loss"])
     assert all(weight.dtype == np.float32 for weight in weights_of(run))
 
 
-def test_settings_survive_json():
-    config = TrainingConfig(loss="triplet", loss_options={"mining": "semi-hard"}, augmentation=Augmentation(blur=0))
-    assert TrainingConfig.from_json(config.to_json()) == config
-    with pytest.raises(ValueError, match="unknown training settings: speed"):
-        TrainingConfig.from_json({**config.to_json(), "speed": 9})
+def test_hyperparameters_are_recorded_by_name():
+    config = TrainingConfig().replace(loss="triplet", loss_options={"mining": "semi-hard"}, steps=np.int64(7), seed=np.uint8(3))
+    values = json.loads(json.dumps(config.to_json()))
+    assert (values["loss"], values["loss_options"], values["steps"], values["seed"]) == ("triplet", {"mining": "semi-hard"}, 7, 3)
+    assert values["batch"] == {"people": 16, "photos": 4, "single_people": 0, "composites": 0}
+    with pytest.raises(ValueError, match="unknown hyperparameter: speed"):
+        config.replace(speed=9)
 
 
-def test_an_earlier_look_counts_only_where_it_is_surely_better(split):
-    trainer = Trainer(split, TrainingConfig(**LITTLE))
-    trainer.run(progress=False, watch=None)
-    selection = trainer.selection
-    last = selection.mean_weights
-    selection.best_step, selection.best_weights = 4, [weight * 1.0001 for weight in last]
+def test_an_earlier_validation_step_replaces_the_last_only_if_it_is_better_by_a_standard_error(split):
+    trainer = Trainer(split, little())
+    trainer.run()
+    monitor = trainer.monitor
+    last = monitor.ema_weights
+    monitor.best_step, monitor.best_weights = 4, [weight * 1.0001 for weight in last]
     run = trainer.finish()
-    assert (run.best_step, selection.best_eer) == (8, selection.history[-1]["validation_eer"])
-    selection.best_step, selection.best_weights, selection.mean_weights = 4, last, [np.zeros_like(weight) for weight in last]
+    assert (run.best_step, monitor.best_eer) == (8, monitor.history[-1]["validation_eer"])
+    monitor.best_step, monitor.best_weights, monitor.ema_weights = 4, last, [np.zeros_like(weight) for weight in last]
     assert trainer.finish().best_step == 4
     np.testing.assert_array_equal(trainer.siamese.get_weights()[0], last[0])
 
 
-@pytest.mark.parametrize("change", [{"loss": "hinge"}, {"steps": 0}, {"learning_rate": -1}, {"warmup": 1}, {"network": "huge"}])
-def test_settings_out_of_range_are_named(split, change):
-    (name,) = change
-    with pytest.raises(ValueError, match=name):
-        train(split, TrainingConfig(**{**LITTLE, **change}), progress=False)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"loss": "hinge"}, "loss must be 'binary-crossentropy', .* or 'triplet', got 'hinge'"),
+        ({"loss": BatchTriplet}, "loss must be a name, a keras.losses.Loss or a function, got <class"),
+        ({"loss": BatchTriplet(), "loss_options": {"margin": 1}}, "loss_options must be empty where loss is an object"),
+        ({"network": "huge"}, "network must be 'classic', 'compact', 'deep' or 'deeper', got 'huge'"),
+        ({"steps": 0}, "steps must be positive, got 0"),
+        ({"learning_rate": -1}, "learning_rate must be positive, got -1"),
+        ({"warmup": 1}, r"warmup must be in \[0, 1\), got 1"),
+        ({"ema_decay": 1}, r"ema_decay must be in \[0, 1\), got 1"),
+        ({"weight_decay": -1}, "weight_decay must be at least 0, got -1"),
+        ({"patience": 0}, "patience must be at least 1, or None, got 0"),
+        ({"target_fmrs": (2,)}, r"target_fmrs must be in \(0, 1\), got 2"),
+        ({"head_warmup_steps": 8}, r"head_warmup_steps must be less than steps \(8\), got 8"),
+        ({"head_warmup_steps": -1}, "head_warmup_steps must be at least 0, got -1"),
+        ({"learning_rate_multiplier": 0}, "learning_rate_multiplier must be positive, got 0"),
+    ],
+)
+def test_hyperparameters_out_of_range_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        little(**change)
 
 
-def test_settings_suit_the_data(split):
+def test_the_names_are_those_of_the_tables():
+    assert set(get_args(LossName)) == set(LOSSES)
+    assert set(get_args(NetworkName)) == set(NETWORKS)
+    for table in (LOSSES, NETWORKS):
+        with pytest.raises(TypeError):
+            table["mine"] = None
+
+
+def test_hyperparameters_suit_the_data(split):
     assert config_for(split.train).network == "classic"
     assert config_for(split.train).batch.composites > config_for(split.train).batch.people
     assert config_for(split.train, flip=False).batch.composites == 0
@@ -292,7 +377,7 @@ def test_settings_suit_the_data(split):
     assert config_for(wild).batch.composites == 0
     assert config_for(wild, loss="contrastive").loss_options == {"margin": 1.4}
     assert config_for(wild, loss="contrastive", loss_options={"margin": 1}).loss_options == {"margin": 1}
-    assert config_for(wild, steps=7).steps == 7
+    assert config_for(wild, steps=7).optimization.steps == 7
 
 
 def test_files_are_replaced_whole_or_not_at_all(tmp_path):

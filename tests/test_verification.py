@@ -21,6 +21,7 @@ from visavis.faces import CANONICAL_LANDMARKS, Crop, Face, FaceFinder
 from visavis.metrics import error_curve
 from visavis.metrics.calibration import distance_of, fit_sigmoid, score_of
 from visavis.training.experiments import DataSource, train_model
+from visavis.training.run_options import RunOptions
 from visavis.verification import FoundFace
 
 
@@ -41,7 +42,8 @@ def run(folder, tmp_path_factory):
     """A run folder of a model that was trained a little on them."""
     out = tmp_path_factory.mktemp("runs") / "small"
     source = DataSource(str(folder), size=32)
-    train_model(source, out, config={"steps": 20, "validate_every": 10}, logging={"progress": False, "command": "visavis train"})
+    options = RunOptions(progress=False, command="visavis train")
+    train_model(source, out, init="scratch", config={"steps": 20, "validate_every": 10}, options=options)
     return out
 
 
@@ -79,7 +81,7 @@ def test_verdicts_are_consistent(run, folder):
     for verdict in verifier.compare(photos[0], photos):
         assert verdict.same == (verdict.score >= verdict.threshold)
         assert verdict.distance == pytest.approx(distance_of(verdict.score))
-        assert (verdict.probability > 0.5) == verdict.same
+        assert verdict.probability > 0.5 or not verdict.same  # the threshold is for a false match rate, which is stricter
     itself = verifier.verify(photos[0], photos[0])
     assert itself.same
     assert itself.score == pytest.approx(1, abs=1e-4)
@@ -232,7 +234,7 @@ def aligned_run(folder, tmp_path_factory):
     root = tmp_path_factory.mktemp("aligned")
     faces = replace(visavis.load_dataset(folder, size=(112, 112)), crop=Crop.arcface())
     faces.save(root / "faces")
-    train_model(DataSource(str(root / "faces"), size=32), root / "run", config={"steps": 6}, logging={"progress": False})
+    train_model(DataSource(str(root / "faces"), size=32), root / "run", init="scratch", config={"steps": 6})
     return root / "run"
 
 
@@ -365,7 +367,7 @@ def test_train_and_evaluate_from_the_command_line(capsys, folder, tmp_path):
     ("arguments", "message"),
     [
         (["train", "nowhere", "--out", "x"], "nowhere: no such file or folder"),
-        (["train", "synthetic", "--out", "x", "--loss", "hinge"], "loss must be one of"),
+        (["train", "synthetic", "--out", "x", "--loss", "hinge"], "loss must be 'binary-crossentropy'"),
         (["train", "synthetic", "--out", "x", "--size", "8"], "size must be in 32"),
         (["evaluate", "nowhere", "synthetic"], "no such model"),
         (["verify", "a", "b", "--model", "nowhere"], "no such model"),
@@ -400,7 +402,7 @@ def test_a_folder_with_a_run_is_refused_before_anything_is_done(capsys, run, com
     before = (run / "model.keras").read_bytes()
     code, out, err = call(capsys, *command, "--out", run)
     assert (code, out) == (2, "")
-    assert "holds a run already (model.keras)" in err
+    assert "already holds a run (model.keras)" in err
     assert "--overwrite" in err
     assert (run / "model.keras").read_bytes() == before
 

@@ -12,19 +12,14 @@ SUFFIXES = {".css", ".html", ".ipynb", ".js", ".md", ".py", ".pyi", ".svg", ".to
 REMAINING = (
     "docs/concepts.md",
     "docs/decisions.md",
-    "docs/fine-tuning.md",
     "docs/model-card.md",
-    "docs/other-tasks.md",
     "docs/own-photos.md",
     "docs/quick-start.md",
-    "docs/walkthrough.md",
     "recipes",
     "src/visavis/data",
     "src/visavis/evaluation",
     "src/visavis/files.py",
     "src/visavis/metrics",
-    "src/visavis/models",
-    "src/visavis/training",
     "src/visavis/verification",
 )
 # Each is followed by what to write instead.

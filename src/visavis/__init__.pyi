@@ -70,9 +70,16 @@ from .scale import Embedded as Embedded, EmbeddingSettings as EmbeddingSettings,
 from .training.augmentation import Augmentation as Augmentation
 from .training.batches import BatchShape as BatchShape
 from .training.cards import make_card as make_card
-from .training.configuration import TrainingConfig as TrainingConfig, config_for as config_for
+from .training.configuration import (
+    FineTuning as FineTuning,
+    Optimization as Optimization,
+    TrainingConfig as TrainingConfig,
+    Validation as Validation,
+    config_for as config_for,
+)
 from .training.devices import Devices as Devices, use_devices as use_devices
 from .training.experiments import DataSource as DataSource, train_model as train_model
+from .training.run_options import RunOptions as RunOptions
 from .training.trainer import TrainingRun as TrainingRun, train as train
 from .verification import Verdict as Verdict, Verifier as Verifier
 from .verification.comparisons import Comparison as Comparison, compare_photos as compare_photos, verify_photos as verify_photos

@@ -10,6 +10,7 @@ from PIL import Image
 from visavis.data import FaceDataset
 from visavis.evaluation.evaluate import Evaluated, evaluate_model
 from visavis.training.experiments import DataSource, train_model
+from visavis.training.run_options import RunOptions
 from visavis.verification import Verdict, Verifier
 from visavis.verification.comparisons import compare_photos
 
@@ -70,8 +71,8 @@ def run_demo(out: Path | str, *, steps: int | None = None, overwrite: bool = Fal
     out = Path(out)
     config = {"steps": steps} if steps else {}
     source = DataSource("synthetic")
-    logging = {"progress": progress, "command": "visavis demo"}
-    encoder = train_model(source, out, config=config, overwrite=overwrite, logging=logging)
+    options = RunOptions(overwrite=overwrite, progress=progress, command="visavis demo")
+    encoder = train_model(source, out, config=config, options=options)
     faces = source.load()
     evaluated = evaluate_model(encoder, faces, out=out, command="visavis demo")
     test = faces.select_people(encoder.card.sides["test"].people)

@@ -67,39 +67,46 @@ def train(data: str, out: Path, limits: Any, quiet: bool, as_json: bool, **setti
     """
     from visavis.data import IntakeRules
     from visavis.training.devices import use_devices
-    from visavis.training.experiments import DataSource, default_init, train_model
+    from visavis.training.experiments import DataSource, train_model
+    from visavis.training.run_options import RunOptions
 
     devices = use_devices(settings["devices"])
-    quiet = quiet or not devices.writes
+    quiet = quiet or not devices.primary
     own_input = settings["network"] or settings["size"] or settings["crop"] or settings["gray"]
-    chosen = {name: settings[name] for name in ("loss", "network", "steps", "seed") if settings[name] is not None}
-    if not settings["mirror"]:
-        chosen["flip"] = False
-    encoder = train_model(
-        DataSource(
-            data,
-            size=settings["size"] or 64,
-            crop=settings["crop"],
-            gray=settings["gray"],
-            seed=settings["seed"],
-            rules=IntakeRules(limits=limits),
-        ),
-        out,
-        init=settings["init"] or ("scratch" if own_input else default_init(data)),
-        by=settings["split"],
-        target_fmrs=settings["target_fmrs"],
-        config=chosen,
-        logging={"tensorboard": settings["tensorboard"], "progress": not quiet, "command": command_line()},
+    config = {name: settings[name] for name in ("loss", "network", "steps", "seed") if settings[name] is not None}
+    config |= {"target_fmrs": tuple(settings["target_fmrs"]), "flip": settings["mirror"]}
+    options = RunOptions(
         resume=settings["resume"],
         overwrite=settings["overwrite"],
+        callbacks=_tensorboard(out) if settings["tensorboard"] and devices.primary else (),
         devices=devices,
+        progress=not quiet,
+        command=command_line(),
     )
-    card = encoder.card
-    print_note(f"\nmodel written to {out}\nnext: visavis evaluate {out} {data}", quiet=quiet)
-    if not devices.writes:
+    source = DataSource(
+        data,
+        size=settings["size"] or 64,
+        crop=settings["crop"],
+        gray=settings["gray"],
+        seed=settings["seed"],
+        rules=IntakeRules(limits=limits),
+    )
+    init = settings["init"] or ("scratch" if own_input else None)
+    card = train_model(source, out, init=init, by=settings["split"], config=config, options=options).card
+    if not devices.primary:
         return
-    summary = {"run": str(out), **card.training, "threshold": card.threshold and card.threshold.score}
-    print_json(summary) if as_json else click.echo(f"validation EER {card.training['validation_eer']:.2%}")
+    print_note(f"\nmodel written to {out}\nnext: visavis evaluate {out} {data}", quiet=quiet)
+    if as_json:
+        print_json({"run": str(out), **card.training, "threshold": card.threshold and card.threshold.score})
+    else:
+        click.echo(card.training.get("start", {}).get("summary") or f"validation EER {card.training['validation_eer']:.2%}")
+        click.echo(f"threshold {card.threshold}")
+
+
+def _tensorboard(out: Path) -> tuple[Any, ...]:
+    from visavis.training.tensorboard import TensorBoardLogs
+
+    return (TensorBoardLogs(out),)
 
 
 @click.command(epilog="Example: visavis evaluate runs/olivetti olivetti --json")

@@ -154,9 +154,9 @@ class Card:
         """The card as short texts by topic."""
         training, texts = self.training, {"input": self.crop.describe()}
         if training:
-            texts["network"] = f"{training.get('network')}, embeddings of {training.get('embedding_size')}"
+            texts["network"] = f"{_named(training.get('network'))}, embeddings of {training.get('embedding_size')}"
             if "steps" in training:
-                texts["loss"] = f"{training.get('loss')} {training.get('loss_options') or ''}".rstrip()
+                texts["loss"] = f"{_named(training.get('loss'))} {training.get('loss_options') or ''}".rstrip()
                 texts["steps"] = f"{training['steps']}, best at {training.get('best_step')}"
             if training.get("shrinkage") is not None:
                 texts["start"] = f"adapted to the training people, shrinkage {training['shrinkage']:g}"
@@ -254,6 +254,11 @@ def _calibration(values: dict[str, Any]) -> Calibration:
 def _histogram(values: dict[str, Any]) -> ScoreHistogram:
     counts = {name: tuple(map(int, values[name])) for name in ("mated", "nonmated")}
     return ScoreHistogram(**{**values, **counts})
+
+
+def _named(value: Any) -> Any:
+    """Return a hyperparameter's name; an object is recorded with its class."""
+    return value["class"] if isinstance(value, dict) else value
 
 
 def _pseudonym(person: str) -> str:

@@ -5,10 +5,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
+from visavis.backend import keras
 from visavis.encoders.card import Card
 from visavis.encoders.keras import KerasEncoder, load_model
 from visavis.encoders.mobilenet import mobilenet_graph

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
+from visavis.backend import keras
 from visavis.encoders import PRETRAINED_FILE, load_encoder
 from visavis.encoders.card import Card
 from visavis.encoders.loading import MODEL, model_file

@@ -1,14 +1,27 @@
 """Embedding networks, the distance layer, and the Siamese model of two inputs."""
 
 from visavis.models.layers import DistanceSigmoid, EuclideanDistance, PairLogits, StandardizePhotos
-from visavis.models.networks import NETWORKS, build_embedding, build_siamese, copy_network, embed, embedding_of, head_of, products
+from visavis.models.networks import (
+    NETWORKS,
+    NetworkName,
+    as_embedding,
+    build_embedding,
+    build_siamese,
+    copy_network,
+    embed,
+    embedding_of,
+    head_of,
+    products,
+)
 
 __all__ = [
     "NETWORKS",
     "DistanceSigmoid",
     "EuclideanDistance",
+    "NetworkName",
     "PairLogits",
     "StandardizePhotos",
+    "as_embedding",
     "build_embedding",
     "build_siamese",
     "copy_network",

@@ -1,11 +1,10 @@
-"""The layers that this project adds to those of Keras: standardised photos, distances, and the head of a Siamese model."""
+"""Keras layers: photo standardisation, embedding distances, and the head of a Siamese model."""
 
 from typing import Any
 
-import keras
 import numpy as np
-from keras import layers, ops
 
+from visavis.backend import keras, layers, ops
 from visavis.models.losses import pairwise_distances
 
 __all__ = ["DistanceSigmoid", "EuclideanDistance", "PairLogits", "StandardizePhotos"]
@@ -15,10 +14,21 @@ Tensor = Any
 
 @keras.saving.register_keras_serializable(package="visavis")
 class StandardizePhotos(layers.Layer):
-    """Give each photo of `(n, h, w, c)` mean 0 and standard deviation 1 over all its pixels and channels."""
+    """Scale each photo of `(n, h, w, c)` to mean 0 and standard deviation 1 over all its pixels and channels."""
+
+    def build(self, input_shape: Any) -> None:
+        """Remember the shape of a photo."""
+        self.photo_shape = tuple(input_shape[1:])
 
     def call(self, photos: Tensor) -> Tensor:
-        """Return the photos standardised; a photo of one flat colour becomes all zeros."""
+        """Return the photos standardised; a photo of one flat colour becomes all zeros.
+
+        Raises:
+            ValueError: If they are of another size or number of channels than the network was built for.
+        """
+        if tuple(photos.shape[1:]) != self.photo_shape:
+            expected = ", ".join(map(str, self.photo_shape))
+            raise ValueError(f"photos must be (n, {expected}), got shape {tuple(photos.shape)}")
         photos = ops.cast(photos, "float32")
         centred = photos - ops.mean(photos, axis=(1, 2, 3), keepdims=True)
         deviation = ops.sqrt(ops.mean(ops.square(centred), axis=(1, 2, 3), keepdims=True))
@@ -27,7 +37,7 @@ class StandardizePhotos(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="visavis")
 class EuclideanDistance(layers.Layer):
-    """Euclidean distance `(n, 1)` of two batches of embeddings `(n, d)`; its gradient is finite where they are equal."""
+    """Compute the Euclidean distance `(n, 1)` of two batches of embeddings `(n, d)`; its gradient is finite at distance 0."""
 
     def call(self, embeddings: tuple[Tensor, Tensor]) -> Tensor:
         """Return the distance of each pair."""
@@ -40,11 +50,11 @@ class EuclideanDistance(layers.Layer):
 class DistanceSigmoid(layers.Layer):
     """The head: ``sigmoid(offset - slope * distance)``, the probability of "the same person".
 
-    The slope is the softplus of a weight and so is always positive: a larger distance never makes "the same person" likelier.
+    The slope is the softplus of a weight and so is always positive: the probability falls with the distance.
     """
 
     def build(self, input_shape: Any) -> None:
-        """Start with the boundary at distance 1, the middle of what unit embeddings of strangers and friends keep."""
+        """Create the weights; a probability of one half is at distance 1 at first."""
         self.offset = self.add_weight(shape=(), initializer=keras.initializers.Constant(5.0), name="offset")
         self.raw_slope = self.add_weight(shape=(), initializer=keras.initializers.Constant(5.0), name="raw_slope")
 
@@ -67,19 +77,19 @@ class DistanceSigmoid(layers.Layer):
             ValueError: If `slope` is not positive.
         """
         if not slope > 0:
-            raise ValueError(f"slope must be positive. Received: slope={slope}")
+            raise ValueError(f"slope must be positive, got {slope}")
         self.offset.assign(offset)
         self.raw_slope.assign(slope + np.log(-np.expm1(-slope)))
 
 
 class PairLogits(layers.Layer):
-    """A head's log-odds `(b, b)` for every pair of a batch of embeddings `(b, d)`: what trains with binary cross-entropy."""
+    """Compute a head's log-odds `(b, b)` for every pair of a batch of embeddings `(b, d)`, for binary cross-entropy."""
 
     def __init__(self, head: DistanceSigmoid, **kwargs: Any) -> None:
-        """Share the weights of this head."""
+        """Share the weights of a head."""
         super().__init__(**kwargs)
         self.head = head
 
     def call(self, embeddings: Tensor) -> Tensor:
-        """Return the log-odds of all pairs, each pair twice and each photo with itself."""
+        """Return the log-odds of all pairs, each pair twice, and of each photo with itself."""
         return self.head.logit(pairwise_distances(embeddings))

@@ -1,15 +1,15 @@
-"""Losses over pairs: the brief's contrastive loss, and losses that see every pair of a batch.
+"""Metric-learning losses over pairs: of given pairs, or of every pair of a batch.
 
-There are two kinds. `contrastive_loss` takes pairs that somebody made: their labels and their distances. The *batch* losses take
-the labels and the embeddings of one batch and look at all of its B(B-1)/2 pairs. Each is a pure function and a thin Keras class.
+`contrastive_loss` takes the labels and distances of given pairs. The batch losses take the labels and embeddings of one batch and
+use all of its B(B-1)/2 pairs. Each is a pure function and a thin Keras class.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-import keras
-from keras import ops
+from visavis.backend import keras, ops
+from visavis.errors import check_option
 
 __all__ = [
     "BatchBinaryCrossentropy",
@@ -28,24 +28,25 @@ __all__ = [
 ]
 
 Tensor = Any
+Mining = Literal["hard", "semi-hard"]
 
 _SMALLEST_SQUARE = 1e-12
 _MASKED = 1e9
 
 
 def contrastive_loss(y: Tensor, preds: Tensor, margin: float = 1) -> Tensor:
-    """Contrastive loss of Hadsell, Chopra and LeCun (2006), with labels the way round that the brief has them.
+    """Compute the contrastive loss of Hadsell, Chopra and LeCun (2006); here 1 labels the pairs of the same person.
 
-    ``mean(y * d**2 + (1 - y) * max(margin - d, 0)**2)``: pairs of one person are drawn together, pairs of two people are pushed
-    apart until they are `margin` away.
+    ``mean(y * d**2 + (1 - y) * max(margin - d, 0)**2)``: mated pairs are pulled together, non-mated pairs are pushed apart up to
+    the distance `margin`.
 
     Args:
         y: `(m,)` or `(m, 1)`; 1 where a pair shows the same person, 0 where it shows two.
-        preds: The pairs' embedding distances (not probabilities), of the same shape, 0 or more.
-        margin: The distance past which a pair of two people costs nothing.
+        preds: The pairs' embedding distances (not probabilities), of the same shape, at least 0.
+        margin: The distance from which a non-mated pair has no loss.
 
     Returns:
-        A scalar, 0 or more.
+        A scalar, at least 0.
 
     Raises:
         ValueError: If `margin` is not positive, or if `y` and `preds` differ in size.
@@ -58,25 +59,32 @@ def contrastive_loss(y: Tensor, preds: Tensor, margin: float = 1) -> Tensor:
 
 
 def pairwise_distances(embeddings: Tensor) -> Tensor:
-    """Euclidean distances between all rows of a batch.
+    """Compute the Euclidean distances between all rows of a batch.
 
     Args:
         embeddings: `(b, d)`.
 
     Returns:
-        `(b, b)` float32; the gradient is finite (zero) where two rows are equal.
+        `(b, b)` float32, accurate to a relative 1e-5; the gradient is zero where two rows are equal.
     """
-    embeddings = ops.cast(embeddings, "float32")
+    if keras.backend.backend() != "tensorflow":
+        embeddings = ops.cast(embeddings, "float32")
+        squares = ops.sum(ops.square(embeddings[:, None] - embeddings[None, :]), axis=2)
+        return ops.sqrt(ops.maximum(squares, _SMALLEST_SQUARE))
+    # In float32 the products lose the distances of near rows. In float64 they do not, and TensorFlow computes them faster than
+    # the differences, whose memory grows with b * b * d; JAX has no float64 by default and fuses the differences.
+    embeddings = ops.cast(embeddings, "float64")
     squares = ops.sum(ops.square(embeddings), axis=1)
     products = ops.matmul(embeddings, ops.transpose(embeddings))
-    return ops.sqrt(ops.maximum(squares[:, None] + squares[None, :] - 2.0 * products, _SMALLEST_SQUARE))
+    distances = ops.sqrt(ops.maximum(squares[:, None] + squares[None, :] - 2.0 * products, _SMALLEST_SQUARE))
+    return ops.cast(distances, "float32")
 
 
 def batch_contrastive_loss(labels: Tensor, embeddings: Tensor, margin: float = 1) -> Tensor:
-    """`contrastive_loss` over every pair of a batch.
+    """Compute `contrastive_loss` over every pair of a batch.
 
-    Plainly their mean: most non-mated pairs are soon past the margin and cost nothing, so to give the few mated pairs more weight
-    would draw strangers together.
+    All pairs have the same weight: most non-mated pairs are soon past the margin, so a higher weight of the few mated pairs would
+    pull non-mated pairs together.
 
     Args:
         labels: `(b,)`, equal for photos of one person.
@@ -84,21 +92,21 @@ def batch_contrastive_loss(labels: Tensor, embeddings: Tensor, margin: float = 1
         margin: As in `contrastive_loss`.
 
     Returns:
-        A scalar, 0 or more.
+        A scalar, at least 0.
     """
     mated, nonmated = _pair_masks(labels)
     return _masked_mean(_contrastive_terms(mated, pairwise_distances(embeddings), margin), mated + nonmated)
 
 
 def batch_binary_crossentropy(labels: Tensor, logits: Tensor) -> Tensor:
-    """Binary cross-entropy over every pair of a batch, mated and non-mated pairs each with half of the weight.
+    """Compute the binary cross-entropy over every pair of a batch, mated and non-mated pairs each with half of the weight.
 
     Args:
         labels: `(b,)`, equal for photos of one person.
         logits: `(b, b)`, the head's logit for "the same person" of every pair; the diagonal is ignored.
 
     Returns:
-        A scalar, 0 or more.
+        A scalar, at least 0.
     """
     mated, nonmated = _pair_masks(labels)
     logits = ops.cast(logits, "float32")
@@ -106,8 +114,8 @@ def batch_binary_crossentropy(labels: Tensor, logits: Tensor) -> Tensor:
     return 0.5 * (_masked_mean(terms, mated) + _masked_mean(terms, nonmated))
 
 
-def triplet_loss(labels: Tensor, embeddings: Tensor, margin: float = 0.2, mining: str = "hard") -> Tensor:
-    """Triplet loss with triplets mined inside the batch.
+def triplet_loss(labels: Tensor, embeddings: Tensor, margin: float = 0.2, mining: Mining = "hard") -> Tensor:
+    """Compute the triplet loss with triplets mined within the batch.
 
     `hard` takes, for each anchor, its farthest positive and its nearest negative (Hermans, Beyer and Leibe 2017).
     `semi-hard` takes, for each anchor and positive, the nearest negative that is farther than the positive, or the farthest
@@ -116,7 +124,7 @@ def triplet_loss(labels: Tensor, embeddings: Tensor, margin: float = 0.2, mining
     Args:
         labels: `(b,)`, equal for photos of one person.
         embeddings: `(b, d)`.
-        margin: By how much a negative must be farther than a positive.
+        margin: How much farther a negative must be than a positive; positive.
         mining: `"hard"` or `"semi-hard"`.
 
     Returns:
@@ -126,6 +134,7 @@ def triplet_loss(labels: Tensor, embeddings: Tensor, margin: float = 0.2, mining
         ValueError: If `margin` is not positive or `mining` is neither of the two.
     """
     _check_positive(margin=margin)
+    check_option("mining", mining, Mining)
     mated, nonmated = _pair_masks(labels)
     distances = pairwise_distances(embeddings)
     if mining == "hard":
@@ -133,8 +142,6 @@ def triplet_loss(labels: Tensor, embeddings: Tensor, margin: float = 0.2, mining
         nearest_negative = ops.min(distances + _MASKED * (1.0 - nonmated), axis=1)
         counted = ops.max(mated, axis=1) * ops.max(nonmated, axis=1)
         return _masked_mean(ops.relu(farthest_positive - nearest_negative + margin), counted)
-    if mining != "semi-hard":
-        raise ValueError(f"mining must be 'hard' or 'semi-hard'. Received: mining={mining!r}")
     farther = ops.cast(distances[:, None, :] > distances[:, :, None], "float32") * nonmated[:, None, :]
     nearest_farther = ops.min(distances[:, None, :] + _MASKED * (1.0 - farther), axis=2)
     farthest_negative = ops.max(distances * nonmated, axis=1)[:, None]
@@ -143,12 +150,12 @@ def triplet_loss(labels: Tensor, embeddings: Tensor, margin: float = 0.2, mining
 
 
 def supervised_contrastive_loss(labels: Tensor, embeddings: Tensor, temperature: float = 0.1) -> Tensor:
-    """Supervised contrastive loss of Khosla et al. (2020), equation 2 (the sum outside of the logarithm).
+    """Compute the supervised contrastive loss of Khosla et al. (2020), equation 2 (the sum outside of the logarithm).
 
     Args:
         labels: `(b,)`, equal for photos of one person.
         embeddings: `(b, d)`, rows of unit length.
-        temperature: Divides the cosines; smaller looks harder at the nearest negatives.
+        temperature: Divisor of the cosines, positive; a lower one gives the nearest negatives more weight.
 
     Returns:
         A scalar, the mean over the photos that have a positive in the batch.
@@ -167,14 +174,14 @@ def supervised_contrastive_loss(labels: Tensor, embeddings: Tensor, temperature:
 
 
 def multi_similarity_loss(labels: Tensor, embeddings: Tensor, alpha: float = 2.0, beta: float = 50.0, base: float = 0.5) -> Tensor:
-    """Multi-similarity loss of Wang et al. (2019), equation 13, over all pairs (without the paper's mining).
+    """Compute the multi-similarity loss of Wang et al. (2019), equation 13, over all pairs (without the paper's mining).
 
     Args:
         labels: `(b,)`, equal for photos of one person.
         embeddings: `(b, d)`, rows of unit length.
-        alpha: How sharply mated pairs of a low cosine are weighted.
-        beta: How sharply non-mated pairs of a high cosine are weighted.
-        base: The cosine around which both are weighted.
+        alpha: Scale of the mated pairs, positive; a higher one gives those of low cosine more weight.
+        beta: Scale of the non-mated pairs, positive; a higher one gives those of high cosine more weight.
+        base: The cosine at which both kinds of pairs have half of their greatest weight.
 
     Returns:
         A scalar, the mean over the photos of the batch.
@@ -200,14 +207,14 @@ def _contrastive_terms(y: Tensor, distances: Tensor, margin: float) -> Tensor:
     y = ops.cast(ops.convert_to_tensor(y), "float32")
     sizes = [None if None in shape else math.prod(shape) for shape in (y.shape, distances.shape)]
     if None not in sizes and sizes[0] != sizes[1]:
-        raise ValueError(f"y and preds must be of one size. Received: shapes {y.shape} and {distances.shape}")
+        raise ValueError(f"y and preds must have the same size, got shapes {tuple(y.shape)} and {tuple(distances.shape)}")
     if len(y.shape) != len(distances.shape):
         y = ops.reshape(y, ops.shape(distances))
     return y * ops.square(distances) + (1.0 - y) * ops.square(ops.relu(margin - distances))
 
 
 def _pair_masks(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of the `(b, b)` pairs are mated, and which are non-mated; the diagonal is neither. Float32."""
+    """Return float32 masks `(b, b)` of the mated and of the non-mated pairs; the diagonal is neither."""
     labels = ops.reshape(ops.convert_to_tensor(labels), (-1,))
     same = ops.cast(labels[:, None] == labels[None, :], "float32")
     itself = ops.cast(ops.arange(ops.shape(labels)[0])[:, None] == ops.arange(ops.shape(labels)[0])[None, :], "float32")
@@ -226,7 +233,7 @@ def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 def _check_positive(**arguments: float) -> None:
     for name, value in arguments.items():
         if not value > 0:
-            raise ValueError(f"{name} must be positive. Received: {name}={value}")
+            raise ValueError(f"{name} must be positive, got {value}")
 
 
 @keras.saving.register_keras_serializable(package="visavis")
@@ -234,7 +241,7 @@ class ContrastiveLoss(keras.losses.Loss):
     """`contrastive_loss` as a Keras loss, for a model that predicts the distances of pairs."""
 
     def __init__(self, margin: float = 1, name: str = "contrastive_loss", **kwargs: Any) -> None:
-        """Keep the margin; see `contrastive_loss`."""
+        """See `contrastive_loss`."""
         _check_positive(margin=margin)
         super().__init__(name=name, **kwargs)
         self.margin = margin
@@ -244,12 +251,12 @@ class ContrastiveLoss(keras.losses.Loss):
         return _contrastive_terms(y_true, y_pred, self.margin)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the arguments of the class."""
         return {**super().get_config(), "margin": self.margin}
 
 
 class _BatchLoss(keras.losses.Loss):
-    """A batch loss as a Keras class: `y_true` holds the labels, `y_pred` the embeddings (or the pairs' logits)."""
+    """Base of batch losses as Keras classes: `y_true` are labels, `y_pred` embeddings (or the pairs' logits)."""
 
     function: Callable[..., Tensor]
 
@@ -262,7 +269,7 @@ class _BatchLoss(keras.losses.Loss):
         return type(self).function(y_true, y_pred, **self.parameters)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the arguments of the class."""
         return {"name": self.name, **self.parameters}
 
 

@@ -9,10 +9,10 @@ weights.
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from keras import layers
+
+from visavis.backend import keras, layers
 
 __all__ = ["BLOCKS", "CONVOLUTIONS", "DENSE", "MIDDLE", "SCALE", "STEM", "build_mobilenet", "is_mobilenet", "mobilenet_weights"]
 

@@ -1,30 +1,43 @@
 """Embedding networks, and the Siamese model of two inputs around one.
 
-Every network standardises its photos one by one first, so that it makes no difference whether they come as 0 .. 255 or 0 .. 1, and
-ends in embeddings of unit length.
+The networks of this module standardise each photo first, so that 0 .. 255 and 0 .. 1 are the same photo. All end in embeddings of
+unit length.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from keras import layers
 
+from visavis.backend import keras, layers
+from visavis.errors import check_option
 from visavis.metrics import unit_rows
 from visavis.models.layers import DistanceSigmoid, EuclideanDistance, StandardizePhotos
 
-__all__ = ["NETWORKS", "build_embedding", "build_siamese", "copy_network", "embed", "embedding_of", "head_of", "products"]
+__all__ = [
+    "NETWORKS",
+    "NetworkName",
+    "as_embedding",
+    "build_embedding",
+    "build_siamese",
+    "copy_network",
+    "embed",
+    "embedding_of",
+    "head_of",
+    "products",
+]
 
 Tensor = Any
+NetworkName = Literal["classic", "compact", "deep", "deeper"]
 
 SMALLEST_SIDE = 32
 _PRODUCT, _NORMALISE = "product_", "normalise_"
 
 
 def build_embedding(
-    network: str = "compact",
+    network: NetworkName = "compact",
     input_shape: tuple[int, int, int] = (64, 64, 3),
     *,
     embedding_size: int = 128,
@@ -37,9 +50,9 @@ def build_embedding(
         network: `"compact"` (residual, made for faces in the wild), `"deep"` (twice the work, for larger faces and many people),
             `"deeper"` (twice that) or `"classic"` (the brief's plain stack of convolutions).
         input_shape: Height, width and channels (1 or 3) of a face; the sides are at least 32.
-        embedding_size: The length of an embedding.
-        dtype: Keras's dtype policy for the convolutions, such as `"mixed_bfloat16"`; embeddings are float32 in any case.
-        seed: Draws the weights.
+        embedding_size: Length of an embedding, at least 2.
+        dtype: Keras's dtype policy for the convolutions, such as `"mixed_bfloat16"`; embeddings are always float32.
+        seed: Seed of the weights.
 
     Returns:
         A model from `(n, h, w, c)`, 0 .. 255 or 0 .. 1, to `(n, embedding_size)` float32, rows of unit length.
@@ -47,20 +60,43 @@ def build_embedding(
     Raises:
         ValueError: If an argument is out of range.
     """
-    if network not in NETWORKS:
-        raise ValueError(f"network must be one of {sorted(NETWORKS)}. Received: network={network!r}")
+    check_option("network", network, NetworkName)
     if len(input_shape) != 3 or min(input_shape[:2]) < SMALLEST_SIDE or input_shape[2] not in (1, 3):
         raise ValueError(
-            "input_shape must be (height, width, channels), sides of at least 32 and 1 or 3 channels. "
-            f"Received: input_shape={tuple(input_shape)}"
+            f"input_shape must be (height, width, channels) with sides of at least 32 and 1 or 3 channels, got {tuple(input_shape)}"
         )
     if embedding_size < 2:
-        raise ValueError(f"embedding_size must be at least 2. Received: embedding_size={embedding_size}")
+        raise ValueError(f"embedding_size must be at least 2, got {embedding_size}")
     photos = keras.Input(input_shape, name="photos")
     blocks = _Blocks(seed, dtype)
     features = NETWORKS[network](StandardizePhotos(dtype=dtype, name="standardize")(photos), blocks)
-    embedding = blocks.normalise(blocks.dense(layers.Flatten()(features), embedding_size))
+    embedding = blocks.normalise(blocks.dense(layers.Flatten()(features), int(embedding_size)))
     return keras.Model(photos, layers.UnitNormalization(dtype="float32", name="unit")(embedding), name="embedding")
+
+
+def as_embedding(model: keras.Model, input_shape: tuple[int, int, int]) -> keras.Model:
+    """Return a Keras model as an embedding network that shares its weights.
+
+    Args:
+        model: A model from photos `(n, h, w, c)` to `(n, d)`, whose rows are scaled to unit length where it does not end in Keras's
+            `UnitNormalization`; or a Siamese model, whose embedding network is returned.
+        input_shape: Height, width and channels of the photos.
+
+    Raises:
+        ValueError: If the model takes other photos, or does not return one embedding for each.
+    """
+    if len(getattr(model, "inputs", None) or ()) == 2:
+        model = embedding_of(model)
+    if not getattr(model, "inputs", None):  # a subclassed model, or a Sequential one without an input
+        photos = keras.Input(input_shape, name="photos")
+        model = keras.Model(photos, model(photos))
+    if tuple(model.input_shape[1:]) != tuple(input_shape):
+        raise ValueError(f"the network must take photos of {tuple(input_shape)}, got one of {tuple(model.input_shape[1:])}")
+    if len(model.output_shape) != 2:
+        raise ValueError(f"the network must return one embedding (n, d) for each photo, got shape {model.output_shape}")
+    if isinstance(model.layers[-1], layers.UnitNormalization):
+        return model
+    return keras.Model(model.inputs[0], layers.UnitNormalization(dtype="float32", name="unit")(model.outputs[0]), name="embedding")
 
 
 def build_siamese(embedding: keras.Model, head: DistanceSigmoid | None = None) -> keras.Model:
@@ -68,7 +104,7 @@ def build_siamese(embedding: keras.Model, head: DistanceSigmoid | None = None) -
 
     Args:
         embedding: A model from photos to embeddings.
-        head: Turns a distance into a probability; a new one if None.
+        head: The layer from distances to probabilities; None: a new one.
 
     Returns:
         A model from `[first, second]`, each `(n, h, w, c)`, to the probability `(n, 1)` of "the same person".
@@ -81,17 +117,17 @@ def build_siamese(embedding: keras.Model, head: DistanceSigmoid | None = None) -
 
 
 def embedding_of(siamese: keras.Model) -> keras.Model:
-    """Return the embedding network inside of a Siamese model that `build_siamese` made."""
-    return siamese.get_layer("embedding")
+    """Return the embedding network of a Siamese model that `build_siamese` made."""
+    return next(layer for layer in siamese.layers if isinstance(layer, keras.Model))
 
 
 def head_of(siamese: keras.Model) -> DistanceSigmoid:
     """Return the head of a Siamese model that `build_siamese` made."""
-    return siamese.get_layer("head")
+    return next(layer for layer in siamese.layers if isinstance(layer, DistanceSigmoid))
 
 
 def products(network: keras.Model) -> list[tuple[keras.Layer, keras.Layer]]:
-    """Return the convolutions and dense layers of what `build_embedding` made, each with the batch normalisation after it."""
+    """Return the convolutions and dense layers of a network of `build_embedding`, each with the batch normalisation after it."""
     count = sum(layer.name.startswith(_PRODUCT) for layer in network.layers)
     return [
         (network.get_layer(f"{_PRODUCT}{number}"), network.get_layer(f"{_NORMALISE}{number}")) for number in range(1, count + 1)
@@ -99,7 +135,7 @@ def products(network: keras.Model) -> list[tuple[keras.Layer, keras.Layer]]:
 
 
 def copy_network(network: keras.Model) -> keras.Model:
-    """Return a network of the same layers and weights, whose weights are its own."""
+    """Return a deep copy of a network."""
     copy = keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
     return copy
@@ -112,18 +148,23 @@ def embed(
 
     Args:
         model: The embedding network.
-        photos: `(n, h, w, c)`, 0 .. 255 or 0 .. 1.
-        flip: Whether to average each embedding with that of the mirrored photo: twice the work, somewhat fewer errors.
-        unit: Whether that average is brought to unit length again; if not, it is the shorter the less the two agree.
-        batch_size: How many photos go through the network at once.
+        photos: `(n, h, w, c)`, 0 .. 255 or 0 .. 1, of the network's size. Gray photos, `(n, h, w)` or of one channel, are repeated
+            to three channels for a network of colour photos.
+        flip: Whether to average each embedding with that of the mirrored photo: twice the time, somewhat fewer errors.
+        unit: Whether to scale that average to unit length; without, its length is lower the less the two agree.
+        batch_size: Number of photos that go through the network at once.
 
     Returns:
-        `(n, d)` float32, rows of unit length, or up to it.
+        `(n, d)` float32, rows of unit length, or at most that.
+
+    Raises:
+        ValueError: If the photos are of another size or number of channels, or a single photo without the first axis.
     """
+    photos = _as_batch(photos, tuple(model.input_shape[1:]))
     rows = []
     for start in range(0, len(photos), batch_size):
         batch = np.asarray(photos[start : start + batch_size])
-        short = batch_size - len(batch) if start else 0  # a last batch of another size would be compiled anew
+        short = batch_size - len(batch) if start else 0  # a last batch of another size would be compiled again
         padded = np.concatenate([batch, np.repeat(batch[:1], short, axis=0)])
         row = model.predict_on_batch(padded)
         if flip:
@@ -135,8 +176,21 @@ def embed(
     return unit_rows(embeddings) if unit else embeddings
 
 
+def _as_batch(photos: npt.ArrayLike, shape: tuple[int, int, int]) -> npt.NDArray[Any]:
+    """Return photos as `(n, *shape)`, gray ones repeated for a network of colour photos."""
+    batch = np.asarray(photos)
+    if batch.ndim == 3 and batch.shape[1:] == shape[:2]:
+        batch = batch[..., None]
+    if batch.ndim == 4 and batch.shape[3] == 1 and shape[2] == 3:
+        batch = np.repeat(batch, 3, axis=3)
+    if batch.shape[1:] != shape:
+        hint = "; one photo is photo[None]" if batch.shape in (shape, shape[:2]) else ""
+        raise ValueError(f"photos must be (n, {', '.join(map(str, shape))}), got shape {np.shape(photos)}{hint}")
+    return batch
+
+
 class _Blocks:
-    """The layers that the networks are made of, each drawing its weights from the next seed.
+    """The building blocks of the networks; each layer takes the next seed.
 
     `product_7` is the seventh convolution or dense layer, `normalise_7` the batch normalisation that follows it.
     """
@@ -147,7 +201,7 @@ class _Blocks:
         self._made = 0
 
     def _product(self) -> dict[str, Any]:
-        """What the next convolution or dense layer is made with."""
+        """Return the arguments of the next convolution or dense layer."""
         self._made += 1
         initializer = keras.initializers.HeNormal(seed=int(self._seeds.integers(2**31)))
         return {"use_bias": False, "kernel_initializer": initializer, "dtype": self._dtype, "name": f"{_PRODUCT}{self._made}"}
@@ -173,7 +227,7 @@ class _Blocks:
 
 
 def _classic(x: Tensor, blocks: _Blocks) -> Tensor:
-    """Four plain convolutions with pooling between them; what the brief lacked is the batch normalisation."""
+    """Four plain convolutions with batch normalisation, and pooling between them."""
     x = layers.MaxPooling2D(2)(blocks.conv(x, 32, strides=2))
     for filters in (64, 128):
         x = layers.MaxPooling2D(2)(blocks.conv(x, filters))
@@ -181,7 +235,7 @@ def _classic(x: Tensor, blocks: _Blocks) -> Tensor:
 
 
 def _compact(x: Tensor, blocks: _Blocks) -> Tensor:
-    """Down to a quarter of the side at once, where a convolution is cheap, then three residual stages."""
+    """Two strided convolutions down to a quarter of the side, then three residual stages."""
     x = blocks.conv(x, 32, strides=2)
     x = blocks.conv(x, 64, strides=2)
     x = blocks.residual(x, 64)
@@ -190,7 +244,7 @@ def _compact(x: Tensor, blocks: _Blocks) -> Tensor:
 
 
 def _deep(x: Tensor, blocks: _Blocks) -> Tensor:
-    """As compact, with one residual stage more and fewer features before the last layer: for 80 pixels and more."""
+    """As compact, with one more residual stage and fewer features before the last layer: for at least 80 pixels."""
     x = blocks.conv(x, 32, strides=2)
     x = blocks.conv(x, 64, strides=2)
     x = blocks.residual(x, 64)
@@ -201,7 +255,7 @@ def _deep(x: Tensor, blocks: _Blocks) -> Tensor:
 
 
 def _deeper(x: Tensor, blocks: _Blocks) -> Tensor:
-    """As deep, with four residual blocks more."""
+    """As deep, with four more residual blocks."""
     x = blocks.conv(x, 32, strides=2)
     x = blocks.conv(x, 64, strides=2)
     for _ in range(2):
@@ -213,9 +267,11 @@ def _deeper(x: Tensor, blocks: _Blocks) -> Tensor:
     return blocks.conv(x, 128, kernel=1)
 
 
-NETWORKS: dict[str, Callable[[Tensor, _Blocks], Tensor]] = {
-    "classic": _classic,
-    "compact": _compact,
-    "deep": _deep,
-    "deeper": _deeper,
-}
+NETWORKS: Mapping[str, Callable[[Tensor, _Blocks], Tensor]] = MappingProxyType(
+    {
+        "classic": _classic,
+        "compact": _compact,
+        "deep": _deep,
+        "deeper": _deeper,
+    }
+)

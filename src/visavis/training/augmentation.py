@@ -14,22 +14,22 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much each training photo may change.
+    """How much each training photo may be changed at random.
 
     Attributes:
         rotation: Largest rotation, degrees.
-        scale: Largest relative change of size, 0.15 for 1/1.15 .. 1.15; each axis varies by a third of it besides.
-        shift: Largest shift, as a part of the side.
+        scale: Largest relative change of size, 0.15 for 1/1.15 .. 1.15; each axis varies by a third of it in addition.
+        shift: Largest translation, as a fraction of the side.
         flip: Probability of mirroring.
         contrast: Largest relative change of contrast and of brightness.
-        gamma: Largest exponent (and its inverse).
+        gamma: Largest exponent; the smallest is its inverse.
         side_light: Largest relative difference of brightness that a gradient across the face adds.
-        colour: Largest relative change of one colour channel against the others.
-        grey: Probability that the colour is taken out.
-        cutout: Probability that a rectangle is filled with one level.
-        cutout_side: Largest side of that rectangle, as a part of the photo's.
+        colour: Largest relative change of one colour channel.
+        grayscale: Probability that the photo is converted to gray.
+        cutout: Probability that a rectangle is filled with one level (random erasing).
+        cutout_side: Largest side of that rectangle, as a fraction of the photo's.
         noise: Largest standard deviation of the noise in brightness, in levels of 0 .. 255.
-        blur: Probability that the photo is made coarse and enlarged again.
+        blur: Probability that the photo is downscaled and enlarged again.
     """
 
     rotation: float = 10.0
@@ -40,7 +40,7 @@ class Augmentation:
     gamma: float = 1.4
     side_light: float = 0.5
     colour: float = 0.1
-    grey: float = 0.1
+    grayscale: float = 0.1
     cutout: float = 0.5
     cutout_side: float = 0.45
     noise: float = 6.0
@@ -54,10 +54,10 @@ def augment(
 
     Args:
         photos: `(n, h, w, c)` uint8.
-        rng: Draws the changes.
+        rng: Generator of the changes.
         settings: How much may change.
-        frame: Top, left, height and width of the part that is wanted; what lies around it comes in where photos are turned and
-            shifted. None: the whole photo.
+        frame: Top, left, height and width of the part that is returned; rotation and translation bring in what lies around it.
+            None: the whole photo.
 
     Returns:
         `(n, h, w, c)` uint8 of the size of the frame, new memory.
@@ -72,15 +72,15 @@ def augment(
 
 
 def composite(first: Photos, second: Photos, rng: np.random.Generator) -> Photos:
-    """Make photos of a person who does not exist: the upper face of one person on the lower face of another.
+    """Compose photos of a synthetic person: the upper face of one person on the lower face of another.
 
-    The seam is the same in all photos, so that they show one and the same new person. After Hu et al. (2017), who swap parts of
+    The seam is the same in all photos, so that they show the same synthetic person. After Hu et al. (2017), who swap parts of
     aligned faces.
 
     Args:
         first: `(k, h, w, c)` uint8, photos of one person, faces aligned.
         second: `(k, h, w, c)` uint8, photos of another.
-        rng: Draws the seam.
+        rng: Generator of the seam.
 
     Returns:
         `(k, h, w, c)` uint8.
@@ -95,7 +95,7 @@ def composite(first: Photos, second: Photos, rng: np.random.Generator) -> Photos
 
 
 def _warp(photos: Photos, rng: np.random.Generator, settings: Augmentation, frame: tuple[int, int, int, int]) -> Photos:
-    """Rotate, scale, shift and mirror around the centre, in one resampling; what comes in from outside repeats the edge."""
+    """Rotate, scale, translate and mirror around the centre in one resampling; the edge is repeated outside of the photo."""
     count, channels = len(photos), photos.shape[3]
     top, left, height, width = frame
     border = max(height, width) // 5
@@ -116,7 +116,7 @@ def _warp(photos: Photos, rng: np.random.Generator, settings: Augmentation, fram
 def _inverse_transforms(
     count: int, sides: tuple[int, int], rng: np.random.Generator, settings: Augmentation
 ) -> npt.NDArray[np.float64]:
-    """Six numbers a photo, `(n, 6)`, that take a place in the result to its place in the source, in pixels."""
+    """Affine transforms `(n, 6)` from positions in the result to positions in the source, in pixels."""
 
     def spread(limit: float) -> npt.NDArray[np.float64]:
         return rng.uniform(-limit, limit, count)
@@ -135,15 +135,15 @@ def _inverse_transforms(
 
 
 def _relight(photos: Photos, rng: np.random.Generator, settings: Augmentation) -> Floats:
-    """Change gamma, contrast, brightness, colour and side light, each photo by its own draw."""
+    """Change gamma, contrast, brightness, colour and side light of each photo independently."""
     count, height, width, channels = photos.shape
 
     def spread(limit: float, *shape: int) -> Floats:
         return rng.uniform(-limit, limit, shape).astype(np.float32)
 
     if channels == 3:
-        grey = rng.random(count) < settings.grey
-        photos[grey] = photos[grey].mean(axis=3, keepdims=True).astype(np.uint8)
+        gray = rng.random(count) < settings.grayscale
+        photos[gray] = photos[gray].mean(axis=3, keepdims=True).astype(np.uint8)
     exponents = np.exp(spread(np.log(settings.gamma), count, 1, 1))
     levels = np.linspace(0, 1, 256, dtype=np.float32) ** exponents
     mean = (photos.mean(axis=(1, 2, 3), dtype=np.float32) / 255)[:, None, None] ** exponents

@@ -1,4 +1,4 @@
-"""Training batches: P people x K photos, people of a single photo, and composites, each a function of the seed and the step."""
+"""Training batches: P people x K photos, people with a single photo, and composites."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ __all__ = ["BatchShape", "Batches"]
 
 @dataclass(frozen=True)
 class BatchShape:
-    """Who is in a batch.
+    """Who is in a batch: P people x K photos, and synthetic people.
 
     Attributes:
-        people: People of two photos or more, drawn without repetition.
-        photos: Photos of each; somebody who has fewer is shown again, changed by augmentation.
-        single_people: People of one photo, each by two augmentations of it; left out where the data has none.
-        composites: People put together from two others, `photos` photos of each.
+        people: Number of people with at least two photos, drawn without replacement; at least 2.
+        photos: Number of photos of each, at least 2; photos of people who have fewer are repeated, augmented differently.
+        single_people: Number of people with one photo, each as two augmentations of it; fewer where the data has fewer.
+        composites: Number of synthetic people composed of two others, with `photos` photos each.
     """
 
     people: int = 16
@@ -34,19 +34,13 @@ class BatchShape:
         Raises:
             ValueError: If one is out of range.
         """
-        if self.people < 2 or self.photos < 2:
-            raise ValueError(
-                f"a batch needs two people and two photos of each, or more. Received: people={self.people}, photos={self.photos}"
-            )
-        if self.single_people < 0 or self.composites < 0:
-            raise ValueError(
-                "single_people and composites must be 0 or more. "
-                f"Received: single_people={self.single_people}, composites={self.composites}"
-            )
+        for name, minimum in {"people": 2, "photos": 2, "single_people": 0, "composites": 0}.items():
+            if getattr(self, name) < minimum:
+                raise ValueError(f"{name} must be at least {minimum}, got {getattr(self, name)}")
 
 
 class Batches:
-    """The batches of a training run: `batches[step]` is the same whenever and wherever it is asked for."""
+    """The batches of a training run; `batches[step]` is a function of the seed and the step."""
 
     def __init__(self, dataset: FaceDataset, shape: BatchShape, augmentation: Augmentation, *, seed: int = 0) -> None:
         """Index the photos of each person.
@@ -55,7 +49,7 @@ class Batches:
             dataset: The training people.
             shape: Who is in a batch; fewer people where the data set has fewer.
             augmentation: How each photo is changed.
-            seed: Draws everything.
+            seed: Seed of all random draws.
 
         Raises:
             DataError: If fewer than two people have two photos.
@@ -65,12 +59,12 @@ class Batches:
         self._several = np.flatnonzero(counts > 1)
         self._single = np.flatnonzero(counts == 1)
         if len(self._several) < 2:
-            raise DataError(f"training needs two people with two photos or more. Received: {len(self._several)}")
+            raise DataError(f"training needs at least two people with at least two photos each, got {len(self._several)}")
         self._dataset, self._shape, self._augmentation, self._seed = dataset, shape, augmentation, seed
 
     @property
     def size(self) -> int:
-        """How many photos a batch has."""
+        """Number of photos in a batch."""
         shape = self._shape
         groups = min(shape.people, len(self._several)) + shape.composites
         return groups * shape.photos + 2 * min(shape.single_people, len(self._single))
@@ -92,7 +86,7 @@ class Batches:
         return photos, np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
 
     def _draw(self, person: int, photos: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Choose this many photos of a person, none twice before all were taken once."""
+        """Draw this many photos of a person, none twice before all were drawn once."""
         own = rng.permutation(self._photos_of[person])
         return np.resize(own, photos)
 

@@ -1,21 +1,29 @@
-"""The card of a trained model: how it came about and how it decides."""
+"""The card of a trained model: its data, its hyperparameters, and how it decides."""
 
 import platform
+from dataclasses import replace
 from datetime import UTC, datetime
 
-import keras
+import numpy as np
+import numpy.typing as npt
 
 from visavis import __version__
+from visavis.backend import keras
 from visavis.data import FaceDataset, Split
 from visavis.encoders.card import Card, DataSide
+from visavis.errors import DataError
 from visavis.faces import Crop
+from visavis.metrics import ErrorCurve, threshold_at_fmr
 from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import score_histogram
-from visavis.metrics.operating_points import OperatingPoint
+from visavis.metrics.operating_points import OperatingPoint, threshold_for_fmr
 from visavis.models import head_of
 from visavis.training.trainer import TrainingRun
 
-__all__ = ["make_card"]
+__all__ = ["DEFAULT_TARGET_FMR", "make_card"]
+
+DEFAULT_TARGET_FMR = 0.01
+_CHOSEN_ON = "validation people"
 
 
 def _crop(faces: FaceDataset, centre: float | None) -> Crop:
@@ -27,24 +35,28 @@ def _crop(faces: FaceDataset, centre: float | None) -> Crop:
 
 
 def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None = None, command: str = "") -> Card:
-    """Write down how a model came about.
+    """Describe a trained model, and choose its thresholds on the validation people.
 
     Args:
-        run: What `train` gave.
-        split: The people it was trained and validated on, and those kept for the test.
+        run: What `train` returned.
+        split: Training, validation and test people.
         data: The name of the data set.
-        crop: The centre crop that the photos went through; None: none.
-        command: The command that was given, if any.
+        crop: The centre crop of the photos; None: there was none.
+        command: The command that trained it, if any.
+
+    Raises:
+        DataError: If the validation people are too few to guarantee a false match rate of the config's `target_fmrs`. The default
+            of 0.01 is only estimated where they are too few.
     """
-    people = len(split.validation.people)
-    threshold = OperatingPoint.tried(run.threshold, run.validation, chosen_on="validation people", people=people)
+    first, *others = _operating_points(run, split.validation)
     sides = {"train": split.train, "validation": split.validation, "test": split.test}
     return Card(
         crop=_crop(split.train, crop),
         flip=run.config.flip,
         calibration=Calibration(*head_of(run.siamese).calibration()),
-        threshold=threshold,
-        histogram=score_histogram(run.validation, chosen_on="validation people"),
+        threshold=first,
+        operating_points=tuple(others),
+        histogram=score_histogram(run.validation, chosen_on=_CHOSEN_ON),
         data=data,
         split=split.by,
         sides={name: DataSide(side.people, len(side), side.digest()) for name, side in sides.items() if side is not None},
@@ -63,3 +75,20 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command,
     )
+
+
+def _operating_points(run: TrainingRun, validation: FaceDataset) -> list[OperatingPoint]:
+    targets = run.config.validation.target_fmrs
+    if targets:
+        return [threshold_for_fmr(run.embeddings, validation.labels, target, chosen_on=_CHOSEN_ON) for target in targets]
+    try:
+        return [threshold_for_fmr(run.embeddings, validation.labels, DEFAULT_TARGET_FMR, chosen_on=_CHOSEN_ON)]
+    except DataError:
+        return [_estimated(run.validation, validation.labels)]
+
+
+def _estimated(curve: ErrorCurve, labels: npt.NDArray[np.int64]) -> OperatingPoint:
+    """The lowest threshold with at most the default rate on these people, who are too few to guarantee it."""
+    score = min(threshold_at_fmr(curve, DEFAULT_TARGET_FMR), float(np.nextafter(curve.thresholds[0], np.inf)))
+    point = OperatingPoint.tried(score, curve, chosen_on=_CHOSEN_ON, people=len(np.unique(labels)))
+    return replace(point, target_fmr=DEFAULT_TARGET_FMR)

@@ -17,41 +17,41 @@ __all__ = ["Checkpoint", "check_vacant", "load_checkpoint", "save_checkpoint"]
 
 Arrays = list[npt.NDArray[Any]]
 
-_KINDS = ("weights", "mean", "best")
+_KINDS = ("weights", "ema", "best")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a training run needs to go on.
+    """All that resuming a training run needs.
 
     Attributes:
-        state: Plain values: the run's identity, step and history.
+        state: Plain values: the run's identity, its step, whether it has stopped early, and its history.
         weights: Every variable of the model, then of its optimizer.
-        mean: The running mean of the model's weights.
-        best: The weights of the best look at the validation people.
+        ema: The exponential moving average of the model's weights.
+        best: The averaged weights of the best validation step.
     """
 
     state: dict[str, Any]
     weights: Arrays
-    mean: Arrays
+    ema: Arrays
     best: Arrays
 
 
 def check_vacant(out: Path | str) -> None:
-    """Check that training into this folder would lose nothing.
+    """Check that a folder holds no run that training into it would overwrite.
 
     Raises:
         TrainingError: If a model or a checkpoint is in it.
     """
-    found = [name for name in (MODEL, CHECKPOINT) if (Path(out) / name).exists()]
-    if found:
+    present = [name for name in (MODEL, CHECKPOINT) if (Path(out) / name).exists()]
+    if present:
         raise TrainingError(
-            f"{out}: holds a run already ({found[0]}). Take another folder, or go on with --resume, or train anew with --overwrite."
+            f"{out}: already holds a run ({present[0]}). Use another folder, --resume to continue, or --overwrite to start again."
         )
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint in the place of an older one."""
+    """Write a checkpoint; an older one is replaced atomically."""
     arrays: dict[str, Any] = {"state": np.array(json.dumps(checkpoint.state))}
     for kind in _KINDS:
         arrays |= {f"{kind}_{index}": array for index, array in enumerate(getattr(checkpoint, kind))}
@@ -66,7 +66,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         TrainingError: If there is no such file, or if it is damaged.
     """
     if not path.is_file():
-        raise TrainingError(f"{path}: no checkpoint to resume from. Train without resuming first.")
+        raise TrainingError(f"{path}: no checkpoint to resume from. Start the run without --resume.")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             parts: dict[str, Arrays] = {
@@ -75,4 +75,4 @@ def load_checkpoint(path: Path) -> Checkpoint:
             }
             return Checkpoint(json.loads(str(arrays["state"])), **parts)
     except (BadZipFile, KeyError, OSError, ValueError) as error:
-        raise TrainingError(f"{path}: not a checkpoint, or a damaged one ({error}). Train from the start.") from error
+        raise TrainingError(f"{path}: not a checkpoint, or a damaged one ({error}). Start again with --overwrite.") from error

@@ -1,126 +1,244 @@
-"""How to train: every setting with its default, and the settings that suit a data set."""
+"""The hyperparameters of a training run with their defaults, and those that suit a data set."""
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal
 
-import keras
 import numpy as np
 
+from visavis.backend import keras
 from visavis.data import FaceDataset
+from visavis.errors import check_option
+from visavis.models import NetworkName
 from visavis.models.losses import BatchBinaryCrossentropy, BatchContrastive, BatchTriplet, MultiSimilarity, SupervisedContrastive
 from visavis.training.augmentation import Augmentation
 from visavis.training.batches import BatchShape
 
-__all__ = ["LOSSES", "TrainingConfig", "config_for"]
+__all__ = ["LOSSES", "FineTuning", "LossName", "Optimization", "TrainingConfig", "Validation", "build_loss", "config_for"]
 
-LOSSES: dict[str, type[keras.losses.Loss]] = {
-    "binary-crossentropy": BatchBinaryCrossentropy,
-    "contrastive": BatchContrastive,
-    "multi-similarity": MultiSimilarity,
-    "supervised-contrastive": SupervisedContrastive,
-    "triplet": BatchTriplet,
-}
+LossName = Literal["binary-crossentropy", "contrastive", "multi-similarity", "supervised-contrastive", "triplet"]
+LossFunction = Callable[[Any, Any], Any]
+
+LOSSES: Mapping[str, type[keras.losses.Loss]] = MappingProxyType(
+    {
+        "binary-crossentropy": BatchBinaryCrossentropy,
+        "contrastive": BatchContrastive,
+        "multi-similarity": MultiSimilarity,
+        "supervised-contrastive": SupervisedContrastive,
+        "triplet": BatchTriplet,
+    }
+)
 
 _FEW = 100  # people
-# For them: photos that are seen again and again must look different each time, and most of a batch be nobody who exists, or
-# the network learns the few by heart.
-_MANY_LOOKS = Augmentation(rotation=15, scale=0.2, shift=0.1, contrast=0.4, gamma=1.8, side_light=0.8, cutout=0.7)
+# A network that sees the same photos of few people many times overfits. Strong augmentation and many composites prevent that.
+_STRONG = Augmentation(rotation=15, scale=0.2, shift=0.1, contrast=0.4, gamma=1.8, side_light=0.8, cutout=0.7)
 _MANY_COMPOSITES = BatchShape(people=8, photos=4, composites=16)
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """How to train.
+class Optimization:
+    """How the weights are updated.
 
     Attributes:
-        network: A name in `visavis.models.NETWORKS`.
-        embedding_size: The length of an embedding.
-        loss: A name in `LOSSES`.
-        loss_options: Arguments of the loss, such as `{"margin": 1.0}`.
-        batch: Who is in a batch.
-        augmentation: How photos are changed.
-        steps: How many batches in all.
-        learning_rate: The peak of the schedule: a linear rise, then half a cosine down to zero.
-        warmup: The part of the steps that the rise takes.
-        weight_decay: AdamW's.
-        averaging: The decay of the running mean of the weights, which is what is looked at and kept in the end (Polyak and
-            Juditsky, 1992); 0: the weights of the step itself.
-        adapt: Where training goes on from a trained network: whether it is brought to the training people in closed form first.
-        frozen_steps: Where training goes on from a trained network: so many steps only its last layer, which makes the embedding,
-            learns; then all layers do.
-        thawed_rate: The part of the learning rate that is left for that.
-        validate_every: Steps between two looks at the validation people; each one also writes a checkpoint.
-        patience: Stop after this many looks without a better equal error rate; None: never.
-        flip: Whether a mirrored photo shows the same person (of a letter or a digit it would not show the same): then photos are
-            mirrored at random, and embeddings are averaged with those of the mirrored photos once training is over.
-        mixed_precision: Whether to compute in 16 bits where the machine is faster so.
-        seed: Draws weights and batches.
+        steps: Number of batches.
+        learning_rate: Peak of the schedule: a linear warm-up, then half a cosine down to zero.
+        warmup: Fraction of the steps that the warm-up takes, in [0, 1).
+        weight_decay: Weight decay of AdamW.
+        ema_decay: Decay of the exponential moving average (EMA) of the weights, in [0, 1). The averaged weights are validated and
+            kept (Polyak and Juditsky, 1992). 0 means no averaging.
+        optimizer: A Keras optimizer to use instead of AdamW. It brings its own learning rate or schedule and its own weight
+            decay. The object is copied, never changed.
     """
 
-    network: str = "compact"
-    embedding_size: int = 128
-    loss: str = "supervised-contrastive"
-    loss_options: dict[str, Any] = field(default_factory=dict)
-    batch: BatchShape = field(default_factory=BatchShape)
-    augmentation: Augmentation = field(default_factory=Augmentation)
     steps: int = 500
     learning_rate: float = 2e-3
     warmup: float = 0.05
     weight_decay: float = 0.02
-    averaging: float = 0.995
-    adapt: bool = True
-    frozen_steps: int = 0
-    thawed_rate: float = 0.1
+    ema_decay: float = 0.995
+    optimizer: keras.optimizers.Optimizer | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ValueError: If a value is out of range.
+        """
+        _check_positive(self, "steps", "learning_rate")
+        for name in ("warmup", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """When the model is validated, when training stops early, and where it puts its threshold.
+
+    Attributes:
+        validate_every: Steps between two validation steps; each one also writes a checkpoint.
+        patience: Early stopping: number of validation steps without a lower equal error rate after which training stops. None
+            means no early stopping.
+        target_fmrs: False match rates to choose thresholds for on the validation people; the model decides by the first one's.
+            Empty means 0.01, estimated even where the validation people are too few to guarantee it.
+    """
+
     validate_every: int = 100
     patience: int | None = None
+    target_fmrs: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ValueError: If a value is out of range.
+        """
+        _check_positive(self, "validate_every")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience must be at least 1, or None, got {self.patience}")
+        for target in self.target_fmrs:
+            if not 0 < target < 1:
+                raise ValueError(f"target_fmrs must be in (0, 1), got {target}")
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """What differs where training starts from a trained network.
+
+    Attributes:
+        whitening: Whether to adapt the network to the training people in closed form first; see `visavis.training.adaptation`.
+        head_warmup_steps: Number of first steps in which all layers but the last are frozen.
+        learning_rate_multiplier: Factor of the learning rate once all layers are unfrozen.
+    """
+
+    whitening: bool = True
+    head_warmup_steps: int = 0
+    learning_rate_multiplier: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ValueError: If a value is out of range.
+        """
+        _check_positive(self, "learning_rate_multiplier")
+        if self.head_warmup_steps < 0:
+            raise ValueError(f"head_warmup_steps must be at least 0, got {self.head_warmup_steps}")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The hyperparameters of a training run.
+
+    Attributes:
+        network: A name in `visavis.models.NETWORKS`, or a Keras model from photos `(n, h, w, c)`, 0 .. 255, to embeddings `(n, d)`,
+            which are then scaled to unit length. Training does not change the model that is passed in.
+        embedding_size: Length of an embedding; that of `network` where it is a model.
+        loss: A name in `LOSSES`; or a `keras.losses.Loss` or a function of labels `(b,)`, equal for photos of one person, and
+            embeddings `(b, d)` of unit length.
+        loss_options: Arguments of a loss given by name, such as `{"margin": 1.0}`.
+        batch: Who is in a batch.
+        augmentation: How photos are changed at random.
+        optimization: How the weights are updated.
+        validation: When the model is validated, and where it puts its threshold.
+        fine_tuning: What differs where training starts from a trained network.
+        flip: Whether a mirrored photo shows the same person, which does not hold for letters and digits. Then photos are mirrored
+            at random, and after training each embedding is averaged with that of the mirrored photo.
+        mixed_precision: Whether to compute in bfloat16 where that is faster.
+        seed: Seed of weights and batches.
+
+    Example:
+        >>> config = TrainingConfig().replace(loss="triplet", steps=40)
+        >>> config.optimization.steps
+        40
+    """
+
+    network: NetworkName | keras.Model = "compact"
+    embedding_size: int = 128
+    loss: LossName | keras.losses.Loss | LossFunction = "supervised-contrastive"
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
+    batch: BatchShape = field(default_factory=BatchShape)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    optimization: Optimization = field(default_factory=Optimization)
+    validation: Validation = field(default_factory=Validation)
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
     flip: bool = True
     mixed_precision: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check what nothing else checks.
+        """Check what the groups do not check.
 
         Raises:
             ValueError: If a value is out of range.
         """
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {sorted(LOSSES)}. Received: loss={self.loss!r}")
-        for name in ("steps", "validate_every", "learning_rate", "thawed_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive. Received: {name}={getattr(self, name)}")
-        if not 0 <= self.frozen_steps < self.steps:
-            raise ValueError(f"frozen_steps must be in [0, steps). Received: frozen_steps={self.frozen_steps}, steps={self.steps}")
-        for name in ("warmup", "averaging"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1). Received: {name}={getattr(self, name)}")
+        if isinstance(self.network, keras.Model):
+            object.__setattr__(self, "embedding_size", int(self.network.output_shape[-1]))
+        else:
+            check_option("network", self.network, NetworkName)
+        if isinstance(self.loss, str):
+            check_option("loss", self.loss, LossName)
+        elif isinstance(self.loss, type) or not callable(self.loss):
+            raise ValueError(f"loss must be a name, a keras.losses.Loss or a function, got {self.loss!r}")
+        elif self.loss_options:
+            raise ValueError(f"loss_options must be empty where loss is an object, got {dict(self.loss_options)}")
+        if self.fine_tuning.head_warmup_steps >= self.optimization.steps:
+            raise ValueError(
+                f"head_warmup_steps must be less than steps ({self.optimization.steps}), got {self.fine_tuning.head_warmup_steps}"
+            )
+
+    def replace(self, **changes: Any) -> "TrainingConfig":
+        """Return a config with other values.
+
+        Args:
+            **changes: Fields of this class, or of one of its groups (`steps`, `validate_every`, `head_warmup_steps`, ...).
+
+        Raises:
+            ValueError: If there is no such field, or if a value is out of range.
+        """
+        own = {f.name for f in fields(self)}
+        if unknown := sorted(changes.keys() - own - _GROUP_OF.keys()):
+            raise ValueError(f"unknown hyperparameter: {', '.join(unknown)}")
+        values = {name: value for name, value in changes.items() if name in own}
+        for group in dict.fromkeys(_GROUP_OF[name] for name in changes.keys() - own):
+            of_group = {name: value for name, value in changes.items() if _GROUP_OF.get(name) == group}
+            values[group] = replace(values.get(group, getattr(self, group)), **of_group)
+        return replace(self, **values)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as plain values."""
-        return asdict(self)
+        """Return all hyperparameters by name, those of the groups beside the others, as plain values.
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "TrainingConfig":
-        """Return the settings that `to_json` gave; names that this version does not know are an error."""
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ValueError(f"unknown training settings: {', '.join(unknown)}")
-        nested = {"batch": BatchShape(**values["batch"]), "augmentation": Augmentation(**values["augmentation"])}
-        return cls(**{**values, **nested})
+        An object is described by its class and, where it has one, its config.
+        """
+        values = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {name: value for name, value in values.items() if name not in _GROUPS} | {
+            name: value for group in _GROUPS for name, value in values[group].items()
+        }
+
+
+_GROUPS = {"optimization": Optimization, "validation": Validation, "fine_tuning": FineTuning}
+_GROUP_OF = {f.name: group for group, cls in _GROUPS.items() for f in fields(cls)}
 
 
 def config_for(dataset: FaceDataset, *, trained: bool = False, **changes: Any) -> TrainingConfig:
-    """Return settings that suit a data set: photos of few people again and again, or many people with few photos.
+    """Return the config that suits a data set: few people with many photos, or many people with few.
 
     Args:
         dataset: The data, or its training side.
-        trained: Whether training goes on from a trained network, which few careful steps improve and many spoil.
-        **changes: Fields of `TrainingConfig` to set otherwise.
+        trained: Whether training starts from a trained network, which takes few steps at a low learning rate.
+        **changes: Fields of `TrainingConfig`, or of one of its groups, to set otherwise.
+
+    Raises:
+        ValueError: If there is no such field, or if a value is out of range.
     """
     counts = dataset.photos_per_person
     few = np.sum(counts > 1) < _FEW
-    suited: dict[str, Any] = {"network": "classic", "augmentation": _MANY_LOOKS}
+    suited: dict[str, Any] = {"network": "classic", "augmentation": _STRONG}
     if trained:
-        suited = {"steps": 150, "frozen_steps": 50, "learning_rate": 1e-3, "averaging": 0.98, "validate_every": 25}
+        steps = changes.get("steps", 150)
+        suited = {"steps": 150, "learning_rate": 1e-3, "ema_decay": 0.98, "validate_every": 25}
+        suited["head_warmup_steps"] = steps // 3 if isinstance(steps, int | np.integer) else 0
     elif np.median(counts) < 4 and not few:
         suited = {
             "batch": BatchShape(people=48, photos=2, single_people=16),
@@ -131,5 +249,55 @@ def config_for(dataset: FaceDataset, *, trained: bool = False, **changes: Any) -
     elif few and changes.get("flip", True):  # half a letter on half another is no letter
         suited["batch"] = _MANY_COMPOSITES
     if changes.get("loss") == "contrastive":
-        suited["loss_options"] = {"margin": 1.4}  # strangers at a right angle: embeddings of unit length are 1.41 apart
-    return TrainingConfig(**{**suited, **changes})
+        suited["loss_options"] = {"margin": 1.4}  # non-mated pairs at a right angle: such unit embeddings are 1.41 apart
+    return TrainingConfig().replace(**{**suited, **changes})
+
+
+def build_loss(config: TrainingConfig) -> keras.losses.Loss:
+    """Return the loss of a config as a Keras loss of labels `(b,)` and embeddings `(b, d)`."""
+    if isinstance(config.loss, str):
+        return LOSSES[config.loss](**config.loss_options)
+    return config.loss if isinstance(config.loss, keras.losses.Loss) else _FunctionLoss(config.loss)
+
+
+class _FunctionLoss(keras.losses.Loss):
+    """A function of labels and embeddings as a Keras loss; Keras's own wrapper gives the labels a second axis."""
+
+    def __init__(self, function: LossFunction) -> None:
+        super().__init__(name=getattr(function, "__name__", "loss"))
+        self.function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self.function(keras.ops.reshape(y_true, (-1,)), y_pred)
+
+
+def _check_positive(group: Any, *names: str) -> None:
+    for name in names:
+        if not getattr(group, name) > 0:
+            raise ValueError(f"{name} must be positive, got {getattr(group, name)}")
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; an object as its class and config."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return _described(value)
+
+
+def _described(value: Any) -> dict[str, Any]:
+    """The class of an object, or the name of a function, with its config; of a model its name and size."""
+    named = value if hasattr(value, "__qualname__") else type(value)
+    description: dict[str, Any] = {"class": f"{named.__module__}.{named.__qualname__}"}
+    if isinstance(value, keras.Model):
+        return {**description, "name": value.name, "parameters": value.count_params()}
+    if hasattr(value, "get_config"):
+        description["config"] = _plain(value.get_config())
+    return description

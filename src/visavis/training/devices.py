@@ -1,8 +1,8 @@
-"""Several devices and machines that share each batch: every one does its rows, and the loss sees all of them.
+"""Data-parallel training on several devices and machines: each computes its rows of a batch, and the loss sees all of them.
 
-On JAX by Keras's `DataParallel`: weights are on every device, a batch is divided by its rows, and the step is one program over all
-of them. So a loss over every pair of the batch, and the statistics of batch normalisation, are those of the whole batch, and the
-training is that of one device but for rounding.
+It uses Keras's `DataParallel` on JAX: weights are replicated, a batch is sharded by its rows, and a step is one program over all
+devices. So the losses over all pairs and the statistics of batch normalisation are those of the whole batch, and the result is that
+of one device but for rounding.
 """
 
 import os
@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    import keras
+    from visavis.backend import keras
 
-__all__ = ["Devices", "compiling", "use_devices"]
+__all__ = ["Devices", "jit_compile", "use_devices"]
 
 _WORTH_COMPILING = 400  # steps
 _ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
@@ -27,12 +27,12 @@ _ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
 
 @dataclass(frozen=True)
 class Devices:
-    """Who shares a batch. The usual one: nobody, one device does all of it.
+    """The devices that share each batch; by default a single one.
 
     Attributes:
-        distribution: Keras's; None: one device.
-        process: The number of this process.
-        processes: How many there are, on one machine or several.
+        distribution: Keras's distribution; None: one device.
+        process: Number of this process, from 0.
+        processes: Number of processes, on one machine or several.
     """
 
     distribution: "keras.distribution.DataParallel | None" = None
@@ -40,40 +40,40 @@ class Devices:
     processes: int = 1
 
     @property
-    def shared(self) -> bool:
-        """Whether there are several."""
+    def distributed(self) -> bool:
+        """Whether there are several devices."""
         return self.distribution is not None
 
     @property
-    def writes(self) -> bool:
-        """Whether it is this process that writes files and speaks."""
+    def primary(self) -> bool:
+        """Whether this process writes files and reports progress."""
         return self.process == 0
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """Make variables, and take steps, on all of the devices."""
+        """Create variables and take steps on all of the devices."""
         if self.distribution is None:
             yield
         else:
             with self.distribution.scope():
                 yield
 
-    def part(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the rows of a batch `(b, ...)` that are this process's.
+    def shard(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return this process's rows of a batch `(b, ...)`.
 
         Raises:
-            ValueError: If the devices cannot share it evenly.
+            ValueError: If the batch cannot be divided evenly among the devices.
         """
         if self.distribution is None:
             return batch
         devices = self.distribution.num_model_replicas
         if len(batch) % devices:
-            raise ValueError(f"a batch must be a multiple of the {devices} devices that share it. Received: {len(batch)} photos")
+            raise ValueError(f"the batch size must be a multiple of the {devices} devices, got {len(batch)} photos")
         own = len(batch) // self.processes
         return batch[self.process * own : (self.process + 1) * own]
 
-    def agreed(self, value: float) -> float:
-        """Return what the first process found: machines that round differently must still stop at the same step."""
+    def broadcast(self, value: float) -> float:
+        """Return the first process's value: machines that round differently must still stop at the same step."""
         if self.processes == 1:
             return value
         from jax.experimental import multihost_utils
@@ -82,50 +82,50 @@ class Devices:
 
 
 def use_devices(devices: int | Literal["all"]) -> Devices:
-    """Choose the devices to train on, and join the other processes where the environment names them.
+    """Choose the devices to train on, and join the other processes if the environment names them.
 
-    Keras reads who they are from `KERAS_DISTRIBUTION_JOB_ADDRESSES`, `KERAS_DISTRIBUTION_NUM_PROCESSES` and
+    Keras reads their addresses from `KERAS_DISTRIBUTION_JOB_ADDRESSES`, `KERAS_DISTRIBUTION_NUM_PROCESSES` and
     `KERAS_DISTRIBUTION_PROCESS_ID`. Must be called before anything is computed.
 
     Args:
-        devices: How many of this process's; `"all"`: all of them, of all processes.
+        devices: Number of this process's devices, from 1; `"all"`: all devices of all processes.
 
     Raises:
-        ValueError: If there are not so many, or if the backend of Keras is not JAX.
+        ValueError: If there are fewer, or if Keras's backend is not JAX.
     """
     if devices == 1 and _ADDRESSES not in os.environ:
         return Devices()
-    import keras
+    from visavis.backend import keras
 
     if keras.backend.backend() != "jax":
         raise ValueError(
             "training on several devices needs the JAX backend: pip install 'visavis[jax]' and set KERAS_BACKEND=jax. "
-            f"Received: devices={devices!r}, backend {keras.backend.backend()!r}"
+            f"Got devices={devices!r} with the backend {keras.backend.backend()!r}."
         )
     if _ADDRESSES in os.environ:
         keras.distribution.initialize()
     import jax
 
-    found = keras.distribution.list_devices()
+    available = keras.distribution.list_devices()
     if devices != "all":
         if jax.process_count() > 1:
-            raise ValueError(f"devices must be 'all' where several processes train. Received: devices={devices!r}")
-        if not 1 <= devices <= len(found):
-            raise ValueError(f"devices must be 1 to {len(found)} here ({', '.join(found)}). Received: devices={devices!r}")
-        found = found[:devices]
-    if len(found) == 1:
+            raise ValueError(f"devices must be 'all' where several processes train, got {devices!r}")
+        if not 1 <= devices <= len(available):
+            raise ValueError(f"devices must be 1 to {len(available)} here ({', '.join(available)}), got {devices!r}")
+        available = available[:devices]
+    if len(available) == 1:
         return Devices()
-    shared = keras.distribution.DataParallel(devices=found, auto_shard_dataset=False)
-    return Devices(shared, jax.process_index(), jax.process_count())
+    distribution = keras.distribution.DataParallel(devices=available, auto_shard_dataset=False)
+    return Devices(distribution, jax.process_index(), jax.process_count())
 
 
-def compiling(steps: int) -> bool | Literal["auto"]:
-    """Tell Keras whether XLA pays for so many steps.
+def jit_compile(steps: int) -> bool | Literal["auto"]:
+    """Return Keras's `jit_compile` for a run of this many steps.
 
-    On TensorFlow it takes seconds to compile a step, and makes it a fifth shorter; but not on processors with AVX-512, which
+    On TensorFlow, compiling a step by XLA takes seconds and makes it a fifth shorter, except on processors with AVX-512, which
     TensorFlow's own convolutions use.
     """
-    import keras
+    from visavis.backend import keras
 
     if keras.backend.backend() != "tensorflow":
         return "auto"

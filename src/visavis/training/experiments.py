@@ -1,32 +1,37 @@
-"""A model trained from data: faces in, a run folder with the model and its card out."""
+"""Train a model from data: faces in, a run folder with the model and its card out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from visavis.data import FaceDataset, IntakeRules, default_crop, is_aligned, load_dataset, split_people, split_photos
+from visavis.data import FaceDataset, IntakeRules, Split, default_crop, is_aligned, load_dataset, split_people, split_photos
 from visavis.encoders import PRETRAINED_FILE, Encoder, load_faces
-from visavis.encoders.card_calibration import with_rules
-from visavis.errors import MissingDependencyError
+from visavis.errors import DataError, check_option
 from visavis.training.checkpoints import check_vacant
+from visavis.training.run_options import RunOptions
 
 if TYPE_CHECKING:
-    from visavis.training.devices import Devices
+    from visavis.encoders.keras import KerasEncoder
+    from visavis.training.trainer import TrainingRun
 
 __all__ = ["DataSource", "default_init", "train_model"]
+
+SplitBy = Literal["person", "photo"]
+EXPORTED = "model.onnx"
 
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where faces come from and how they are cut.
+    """Where faces come from and how they are cropped.
 
     Attributes:
         data: What `load_dataset` takes.
-        size: The side of a face in pixels.
-        crop: The part of a photo's shorter side that is kept around the centre; None: what suits the data set.
-        gray: Whether the colour is taken out.
-        seed: Draws generated faces and the split.
+        size: Side of a face in pixels.
+        crop: Centre crop: fraction of a photo's shorter side that is kept; None: what suits the data set.
+        gray: Whether photos are converted to gray.
+        seed: Seed of generated faces and of the split.
         rules: Which files are photos, and whose, and the limits of one; None: the usual rules.
     """
 
@@ -51,103 +56,127 @@ def train_model(
     source: DataSource,
     out: Path | str,
     *,
-    config: dict[str, Any] | None = None,
-    init: str = "scratch",
-    by: str = "person",
-    target_fmrs: Sequence[float] = (),
-    resume: bool = False,
-    overwrite: bool = False,
-    devices: "Devices | None" = None,
-    logging: dict[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+    init: str | None = None,
+    by: SplitBy = "person",
+    options: RunOptions | None = None,
 ) -> Encoder:
-    """Load faces, split them, train, and write the model with its card.
+    """Load faces, split them, train, and write the model with its card; also as ONNX where the extra `export` is installed.
 
     Args:
         source: The faces.
         out: The run folder.
-        config: Fields of `TrainingConfig` that differ from what `config_for` chooses.
-        init: Where the weights start: `"scratch"`, `"pretrained"`, or a run folder or `.keras` file; a trained network brings its
-            own architecture and the size and colour of its faces.
-        by: `"person"`, or `"photo"` to have the same people in training and test, which the card and every report then say.
-        target_fmrs: False match rates to choose thresholds for on the validation people; the model decides by the first one's.
-        resume: Go on from the checkpoint in `out`.
-        overwrite: Train anew over the run that `out` holds.
-        devices: What `use_devices` gave; None: one device.
-        logging: `progress` (a bar on standard error), `tensorboard` (logs in `out`), `command` (for the card).
+        config: Hyperparameters that differ from what `config_for` chooses, as in `TrainingConfig.replace`.
+        init: Initial weights: `"scratch"`, `"pretrained"`, or a run folder or `.keras` file. A trained network brings its own
+            architecture and the size and colour of its faces. None: what `default_init` returns.
+        by: What is split: `"person"`; or `"photo"`, with the same people in training and test, which the card and every report
+            then state.
+        options: Resume, overwrite, callbacks, devices, progress, command.
 
     Returns:
-        The trained model.
+        The trained model. Where training started from a trained network, its card's `training["start"]` compares the two.
 
     Raises:
-        TrainingError: If `out` holds a run and is neither to be resumed nor overwritten; and as in `train`.
+        TrainingError: If `out` holds a run that is neither to be resumed nor overwritten; and as in `train`.
+        DataError: If the data cannot be used.
+        ValueError: If an argument is out of range.
     """
-    if not (resume or overwrite):
+    check_option("by", by, SplitBy)
+    options = options or RunOptions()
+    if not (options.resume or options.overwrite):
         check_vacant(out)
-    faces = source.load() if init == "scratch" else None  # before Keras, which takes seconds to load
+    init = init or default_init(source.data)
+    if init != "scratch":
+        return _fine_tune(source, Path(out), init, dict(config or {}), by, options)
+    faces = source.load()  # before Keras, which takes seconds to load
+    split = _split(faces, by, source.seed)
 
-    from visavis.encoders.keras import KerasEncoder, load_model, load_pretrained, save_model
-    from visavis.models import embedding_of
+    from visavis.encoders.keras import KerasEncoder
     from visavis.training.cards import make_card
-    from visavis.training.configuration import config_for
     from visavis.training.trainer import train
 
-    logging, chosen = logging or {}, config or {}
-    start = None
-    if faces is None:
-        if "network" in chosen:
-            raise ValueError(f"network goes with init='scratch' only. Received: network={chosen['network']!r}, init={init!r}")
-        trained = load_pretrained() if init == "pretrained" else load_model(init)
-        start = embedding_of(trained.siamese)
-        chosen |= {name: trained.card.training[name] for name in ("network", "embedding_size")}
-        faces = load_faces(trained.card, source.data, source.rules)
-        source = replace(source, crop=trained.card.crop.centre)
-    split = (split_people if by == "person" else split_photos)(faces, seed=source.seed)
-    settings = config_for(split.train, trained=start is not None, **chosen)
-    writes = devices is None or devices.writes
-    run = train(
-        split,
-        settings,
-        start=start,
-        out=out,
-        resume=resume,
-        overwrite=overwrite,
-        devices=devices,
-        progress=logging.get("progress", True),
-        watch=tensorboard_writer(Path(out)) if writes and logging.get("tensorboard") else None,
-    )
-    card = make_card(run, split, data=source.data, crop=source.cut, command=logging.get("command", ""))
-    trained_model = KerasEncoder(replace(card, training={**card.training, "init": init}), run.siamese)
-    if writes:
-        save_model(out, run.siamese, trained_model.card)
-    if target_fmrs:
-        embeddings = trained_model.embed(split.validation.faces)
-        card = with_rules(trained_model.card, embeddings, split.validation.labels, target_fmrs, chosen_on="validation people")
-        if writes:
-            save_model(out, run.siamese, card)
-        trained_model = KerasEncoder(card, run.siamese)
-    return trained_model
+    run = train(split, None, out=out, options=options, **dict(config or {}))
+    card = make_card(run, split, data=source.data, crop=source.cut, command=options.command)
+    encoder = KerasEncoder(replace(card, training={**card.training, "init": init}), run.siamese)
+    return _written(encoder, Path(out), options)
+
+
+def _fine_tune(source: DataSource, out: Path, init: str, config: dict[str, Any], by: SplitBy, options: RunOptions) -> Encoder:
+    """Train from a trained network, and compare the result with it."""
+    if "network" in config:
+        raise ValueError(f"network must not be given where init is a trained network, got {config['network']!r} and init={init!r}")
+
+    from visavis.encoders.keras import KerasEncoder, load_model, load_pretrained
+    from visavis.models import embedding_of
+    from visavis.training.cards import make_card
+    from visavis.training.start_comparison import compare_with_start
+    from visavis.training.trainer import train
+
+    start = load_pretrained() if init == "pretrained" else load_model(init)
+    split = _split(load_faces(start.card, source.data, source.rules), by, source.seed)
+    network = embedding_of(start.siamese)
+    run = train(split, None, start=network, out=out, options=options, network=network, **config)
+    card = make_card(run, split, data=source.data, crop=start.card.crop.centre, command=options.command)
+    described: dict[str, Any] = {
+        name: start.card.training[name] for name in ("network", "embedding_size") if name in start.card.training
+    }
+    card = replace(card, training={**card.training, **described, "init": init})
+    kept = run.best_step == 0 and run.shrinkage is None
+    if kept and not run.config.validation.target_fmrs:
+        card = _with_decisions_of(start, card)
+        _calibrate_head(run, card)
+    encoder = KerasEncoder(card, run.siamese)
+    name = "the bundled encoder" if init == "pretrained" else init
+    comparison = compare_with_start(start, encoder, split.validation, name=name, kept=kept)
+    card = replace(card, training={**card.training, "start": {**comparison.to_json(), "summary": str(comparison)}})
+    return _written(KerasEncoder(card, run.siamese), out, options)
+
+
+def _with_decisions_of(start: "KerasEncoder", card: Any) -> Any:
+    """Return a card that decides as the start does, which more people chose than the validation people, if the start decides."""
+    if start.card.threshold is None:
+        return card
+    names = ("flip", "calibration", "threshold", "operating_points", "histogram")
+    return replace(card, **{name: getattr(start.card, name) for name in names})
+
+
+def _calibrate_head(run: "TrainingRun", card: Any) -> None:
+    from visavis.models import head_of
+
+    if card.calibration is not None:
+        head_of(run.siamese).calibrate(card.calibration.offset, card.calibration.slope)
+
+
+def _split(faces: FaceDataset, by: SplitBy, seed: int) -> Split:
+    return split_people(faces, seed=seed) if by == "person" else split_photos(faces, seed=seed)
+
+
+def _written(encoder: "KerasEncoder", out: Path, options: RunOptions) -> "KerasEncoder":
+    """Write the model, and its ONNX file where the converter is installed."""
+    from visavis.encoders.keras import save_model
+
+    if options.devices is None or options.devices.primary:
+        (out / EXPORTED).unlink(missing_ok=True)  # never beside another model
+        save_model(out, encoder.siamese, encoder.card)
+        if find_spec("tf2onnx") and find_spec("tensorflow"):
+            from visavis.encoders.export import export_model
+
+            export_model(encoder, out / EXPORTED)
+    return encoder
 
 
 def default_init(data: str) -> str:
-    """Return where weights start if nobody says: from the encoder that comes with visavis where the faces are aligned."""
-    return "pretrained" if PRETRAINED_FILE.is_file() and is_aligned(data) else "scratch"
-
-
-def tensorboard_writer(out: Path) -> Callable[[dict[str, float]], None]:
-    """Return what writes each row of the history as TensorBoard scalars into `out/tensorboard`.
+    """Return the initial weights that suit a data set: `"pretrained"` for aligned faces, else `"scratch"`.
 
     Raises:
-        MissingDependencyError: If TensorBoard is not installed.
+        DataError: If the data are photos in a folder or archive, which may show whole scenes: faces are prepared first.
     """
-    try:
-        from tensorboard.summary import Writer
-    except ImportError as error:
-        raise MissingDependencyError("TensorBoard logs need: pip install 'visavis[tensorboard]'") from error
-    writer = Writer(str(out / "tensorboard"))
-
-    def write(row: dict[str, float]) -> None:
-        for name in row.keys() - {"step"}:
-            writer.add_scalar(name, row[name], int(row["step"]))
-        writer.flush()
-
-    return write
+    if is_aligned(data):
+        return "pretrained" if PRETRAINED_FILE.is_file() else "scratch"
+    path = Path(data)
+    if default_crop(data) is None and (path.is_dir() or path.suffix in (".tar", ".tgz", ".gz", ".zip")):
+        raise DataError(
+            f"{data}: these photos are not aligned faces. Prepare them first: visavis prepare {data} --out FACES, then train on "
+            "FACES. To train on photos as they are, of other objects or already cropped: --init scratch"
+        )
+    return "scratch"

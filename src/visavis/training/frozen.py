@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from keras import layers
 
+from visavis.backend import keras, layers
 from visavis.models.mobilenet import is_mobilenet
 
 __all__ = ["FrozenTrunk"]

@@ -1,31 +1,42 @@
-"""Train an embedding network: batches in, a Siamese model with a fitted head out, resumable at any moment."""
+"""Train an embedding network: batches in, a Siamese model with a calibrated head out; resumable at every validation step."""
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from visavis.backend import keras
 from visavis.data import Split, check_leaks
 from visavis.encoders.loading import CHECKPOINT
 from visavis.errors import TrainingError
 from visavis.files import write_csv
 from visavis.metrics import ErrorCurve, all_pairs_curve, equal_error_rate
 from visavis.metrics.calibration import Calibration, fit_sigmoid
-from visavis.models import DistanceSigmoid, PairLogits, build_embedding, build_siamese, copy_network, embedding_of, head_of
+from visavis.models import (
+    DistanceSigmoid,
+    PairLogits,
+    as_embedding,
+    build_embedding,
+    build_siamese,
+    copy_network,
+    embedding_of,
+    head_of,
+)
 from visavis.training.adaptation import adapt
 from visavis.training.batches import Batches
 from visavis.training.checkpoints import Checkpoint, check_vacant, load_checkpoint, save_checkpoint
-from visavis.training.configuration import LOSSES, TrainingConfig, config_for
-from visavis.training.devices import Devices, compiling
-from visavis.training.validation import Selection
+from visavis.training.configuration import TrainingConfig, build_loss, config_for
+from visavis.training.devices import Devices, jit_compile
+from visavis.training.optimizers import build_optimizer
+from visavis.training.run_options import RunOptions
+from visavis.training.validation import ValidationMonitor
 
 __all__ = ["Trainer", "TrainingRun", "train"]
 
@@ -34,39 +45,50 @@ class BatchSource(Protocol):
     """The batches of a training run."""
 
     def __getitem__(self, step: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]:
-        """Return photos `(b, h, w, c)` and what the loss wants to know of them, `(b, ...)`; always the same for one step."""
+        """Return photos `(b, h, w, c)` and the loss's targets `(b, ...)` of a step; always the same for one step."""
 
 
 HISTORY = "history.csv"
+_PREFETCH = 3  # batches
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What a training run gives.
+    """The result of a training run.
 
     Attributes:
-        siamese: The model of two inputs, head fitted.
-        config: How it was trained.
-        history: One row for each look: step, loss, learning_rate, validation_eer.
-        best_step: The step that the weights are from: the last (0 where training goes on from a start), unless another look was
-            better by a standard error.
-        validation: The errors on all pairs of the validation people at that step, as the finished model embeds.
-        threshold: The comparison score (cosine) from which the head says "the same person".
-        shrinkage: How the start was brought to the training people first, see `adaptation.adapt`; None: it was not.
+        siamese: The Siamese model of two inputs, its head calibrated on the validation people.
+        config: The hyperparameters.
+        history: One row for each validation step: step, loss, learning_rate, validation_eer.
+        best_step: The step that the weights are from: the last (0 where training starts from a trained network), unless another
+            validation step was better by a standard error.
+        embeddings: `(n, d)` float32, the validation people's embeddings by the finished model, rows of unit length.
+        validation: The error curve of all pairs of the validation people at that step.
+        shrinkage: Shrinkage of the closed-form adaptation, see `adaptation.adapt`; None: there was none.
     """
 
     siamese: keras.Model
     config: TrainingConfig
     history: list[dict[str, float]]
     best_step: int
+    embeddings: npt.NDArray[np.float32]
     validation: ErrorCurve
-    threshold: float
     shrinkage: float | None = None
 
     @property
+    def threshold(self) -> float:
+        """The comparison score (cosine) at which the head's probability is one half."""
+        return Calibration(*head_of(self.siamese).calibration()).even_score
+
+    @property
     def validation_eer(self) -> float:
-        """The equal error rate of the validation people, all pairs."""
+        """The equal error rate of all pairs of the validation people."""
         return equal_error_rate(self.validation)[0]
+
+    def __repr__(self) -> str:
+        """Return the step and the validation error, not the arrays."""
+        steps = self.config.optimization.steps
+        return f"TrainingRun(steps={steps}, best_step={self.best_step}, validation_eer={self.validation_eer:.4f})"
 
 
 def train(
@@ -75,61 +97,63 @@ def train(
     *,
     start: keras.Model | None = None,
     out: Path | str | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    devices: Devices | None = None,
-    progress: bool = True,
-    watch: Callable[[dict[str, float]], None] | None = None,
+    options: RunOptions | None = None,
+    **changes: Any,
 ) -> TrainingRun:
-    """Train an embedding network, look at the validation people as it goes, and fit the head on them.
+    """Train an embedding network on the training people, and select weights and calibrate the head on the validation people.
 
     Args:
-        split: The people to learn from, and those who choose the weights and the threshold; the test people are not looked at.
-        config: How to train; what `config_for` chooses if None.
-        start: A trained embedding network to go on from, brought to the training people by `adapt` first; it is left as it is, and
-            so are its batch statistics. Where no step is better on the validation people by a standard error, that start is what
-            comes back. None: random weights.
-        out: A folder for the checkpoint and `history.csv`; nothing is written if None.
-        resume: Go on from the checkpoint in `out`; the result is that of a run which was never interrupted.
-        overwrite: Train anew over the run that `out` holds.
-        devices: What `use_devices` gave, where several devices or machines share each batch; the first process writes the files.
-        progress: Whether to show a bar on standard error.
-        watch: Called with each row of the history when it is made.
+        split: Training and validation people; the test people are not used.
+        config: The hyperparameters; None: those that `config_for` chooses.
+        start: A trained network to start from: an embedding network from photos `(n, h, w, c)` to embeddings `(n, d)`, or a
+            Siamese model. It is adapted to the training people by `adapt` first. The model that is passed in does not change; its
+            batch statistics are kept. If no validation step is better by a standard error, the start is the result. None: random
+            weights.
+        out: A folder for the checkpoint and `history.csv`; None: nothing is written.
+        options: Resume, callbacks, devices, progress.
+        **changes: Hyperparameters that differ from `config`, as in `TrainingConfig.replace`: `loss=MyLoss()`, `steps=40`.
 
     Returns:
-        The model and how it came about.
+        The trained model and its history.
 
     Raises:
-        LeakError: If a photo stands on two sides, or a person (unless the split says that it is by photo).
+        LeakError: If a photo is on two sides, or a person (unless the split is by photo).
         DataError: If a side has too few people or photos.
-        TrainingError: If the loss is no longer finite, if all embeddings have become alike, or if the checkpoint is of
-            another run, or if `out` holds a run and is neither to be resumed nor overwritten.
+        TrainingError: If the loss is not finite, if all embeddings have become alike, if the checkpoint is of another run, or if
+            `out` holds a run that is neither to be resumed nor overwritten.
+        ValueError: If an argument is out of range.
+
+    Example:
+        >>> faces = visavis.generate_faces(people=20, photos=4, size=32)  # doctest: +SKIP
+        >>> run = visavis.train(visavis.split_people(faces), loss="contrastive", steps=40)  # doctest: +SKIP
     """
-    if out is not None and not (resume or overwrite):
+    options = options or RunOptions()
+    if out is not None and not (options.resume or options.overwrite):
         check_vacant(out)
     check_leaks(people=split.by == "person", train=split.train, validation=split.validation, test=split.test)
-    config = config or config_for(split.train, trained=start is not None)
-    devices = devices or Devices()
+    config = config_for(split.train, trained=start is not None, **changes) if config is None else config.replace(**changes)
+    devices = options.devices or Devices()
     shrinkage = None
-    if start is not None and config.adapt:
-        start, shrinkage = adapt(start, split, flip=config.flip, agreed=devices.agreed)
+    if start is not None:
+        start = as_embedding(start, split.train.shape)
+        if config.fine_tuning.whitening:
+            start, shrinkage = adapt(start, split, flip=config.flip, broadcast=devices.broadcast)
     with devices.scope():
         network = None if start is None else copy_network(start)
-    out = Path(out) if out else None
-    trainer = Trainer(split, config, network=network, trained=start is not None, out=out, devices=devices)
-    if resume:
+    trainer = Trainer(split, config, network=network, trained=start is not None, out=out, options=options)
+    if options.resume:
         trainer.restore()
-    trainer.run(progress=progress and devices.writes, watch=watch)
+    trainer.run()
     return replace(trainer.finish(), shrinkage=shrinkage)
 
 
 class Trainer:
-    """One training run: its model, its step, its best weights and its history. `train` is what drives it.
+    """A training run: model, step, history and best weights. Use `train`, unless the batches are your own.
 
     Attributes:
-        siamese: The model, with the weights of the present step.
-        step: How many batches it was trained on.
-        selection: The looks at the validation people, and the weights that are kept.
+        siamese: The model with the weights of the present step.
+        step: Number of batches it was trained on.
+        monitor: Validation steps and the weights that are kept.
     """
 
     def __init__(
@@ -139,176 +163,190 @@ class Trainer:
         *,
         network: keras.Model | None = None,
         trained: bool = False,
-        out: Path | None = None,
         batches: BatchSource | None = None,
-        loss: keras.losses.Loss | None = None,
-        devices: Devices | None = None,
+        out: Path | str | None = None,
+        options: RunOptions | None = None,
     ) -> None:
-        """Begin at step 0.
+        """Start at step 0.
 
         Args:
             split: As in `train`.
-            config: How to train.
-            network: The embedding network to train, in place; None: a new one.
-            trained: Whether it was trained before, so that its batch statistics stay as they are.
+            config: The hyperparameters.
+            network: The embedding network to train, in place, created in the scope of the options' devices; None: a new one.
+            trained: Whether it is a trained network, whose batch statistics are kept.
+            batches: Photos and targets of each step; None: batches of the training people with their labels.
             out: A folder for the checkpoint and `history.csv`, or None.
-            batches: What to learn from in the place of the training people's labels: photos and what the loss wants to know of
-                them, for each step; None: batches of the training people.
-            loss: What goes with `batches`; None: the config's.
-            devices: As in `train`; a `network` must have been made in their scope.
+            options: As in `train`.
 
         Raises:
             DataError: If the training side has too few people or photos.
+            ValueError: If the run is to be resumed and has no folder.
         """
+        self.options = options or RunOptions()
+        self.config, self.out, self.devices = config, Path(out) if out else None, self.options.devices or Devices()
+        if self.options.resume and self.out is None:
+            raise ValueError("out must be the folder of the run to resume, got None")
         training, validation = split.train, split.validation
-        self.config, self.out = config, out
-        changes = config.augmentation if config.flip else replace(config.augmentation, flip=0.0)
-        self.batches = batches or Batches(training, config.batch, changes, seed=config.seed)
-        self.loss = loss or LOSSES[config.loss](**config.loss_options)
+        augmentation = config.augmentation if config.flip else replace(config.augmentation, flip=0.0)
+        self.batches = batches or Batches(training, config.batch, augmentation, seed=config.seed)
+        self.loss = build_loss(config)
         self.identity = json.dumps([config.to_json(), training.digest(), validation.digest()], sort_keys=True)
-        self.trained, self.devices = trained, devices or Devices()
+        self.trained = trained
         with self.devices.scope():
-            self.embedding = network or _fresh(config, training.shape)
+            self.embedding = network or _new_network(config, training.shape)
             self.head = DistanceSigmoid(dtype="float32", name="head")
             self.siamese = build_siamese(self.embedding, self.head)
-        # What is looked at and handed over: where devices share the training, a copy that is on one device alone.
-        shown = build_siamese(copy_network(self.embedding)) if self.devices.shared else self.siamese
-        self.selection = Selection(shown, validation, config, trained=trained, agreed=self.devices.agreed)
-        self.step = 0
-        self.model = self._compiled()
+        # With several devices, the model for validation and export is a copy that lives on one device.
+        exported = build_siamese(copy_network(self.embedding)) if self.devices.distributed else self.siamese
+        self.monitor = ValidationMonitor(exported, validation, config, trained=trained, broadcast=self.devices.broadcast)
+        self.step, self.stopped = 0, False
+        self.model = self._compile()
 
-    def _compiled(self) -> keras.Model:
-        """The model that is trained at this step: photos in, and out what the loss looks at."""
-        config = self.config
-        frozen = self.step < config.frozen_steps
-        steps = config.frozen_steps if frozen else config.steps - config.frozen_steps
-        rate = config.learning_rate * (config.thawed_rate if config.frozen_steps and not frozen else 1)
+    @property
+    def head_warmup_steps(self) -> int:
+        """Number of first steps in which all layers but the last are frozen; 0 without a trained network."""
+        return self.config.fine_tuning.head_warmup_steps if self.trained else 0
+
+    def _compile(self) -> keras.Model:
+        """Return the model to train at this step: photos in, the loss's predictions out."""
+        config, frozen = self.config, self.step < self.head_warmup_steps
+        steps = self.head_warmup_steps if frozen else config.optimization.steps - self.head_warmup_steps
+        multiplier = config.fine_tuning.learning_rate_multiplier if self.trained and not frozen else 1.0
         if self.trained:
-            for layer in self.embedding.layers:
-                statistics = isinstance(layer, keras.layers.BatchNormalization)
-                layer.trainable = not statistics and (not frozen or isinstance(layer, keras.layers.Dense))
+            _freeze(self.embedding, but_the_last=frozen)
         with self.devices.scope():
-            # The embedding network itself is never compiled: a loss that it remembered would travel into every file of it.
+            # The embedding network itself is never compiled: it would carry the loss into every file.
             model = keras.Model(self.embedding.input, self.embedding.output)
-            if self.config.loss == "binary-crossentropy":
+            if config.loss == "binary-crossentropy":
                 logits = PairLogits(self.head, dtype="float32")(self.embedding.output)
                 model = keras.Model(self.embedding.input, logits)
-            optimizer = keras.optimizers.AdamW(_schedule(rate, steps, config), weight_decay=config.weight_decay)
-            model.compile(optimizer, loss=self.loss, jit_compile=compiling(steps))
+            optimizer = build_optimizer(config.optimization, steps=steps, multiplier=multiplier)
+            model.compile(optimizer, loss=self.loss, jit_compile=jit_compile(steps))
             optimizer.build(model.trainable_variables)
         return model
 
-    def run(self, *, progress: bool, watch: Callable[[dict[str, float]], None] | None) -> None:
-        """Train from the present step to the last, or until patience ends."""
-        config = self.config
-        losses: list[float] = []
+    def run(self) -> None:
+        """Train from the present step to the last, or until it stops early; a run that has stopped early stays as it is."""
+        if self.stopped:
+            return
+        callbacks = keras.callbacks.CallbackList(list(self.options.callbacks), model=self.model)
+        callbacks.on_train_begin()
         if self.trained and self.step == 0:
-            self.selection.average(self.siamese.weights, self.step)
-            self._look(math.nan)
-        with tqdm(total=config.steps, initial=self.step, desc="training", unit="batch", disable=not progress) as bar:
-            for photos, labels in self._prefetched():
-                if self.step and self.step == config.frozen_steps:
-                    self.model = self._compiled()
-                loss = self._train_on(photos, labels)
-                self.step += 1
-                if not math.isfinite(loss):
-                    raise TrainingError(self._explain_divergence(loss))
-                self.selection.average(self.siamese.weights, self.step)
-                losses.append(loss)
-                bar.update()
-                if self.step % config.validate_every == 0 or self.step == config.steps:
-                    self._look(float(np.mean(losses)))
-                    losses.clear()
-                    if watch:
-                        watch(self.selection.history[-1])
-                    bar.set_postfix_str(self._postfix(loss))
-                    if self.selection.out_of_patience():
-                        break
-                elif self.step % 10 == 0:
-                    bar.set_postfix_str(self._postfix(loss))
+            self.monitor.update_ema(self.siamese.weights, self.step)
+            self._validate(math.nan)
+        steps = self.config.optimization.steps
+        hidden = {None: None, True: False, False: True}[self.options.progress if self.devices.primary else False]
+        with tqdm(total=steps, initial=self.step, desc="training", unit="batch", disable=hidden) as bar:
+            self._run_steps(callbacks, bar)
+        callbacks.on_train_end()
 
-    def _train_on(self, photos: npt.NDArray[np.uint8], labels: npt.NDArray[Any]) -> float:
-        """Take one step, and return the loss of the whole batch."""
-        own = [self.devices.part(part) for part in (photos, labels)]
+    def _run_steps(self, callbacks: keras.callbacks.CallbackList, bar: tqdm) -> None:
+        losses: list[float] = []
+        for photos, targets in self._prefetched():
+            if self.step and self.step == self.head_warmup_steps:
+                self.model = self._compile()
+                callbacks.set_model(self.model)
+            if not losses:
+                callbacks.on_epoch_begin(len(self.monitor.history))
+            callbacks.on_train_batch_begin(self.step)
+            losses.append(self._train_step(photos, targets))
+            callbacks.on_train_batch_end(self.step - 1, {"loss": losses[-1]})
+            bar.update()
+            if self.step % self.config.validation.validate_every == 0 or self.step == self.config.optimization.steps:
+                self._validate(float(np.mean(losses)), callbacks)
+                losses.clear()
+                bar.set_postfix_str(self._progress_text())
+                if self.stopped:
+                    break
+
+    def _train_step(self, photos: npt.NDArray[np.uint8], targets: npt.NDArray[Any]) -> float:
+        """Train on one batch, and return its loss.
+
+        Raises:
+            TrainingError: If it is not finite.
+        """
+        shards = [self.devices.shard(array) for array in (photos, targets)]
         with self.devices.scope():
-            self.model.reset_metrics()  # Keras would report the mean of all batches so far
-            return float(self.model.train_on_batch(*own))
+            self.model.reset_metrics()  # else Keras reports the mean of all batches so far
+            loss = float(self.model.train_on_batch(*shards))
+        self.step += 1
+        if not math.isfinite(loss):
+            raise TrainingError(self._divergence(loss))
+        self.monitor.update_ema(self.siamese.weights, self.step)
+        return loss
 
     def _prefetched(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]]:
-        """The batches from the present step on, the next ones made while one is trained on."""
-        ahead = 3
+        """Yield the batches from the present step on, while a thread makes the next ones."""
+        last = self.config.optimization.steps
         with ThreadPoolExecutor(max_workers=1) as pool:
-            steps = range(self.step, self.config.steps)
-            waiting = [pool.submit(self.batches.__getitem__, step) for step in steps[:ahead]]
+            steps = range(self.step, last)
+            pending = [pool.submit(self.batches.__getitem__, step) for step in steps[:_PREFETCH]]
             for step in steps:
-                if step + ahead < self.config.steps:
-                    waiting.append(pool.submit(self.batches.__getitem__, step + ahead))
-                yield waiting.pop(0).result()
+                if step + _PREFETCH < last:
+                    pending.append(pool.submit(self.batches.__getitem__, step + _PREFETCH))
+                yield pending.pop(0).result()
 
-    def _look(self, loss: float) -> None:
-        """Look at the validation people, and write history and checkpoint."""
+    def _validate(self, loss: float, callbacks: keras.callbacks.CallbackList | None = None) -> None:
+        """Validate, report to the callbacks, and write history and checkpoint."""
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        self.selection.look(self.step, loss=loss, rate=rate)
-        if self.out is not None and self.devices.writes:
+        self.monitor.validate(self.step, loss=loss, learning_rate=rate)
+        self.stopped = self.monitor.should_stop
+        if callbacks is not None:
+            self.model.stop_training = False
+            callbacks.on_epoch_end(len(self.monitor.history) - 1, dict(self.monitor.history[-1]))
+            self.stopped = self.stopped or self.model.stop_training
+        if self.out is not None and self.devices.primary:
             self._write(self.out)
 
-    def _postfix(self, loss: float) -> str:
-        history = self.selection.history
-        seen = f", validation EER {100 * history[-1]['validation_eer']:.2f} %" if history else ""
-        return f"loss {loss:.4f}{seen}"
+    def _progress_text(self) -> str:
+        row = self.monitor.history[-1]
+        return f"loss {row['loss']:.4f}, validation EER {100 * row['validation_eer']:.2f} %"
 
-    def _explain_divergence(self, loss: float) -> str:
-        history = self.selection.history
+    def _divergence(self, loss: float) -> str:
+        history = self.monitor.history
         kept = f" The checkpoint of step {int(history[-1]['step'])} is kept." if self.out and history else ""
         return (
             f"training diverged: the loss of step {self.step} is {loss}. "
-            f"Lower the learning rate ({self.config.learning_rate}).{kept}"
+            f"Lower the learning rate ({self.config.optimization.learning_rate}).{kept}"
         )
 
     def finish(self) -> TrainingRun:
-        """Choose the weights, fit the head on the validation people, and hand the model over."""
-        selection = self.selection
-        head = head_of(selection.shown)
-        embedding_of(selection.shown).trainable = True
-        curve = all_pairs_curve(selection.choose(), selection.validation.labels)
+        """Select the weights, calibrate the head on the validation people, and return the model."""
+        monitor = self.monitor
+        head = head_of(monitor.siamese)
+        embedding_of(monitor.siamese).trainable = True
+        embeddings = monitor.select_weights()
+        curve = all_pairs_curve(embeddings, monitor.validation.labels)
         if self.config.loss != "binary-crossentropy":
             head.calibrate(*fit_sigmoid(curve))
-        return TrainingRun(
-            siamese=selection.shown,
-            config=self.config,
-            history=selection.history,
-            best_step=selection.best_step,
-            validation=curve,
-            threshold=Calibration(*head.calibration()).even_score,
-        )
+        return TrainingRun(monitor.siamese, self.config, monitor.history, monitor.best_step, embeddings, curve)
 
     def _write(self, out: Path) -> None:
         """Write history and checkpoint."""
-        selection = self.selection
-        write_csv(out / HISTORY, selection.history[0], [row.values() for row in selection.history])
-        state = {"identity": self.identity, "step": self.step, **selection.state()}
+        monitor = self.monitor
+        write_csv(out / HISTORY, monitor.history[0], [row.values() for row in monitor.history])
+        state = {"identity": self.identity, "step": self.step, "stopped": self.stopped, **monitor.state()}
         weights = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
-        save_checkpoint(out / CHECKPOINT, Checkpoint(state, weights, selection.mean_weights, selection.best_weights))
+        save_checkpoint(out / CHECKPOINT, Checkpoint(state, weights, monitor.ema_weights, monitor.best_weights))
 
     def restore(self) -> None:
-        """Go back to where the checkpoint was written.
+        """Return to the state of the checkpoint in the run folder.
 
         Raises:
-            TrainingError: If there is none, or if it was written with other settings or other people.
-            ValueError: If the run has no folder.
+            TrainingError: If there is none, or if it is of other hyperparameters or other people.
         """
         if self.out is None:
-            raise ValueError("resume needs the folder that the run was written to. Received: out=None")
+            raise ValueError("out must be the folder of the run to resume, got None")
         checkpoint = load_checkpoint(self.out / CHECKPOINT)
         if checkpoint.state["identity"] != self.identity:
             raise TrainingError(
-                f"{self.out / CHECKPOINT}: written with other settings or other photos. "
-                "Resume with the same ones, or train into another folder."
+                f"{self.out / CHECKPOINT}: written with other hyperparameters or other photos. "
+                "Resume with the same ones, or use another folder."
             )
-        self.step = checkpoint.state["step"]
-        self.selection.restore(checkpoint)
-        if self.config.frozen_steps and self.step > self.config.frozen_steps:
-            self.model = self._compiled()
+        self.step, self.stopped = checkpoint.state["step"], checkpoint.state["stopped"]
+        self.monitor.restore(checkpoint)
+        if self.step > self.head_warmup_steps > 0:
+            self.model = self._compile()
         with self.devices.scope():
             for variable, value in zip(self._variables(), checkpoint.weights, strict=True):
                 variable.assign(value)
@@ -317,7 +355,10 @@ class Trainer:
         return [*self.siamese.variables, *self.model.optimizer.variables]
 
 
-def _fresh(config: TrainingConfig, shape: tuple[int, int, int]) -> keras.Model:
+def _new_network(config: TrainingConfig, shape: tuple[int, int, int]) -> keras.Model:
+    """Return the config's network with random weights, or a copy of the model that it holds."""
+    if isinstance(config.network, keras.Model):
+        return copy_network(as_embedding(config.network, shape))
     return build_embedding(
         config.network,
         shape,
@@ -327,7 +368,18 @@ def _fresh(config: TrainingConfig, shape: tuple[int, int, int]) -> keras.Model:
     )
 
 
-def _schedule(rate: float, steps: int, config: TrainingConfig) -> keras.optimizers.schedules.LearningRateSchedule:
-    """A linear rise to the rate, then half a cosine down to zero."""
-    warmup = max(1, round(config.warmup * steps))
-    return keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup)
+def _freeze(network: keras.Model, *, but_the_last: bool) -> None:
+    """Freeze the batch statistics; and, if asked, all layers but the last that has weights."""
+    layers = list(_leaves(network))
+    trained = [layer for layer in layers if layer.weights and not isinstance(layer, keras.layers.BatchNormalization)]
+    for layer in layers:
+        layer.trainable = layer in (trained[-1:] if but_the_last else trained)
+
+
+def _leaves(network: keras.Model) -> Iterator[keras.Layer]:
+    """The layers of a network, those of nested models in place of these."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from _leaves(layer)
+        else:
+            yield layer

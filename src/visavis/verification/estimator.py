@@ -1,4 +1,4 @@
-"""A Siamese verifier with the manners of scikit-learn: fit, transform, predict, score."""
+"""A Siamese verifier as a scikit-learn estimator: fit, transform, predict, score."""
 
 import math
 import warnings
@@ -26,32 +26,33 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Learns from labelled photos how people differ, and tells of others whether two photos show the same person.
+    """Train on labelled photos, and verify whether two photos show the same person, also of unseen people.
 
-    Photos are `(n, h, w)` or `(n, h, w, 3)`; or rows `(n, f)`, as scikit-learn's own data sets have them: each row is read line by
-    line as a picture of `photo_shape`, by default as a square one (made up with zeros where `f` is no square). Levels are uint8, or
-    of any range, which is then brought to that of the photos of `fit`.
+    Photos are `(n, h, w)`, `(n, h, w, 1)` or `(n, h, w, 3)`; or rows `(n, f)`, as in scikit-learn's own data sets: each row is read
+    line by line as a picture of `photo_shape`, by default a square one (padded with zeros where `f` is no square). Levels are
+    uint8, or of any range, which is mapped to 0 .. 255 by the range of the photos of `fit`. A model of colour photos takes gray
+    ones too.
 
     Args:
-        photo_shape: Height, width and, if there are any, channels of a photo that comes as a row; None: square and grey.
-        network: A name in `visavis.models.NETWORKS`.
-        loss: A name in `visavis.training.configuration.LOSSES`.
-        embedding_size: The length of an embedding.
-        steps: Batches to train on; None: what suits the data.
-        validation: The part of the people who learn nothing and choose weights and threshold instead, in (0, 1). Of fewer than
-            five people none can be spared: then the threshold is that of the training people, and a warning says so.
-        mirror: Whether a mirrored photo shows the same.
-        random_state: Draws who is for validation, weights and batches.
+        photo_shape: Height, width and, if there are any, channels of a photo that is given as a row; None: square and gray.
+        network: A name in `visavis.models.NETWORKS`, or a Keras model; see `TrainingConfig`.
+        loss: A name in `visavis.training.configuration.LOSSES`, a Keras loss or a function; see `TrainingConfig`.
+        embedding_size: Length of an embedding.
+        steps: Number of batches to train on; None: what suits the data.
+        validation: Fraction of the people who are held out to select weights and threshold, in (0, 1). Of fewer than five people
+            none are held out: then the threshold is that of the training people, and a warning is issued.
+        mirror: Whether a mirrored photo shows the same person.
+        random_state: Seed of validation people, weights and batches.
 
     Attributes:
-        siamese_: The trained model of two inputs.
-        threshold_: The comparison score (cosine) from which two photos show the same person.
-        validation_eer_: The equal error rate of the people who chose it.
-        references_: `(n, d)`, the embeddings of the photos of `fit`.
-        n_features_in_: How many numbers the second axis of these has.
+        siamese_: The trained Siamese model of two inputs.
+        threshold_: The comparison score (cosine) from which two photos are decided to show the same person.
+        validation_eer_: The equal error rate of the validation people.
+        references_: `(n, d)` float32, the embeddings of the photos of `fit`.
+        n_features_in_: The length of the second axis of these photos.
 
     Example:
-        On people who are not in the training data, whole people to a fold::
+        Cross-validation with whole people in a fold::
 
             search = GridSearchCV(SiameseVerifier(), {"loss": ["contrastive", "triplet"]}, cv=GroupKFold(3))
             search.fit(photos, people, groups=people)
@@ -61,15 +62,15 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self,
         *,
         photo_shape: tuple[int, ...] | None = None,
-        network: str = "classic",
-        loss: str = "supervised-contrastive",
+        network: Any = "classic",
+        loss: Any = "supervised-contrastive",
         embedding_size: int = 128,
         steps: int | None = None,
         validation: float = 0.2,
         mirror: bool = True,
         random_state: Any = None,
     ) -> None:
-        """Keep the settings; they are checked by `fit`."""
+        """Store the parameters; `fit` checks them."""
         self.photo_shape = photo_shape
         self.network = network
         self.loss = loss
@@ -80,24 +81,26 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.random_state = random_state
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:  # noqa: N803 - scikit-learn's name
-        """Learn from photos and whose they are.
+        """Train on photos and their labels.
 
         Args:
             X: Photos or rows, see above.
             y: `(n,)`, equal for photos of one person.
 
         Raises:
-            ValueError: If they cannot be used; it says why.
+            ValueError: If they cannot be used.
         """
         from visavis.training.configuration import config_for
+        from visavis.training.run_options import RunOptions
         from visavis.training.trainer import Trainer
 
         photos, labels = validate_data(self, X, y, allow_nd=True, ensure_min_samples=2, ensure_min_features=2)
         check_classification_targets(labels)
         if not 0 < self.validation < 1:
-            raise ValueError(f"validation must be in (0, 1). Received: validation={self.validation}")
+            raise ValueError(f"validation must be in (0, 1), got {self.validation}")
         seed = int(check_random_state(self.random_state).randint(2**31))
         self._levels, self._axes = _levels_of(photos), photos.ndim
+        self._channels = photos.shape[3] if photos.ndim == 4 else 1
         faces = read_arrays(self._pixels(photos), np.unique(labels, return_inverse=True)[1], name="X")
         split = self._split(faces, seed)
         settings: dict[str, Any] = {
@@ -108,41 +111,49 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         }
         if self.steps is not None:
             settings |= {"steps": self.steps, "validate_every": min(self.steps, 100)}
-        trainer = Trainer(split, config_for(split.train, **settings, seed=seed))
-        trainer.run(progress=False, watch=None)
+        trainer = Trainer(split, config_for(split.train, **settings, seed=seed), options=RunOptions(progress=False))
+        trainer.run()
         self.threshold_ = _threshold_of(trainer)
-        self.siamese_, self.validation_eer_ = trainer.siamese, trainer.selection.best_eer
-        self._n_features_out = self.embedding_size
+        self.siamese_, self.validation_eer_ = trainer.siamese, trainer.monitor.best_eer
+        self._n_features_out = int(trainer.config.embedding_size)
         self.references_ = self._embed(faces.faces)
         return self
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:  # noqa: N803
-        """Turn photos or rows into embeddings `(n, embedding_size)`, rows of unit length."""
+        """Embed photos or rows: `(n, embedding_size)` float32, rows of unit length.
+
+        Raises:
+            ValueError: If they have another shape than the photos of `fit`.
+        """
         check_is_fitted(self)
-        return self._embed(self._pixels(validate_data(self, X, allow_nd=True, reset=False)))
+        photos = X if self._axes == 2 else self._with_channels(np.asarray(X))
+        return self._embed(self._pixels(validate_data(self, photos, allow_nd=True, reset=False)))
 
     def decision_function(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:  # noqa: N803
-        """Return how far the comparison score is above the threshold, `(n,)`.
+        """Return the comparison score minus the threshold, `(n,)`.
 
         Args:
-            X: Pairs `(n, 2, …)` of photos or rows: the score is that of the two. Or photos or rows `(n, …)`: it is the best with
-                any photo of `fit`, so it tells somebody known from a stranger.
+            X: Pairs `(n, 2, …)` of photos or rows, for the score of the two. Or photos or rows `(n, …)`, for the highest score with
+                any photo of `fit`.
+
+        Raises:
+            ValueError: If they have another shape than the photos of `fit`.
         """
         check_is_fitted(self)
         given = np.asarray(X)
         if given.ndim != self._axes + 1:
             return np.asarray((self.transform(X) @ self.references_.T).max(axis=1) - self.threshold_, dtype=np.float32)
         if given.shape[1] != 2:
-            raise ValueError(f"pairs must be (n, 2, …). Received: shape {given.shape}")
+            raise ValueError(f"pairs must be (n, 2, …), got shape {given.shape}")
         first, second = (self.transform(given[:, side]) for side in (0, 1))
         return np.asarray(np.sum(first * second, axis=1) - self.threshold_, dtype=np.float32)
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.int64]:  # noqa: N803
-        """Return 1 where a pair shows the same person (or a photo shows somebody of `fit`), else 0; see `decision_function`."""
+        """Return 1 where a pair shows the same person (or a photo shows a person of `fit`), else 0; see `decision_function`."""
         return (self.decision_function(X) >= 0).astype(np.int64)
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:  # noqa: N803
-        """Return one minus the equal error rate on all pairs of photos `X` of people `y`; of pairs, how many are judged rightly.
+        """Return one minus the equal error rate on all pairs of photos `X` of people `y`; of pairs, the accuracy.
 
         Raises:
             ValueError: If there are no two photos of one person, or only one person.
@@ -157,8 +168,8 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _split(self, faces: FaceDataset, seed: int) -> Split:
         if len(faces.people) < _FEWEST_PEOPLE:
             warnings.warn(
-                f"{len(faces.people)} people are too few to spare any: the threshold is that of the training people, "
-                "and errors on others will be higher",
+                f"{len(faces.people)} people are too few to hold out any: the threshold is that of the training people, "
+                "and error rates on unseen people will be higher",
                 stacklevel=3,
             )
             return Split(faces, faces, None)
@@ -170,8 +181,21 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         return embed(embedding_of(self.siamese_), pixels, flip=self.mirror)
 
+    def _with_channels(self, photos: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return photos with the axes and channels of `fit`: gray ones repeated for colour, one photo refused."""
+        if self._axes == 4 and photos.ndim == 3:
+            photos = photos[..., None]
+        if self._axes == 3 and photos.ndim == 4 and photos.shape[3] == 1:
+            photos = photos[..., 0]
+        if photos.ndim == 4 and self._axes == 4 and photos.shape[3] == 1 and self._channels == 3:
+            photos = np.repeat(photos, 3, axis=3)
+        if photos.ndim != self._axes or (photos.ndim == 4 and photos.shape[3] != self._channels):
+            expected = {2: "rows (n, f)", 3: "photos (n, h, w)", 4: f"photos (n, h, w, {self._channels})"}[self._axes]
+            raise ValueError(f"X must be {expected} as in fit, got shape {photos.shape}; one photo is photo[None]")
+        return photos
+
     def _pixels(self, photos: npt.NDArray[Any]) -> Pixels:
-        """Bring photos or rows to `(n, h, w, c)` uint8, sides of 32 or more."""
+        """Return photos or rows as `(n, h, w, c)` uint8, with sides of at least 32."""
         low, high = self._levels
         levels = photos.astype(np.float64)
         pixels = np.rint(np.clip((levels - low) / (high - low), 0, 1) * 255).astype(np.uint8)
@@ -187,13 +211,13 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         count, length = rows.shape
         if self.photo_shape is not None:
             if math.prod(self.photo_shape) != length:
-                raise ValueError(f"photo_shape must have as many numbers as a row, {length}. Received: {self.photo_shape}")
+                raise ValueError(f"photo_shape must have as many elements as a row, {length}, got {self.photo_shape}")
             return rows.reshape(count, *self.photo_shape)
         side = math.ceil(math.sqrt(length))
         return np.pad(rows, ((0, 0), (0, side * side - length))).reshape(count, side, side)
 
     def __sklearn_tags__(self) -> Any:
-        """Say that labels are needed, that photos may have more than two axes, and that embeddings are float32."""
+        """Declare that labels are required, that photos may have more than two axes, and that embeddings are float32."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.input_tags.three_d_array = True
@@ -202,7 +226,7 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
 
 def _threshold_of(trainer: Any) -> float:
-    """The threshold that the validation people give; where they cannot be told apart at all, one that accepts nothing."""
+    """Return the validation people's threshold, or one that accepts nothing where scores do not separate them at all."""
     try:
         return float(trainer.finish().threshold)
     except DataError as error:
@@ -211,7 +235,7 @@ def _threshold_of(trainer: Any) -> float:
 
 
 def _levels_of(photos: npt.NDArray[Any]) -> tuple[float, float]:
-    """The levels that become 0 and 255."""
+    """Return the levels that are mapped to 0 and 255."""
     if photos.dtype == np.uint8:
         return 0.0, 255.0
     low, high = float(photos.min()), float(photos.max())
