@@ -269,6 +269,20 @@ def test_one_photo_of_several_is_removed(visit, url):
     assert page.evaluate("document.activeElement.type") == "file"
 
 
+def test_a_photo_with_an_outlined_face_is_removed_with_the_mouse(visit, url):
+    page = visit(url)
+    page.click("#tab-compare")
+    choose(page, "others", photo(side=200), photo(side=200))
+    page.wait_for_selector("#others img >> nth=1")
+    page.evaluate(
+        """() => document.querySelector("#others").drawFaces(Array(2).fill(
+            { size: [200, 200], box: [0, 0, 200, 200], outline: [[0, 0], [200, 0], [200, 200], [0, 200]] }))"""
+    )
+    assert page.locator("#others svg").count() == 2
+    page.get_by_role("button", name="Remove photo 1").click(timeout=5000)
+    page.wait_for_selector("#others img >> nth=1", state="detached")
+
+
 def test_more_photos_than_the_service_compares_are_left_out_with_a_message(visit, url):
     page = visit(url)
     page.click("#tab-compare")
@@ -453,6 +467,10 @@ def test_it_fits_and_can_be_read(visit, url, width, scheme):
     for tab in ("verify", "compare", "gallery"):
         page.click(f"#tab-{tab}")
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        edges = page.locator("[role=tab], .drop, button:visible").evaluate_all(
+            "all => all.map((node) => node.getBoundingClientRect().right)"
+        )
+        assert max(edges) <= width - 15
     ink, paper = (
         sum(map(int, page.evaluate(f"getComputedStyle(document.body).{name}").split("(")[1].rstrip(")").split(",")))
         for name in ("color", "backgroundColor")

@@ -62,6 +62,6 @@ function legend(histogram) {
   return element("figcaption", { class: "legend" },
     element("span", { class: "key-nonmated" }, `${total(histogram.nonmated)} pairs of different people`),
     element("span", { class: "key-mated" }, `${total(histogram.mated)} pairs of the same person`),
-    element("span", {}, `(${histogram.chosen_on})`),
+    element("span", {}, `on ${histogram.chosen_on}`),
   );
 }
