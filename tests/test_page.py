@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("fastapi", reason="the service needs the extra serve")
 pytest.importorskip("playwright.sync_api", reason="the page is tested through playwright")
 
+import requests
 from PIL import Image
 from playwright.sync_api import sync_playwright
 from serving import Quarters, picture, running, service_of
@@ -49,7 +50,7 @@ def visit(browser):
     """Open the page; at the end, check that it logged no error and sent requests to no other host."""
     contexts, errors, hosts = [], [], set()
 
-    def open_page(address, *, fails=False, **options):
+    def open_page(address, *, fails=False, ready="#views:visible, #key-form:visible", **options):
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
@@ -58,7 +59,7 @@ def visit(browser):
         page.on("console", lambda line: errors.append(line.text) if line.type == "error" and not fails else None)
         page.on("request", lambda request: hosts.add(request.url.split("/")[2]) if request.url.startswith("http") else None)
         page.goto(address)
-        page.wait_for_selector("#views:visible, #key-form:visible")
+        page.wait_for_selector(ready)
         return page
 
     yield open_page
@@ -487,3 +488,13 @@ def test_every_control_has_a_name(visit, url):
         for kind in ("button", "textbox", "checkbox", "combobox"):
             for control in page.get_by_role(kind).all():
                 assert control.evaluate("node => (node.labels?.[0] ?? node).textContent || node.ariaLabel").strip()
+
+
+def test_the_api_is_shown_and_can_be_tried_out(visit, url):
+    page = visit(f"{url}/docs", ready=".opblock")
+    paths = requests.get(f"{url}/openapi.json").json()["paths"]
+    assert page.locator(".opblock").count() == sum(map(len, paths.values()))
+    page.click("#operations-health-healthy_healthz_get .opblock-summary-path")
+    page.click("text=Try it out")
+    page.click("text=Execute")
+    page.wait_for_selector(".live-responses-table .response-col_status:text('200')")

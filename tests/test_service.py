@@ -240,7 +240,8 @@ def test_an_empty_or_unsupported_photo_of_many_costs_no_others(url):
     }
 
 
-READ_ONLY = ["/", "/index.html", "/main.js", "/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/model", "/v1/subjects"]
+PAGES = ["/", "/index.html", "/main.js", "/docs", "/swagger-ui.css"]
+READ_ONLY = [*PAGES, "/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/model", "/v1/subjects"]
 
 
 @pytest.mark.parametrize("path", [*READ_ONLY, "/v1/subjects/Nobody", "/nothing", "/v1/nothing"])
@@ -275,7 +276,7 @@ def test_a_wrong_method_is_405_with_the_allowed_ones(url, path, allowed, method)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
-@pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/page/main.js", "/docs", "/redoc"])
+@pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/page/main.js", "/redoc", "/redoc.standalone.js"])
 def test_an_unknown_path_is_404_for_every_method(url, path, method):
     problem(requests.request(method, url + path), 404, "not-found")
 

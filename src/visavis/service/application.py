@@ -65,13 +65,14 @@ def create_app(service: ServiceState) -> FastAPI:
 
 
 def _page_routes() -> list[Route]:
-    """Return a route for each file of the page, so that any other path is unknown to all methods."""
-    files = StaticFiles(directory=PAGE)
+    """Return a route for each file of the page and of Swagger UI, so that any other path is unknown to all methods."""
+    files = StaticFiles(directory=PAGE, packages=[("fastapi_offline", "static")])
+    names = [*sorted(path.name for path in PAGE.iterdir()), "swagger-ui.css", "swagger-ui-bundle.js"]
+    paths = {"/": "index.html", "/docs": "docs.html", **{f"/{name}": name for name in names}}
 
     async def send_file(request: Request) -> Response:
-        return await files.get_response(request.url.path.lstrip("/") or "index.html", request.scope)
+        return await files.get_response(paths[request.scope["path"]], request.scope)
 
-    paths = ["/", *sorted(f"/{path.name}" for path in PAGE.iterdir())]
     return [Route(path, send_file, methods=["GET"]) for path in paths]
 
 
