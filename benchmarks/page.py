@@ -281,7 +281,7 @@ def templates() -> Environment:
         percent=lambda fraction, digits=1: f"{100 * fraction:.{digits}f} %",
         percent_short=lambda fraction: f"{100 * fraction:.2g} %",
         capitalize_first=lambda text: text[:1].upper() + text[1:],
-        accuracy=lambda result: f"{100 * result['accuracy']:.1f} ± {100 * result['standard_error']:.1f} %",
+        accuracy=lambda result, digits=1: f"{100 * result['accuracy']:.{digits}f} ± {100 * result['standard_error']:.{digits}f} %",
         thousands=lambda count: f"{count:,.0f}",
         duration=lambda seconds: f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.{0 if seconds >= 10 else 1}f} s",
         median=statistics.median,

@@ -100,8 +100,8 @@ def read_weights(model: onnx.ModelProto) -> dict[str, Floats]:
         for kind in ("product", "offset", *(("slope",) if number <= CONVOLUTIONS else ())):
             name = f"{kind}_{number}"
             if f"{name}.levels" in tensors:
-                levels, zeros, scales, shape = (tensors[f"{name}.{part}"] for part in ("levels", "zeros", "scales", "shape"))
-                weights[name] = Quantized(levels, zeros, scales, tuple(shape)).values
+                levels, zeros, scales = (tensors[f"{name}.{part}"] for part in ("levels", "zeros", "scales"))
+                weights[name] = Quantized(levels, zeros, scales, tuple(tensors.get(f"{name}.shape", levels.shape))).values
             elif name in tensors:
                 weights[name] = np.asarray(tensors[name], dtype=np.float32)
             else:
@@ -183,11 +183,11 @@ class _Graph:
             return name
         for part in ("levels", "zeros", "scales"):
             self._keep(f"{name}.{part}", getattr(weight, part))
-        self._keep(f"{name}.shape", np.array(weight.shape, dtype=np.int64))
         parts = [f"{name}.{part}" for part in ("levels", "scales", "zeros")]
         block = weight.levels.shape[1] // weight.zeros.shape[1]
         if len(weight.shape) == 2:
             return self.add("DequantizeLinear", *parts, output=name, axis=1, block_size=block)
+        self._keep(f"{name}.shape", np.array(weight.shape, dtype=np.int64))
         return self.add("Reshape", self.add("DequantizeLinear", *parts, axis=1, block_size=block), f"{name}.shape", output=name)
 
     def _keep(self, name: str, values: npt.NDArray[Any]) -> None:
