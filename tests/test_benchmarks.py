@@ -36,7 +36,13 @@ def test_a_new_figure_is_told(page):
 
 def test_figures_go_between_their_marks(page):
     results = page.read_results()
-    results["encoder"]["fine_tuned_on_att"]["eer_after"] = 0.0987
+    folds = [{"eer_before": 0.02, "eer_after": 0.01, "best_step": 0}]
+    results["encoder"]["fine_tuned_on_att"] = {
+        "eer_before": 0.02,
+        "eer_after": 0.0987,
+        "folds": folds,
+        "closed_form_of_other_draws": [0.01],
+    }
     text = "before\n<!-- figures fine_tuning: how -->\nstale\n<!-- end of figures -->\nafter\n"
     told = page.with_figures(text, results)
     assert told.startswith("before\n<!-- figures fine_tuning: how -->\n\nOn AT&T")
