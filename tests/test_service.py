@@ -134,6 +134,27 @@ def test_people_are_enrolled_found_and_deleted(url):
     assert requests.delete(f"{url}/v1/subjects/Berta").status_code == 204
 
 
+def test_people_are_renamed_and_merged_and_lose_a_reference(url):
+    pictures = [picture(), picture(180, 20, 20, 20)]
+    subject = f"{url}/v1/subjects/Anna"
+    enrolled = requests.post(subject, files=[("photos", file(one)) for one in pictures]).json()["enrolled"]
+    again = requests.post(subject, files=[("photos", file(one)) for one in pictures])
+    assert (again.status_code, again.json()["enrolled"], again.json()["references"]) == (201, [], enrolled)
+    assert requests.delete(subject, params={"reference": enrolled[0]}).status_code == 204
+    assert requests.get(subject).json()["references"] == enrolled[1:]
+    problem(requests.delete(subject, params={"reference": enrolled[1]}), 409, "conflict")
+    problem(requests.delete(subject, params={"reference": "999"}), 404, "subject")
+    requests.post(f"{url}/v1/subjects/Berta", files={"photos": file(picture(*OTHER))})
+    problem(requests.patch(subject, json={"name": "Berta"}), 409, "conflict")
+    assert requests.patch(subject, json={"name": "Clara"}).json()["name"] == "Clara"
+    problem(requests.get(subject), 404, "subject")
+    merged = requests.patch(f"{url}/v1/subjects/Clara", json={"into": "Berta"}).json()
+    assert (merged["name"], len(merged["references"])) == ("Berta", 2)
+    for change in ({}, {"name": "a", "into": "b"}, {"name": ""}, {"other": "a"}, []):
+        problem(requests.patch(f"{url}/v1/subjects/Berta", json=change), 422, "parameters")
+    assert requests.delete(f"{url}/v1/subjects/Berta").status_code == 204
+
+
 @pytest.mark.parametrize("name", [" ", "a%07b", "x" * 201, "a%00b", "a%E2%80%AEb"])
 def test_invalid_names_are_refused(url, name):
     answer = requests.get(f"{url}/v1/subjects/{name}")
@@ -259,8 +280,8 @@ def test_head_is_get_without_a_body(url, path):
     [
         *((path, {"GET", "HEAD"}) for path in READ_ONLY),
         *((f"/v1/{name}", {"POST"}) for name in ("verify", "explain", "compare", "search")),
-        ("/v1/subjects/Anna", {"GET", "HEAD", "POST", "DELETE"}),
-        ("/v1/subjects/Anna/Berta", {"GET", "HEAD", "POST", "DELETE"}),
+        ("/v1/subjects/Anna", {"GET", "HEAD", "POST", "PATCH", "DELETE"}),
+        ("/v1/subjects/Anna/Berta", {"GET", "HEAD", "POST", "PATCH", "DELETE"}),
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
@@ -438,6 +459,7 @@ SCOPES = {
     ("/metrics", "get"): "admin",
     ("/v1/subjects/{name}", "post"): "write",
     ("/v1/subjects/{name}", "delete"): "write",
+    ("/v1/subjects/{name}", "patch"): "write",
 }
 
 

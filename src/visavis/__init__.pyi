@@ -38,6 +38,7 @@ from .errors import (
     LeakError as LeakError,
     MissingDependencyError as MissingDependencyError,
     ModelError as ModelError,
+    SubjectConflictError as SubjectConflictError,
     TrainingError as TrainingError,
     UnknownSubjectError as UnknownSubjectError,
     VisavisError as VisavisError,

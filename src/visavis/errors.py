@@ -12,6 +12,7 @@ A bad argument raises `ValueError`. A failure with files, people, models or down
     ├── DownloadError                      a data set could not be downloaded
     ├── GalleryError                       a gallery that cannot be used
     │   ├── UnknownSubjectError            no subject of this name is enrolled
+    │   ├── SubjectConflictError           a change conflicts with what is enrolled
     │   ├── WrongEncoderError              the gallery belongs to another encoder
     │   ├── GalleryKeyError                the key is missing, wrong or not needed
     │   └── DamagedGalleryError            the file is damaged, or not a gallery
@@ -63,6 +64,10 @@ class GalleryError(VisavisError):
 
 class UnknownSubjectError(GalleryError):
     """No subject of this name is enrolled."""
+
+
+class SubjectConflictError(GalleryError):
+    """A name is already enrolled, or a reference is the only one of its subject."""
 
 
 class WrongEncoderError(GalleryError):

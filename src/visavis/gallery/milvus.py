@@ -13,7 +13,14 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 
 from visavis.data.names import normalise_name
-from visavis.errors import GalleryError, GalleryKeyError, MissingDependencyError, UnknownSubjectError, WrongEncoderError
+from visavis.errors import (
+    GalleryError,
+    GalleryKeyError,
+    MissingDependencyError,
+    SubjectConflictError,
+    UnknownSubjectError,
+    WrongEncoderError,
+)
 from visavis.gallery.file import now
 from visavis.gallery.records import (
     Binding,
@@ -183,7 +190,7 @@ class MilvusGallery:
                     self._address.collection, filter=f"subject in {names}", output_fields=["subject"], limit=1
                 )
             if known:
-                raise GalleryError(f"{self._name}: {known[0]['subject']!r} is already enrolled")
+                raise SubjectConflictError(f"{self._name}: {known[0]['subject']!r} is already enrolled")
             count += len(self._insert(batch))
         return count
 
@@ -253,7 +260,7 @@ class MilvusGallery:
         if reference not in (str(each["reference"]) for each in found):
             raise UnknownSubjectError(f"{self._name}: {subject!r} has no reference {reference!r}")
         if len(found) == 1:
-            raise GalleryError(f"{self._name}: the only reference of {subject!r}. Delete the subject instead")
+            raise SubjectConflictError(f"{self._name}: the only reference of {subject!r}. Delete the subject instead")
         with self._translated_errors():
             self._client.delete(self._address.collection, ids=[int(reference)])
 
@@ -263,7 +270,7 @@ class MilvusGallery:
         if new == normalise_name(subject):
             return
         if self._references(new):
-            raise GalleryError(f"{self._name}: {new!r} is already enrolled. Merge the two subjects instead")
+            raise SubjectConflictError(f"{self._name}: {new!r} is already enrolled. Merge the two subjects instead")
         self._move(subject, new)
 
     def merge(self, subject: str, into: str, *, actor: str = "") -> int:

@@ -182,7 +182,7 @@ class Gallery(Protocol):
             The number of references enrolled.
 
         Raises:
-            GalleryError: If a subject is already enrolled.
+            SubjectConflictError: If a subject is already enrolled.
             ValueError: If a name or embeddings cannot be used.
         """
 
@@ -219,7 +219,7 @@ class Gallery(Protocol):
         """Delete one reference of a subject, who must have others; none of its data is left on disk.
 
         Raises:
-            GalleryError: If it is the only reference; delete the subject then.
+            SubjectConflictError: If it is the only reference; delete the subject then.
             UnknownSubjectError: If there is no such subject, or if the subject has no such reference.
         """
 
@@ -227,7 +227,7 @@ class Gallery(Protocol):
         """Give a subject another name; nothing of the old one is left on disk.
 
         Raises:
-            GalleryError: If a subject of the new name is enrolled; merge them then.
+            SubjectConflictError: If a subject of the new name is enrolled; merge them then.
             UnknownSubjectError: If no subject of the old name is enrolled.
             ValueError: If the new name cannot be used.
         """

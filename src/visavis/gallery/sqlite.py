@@ -10,7 +10,14 @@ from typing import Self
 import numpy as np
 
 from visavis.data.names import normalise_name
-from visavis.errors import DamagedGalleryError, GalleryError, GalleryKeyError, UnknownSubjectError, WrongEncoderError
+from visavis.errors import (
+    DamagedGalleryError,
+    GalleryError,
+    GalleryKeyError,
+    SubjectConflictError,
+    UnknownSubjectError,
+    WrongEncoderError,
+)
 from visavis.gallery.file import GalleryFile, last_number, write_log
 from visavis.gallery.matrix import Found, Matrix
 from visavis.gallery.records import (
@@ -105,7 +112,7 @@ class SqliteGallery:
             for person in people:
                 checked = checked_enrolment(person, size=self.size)
                 if store.find(checked.subject) is not None:
-                    raise GalleryError(f"{self.file.path}: {checked.subject!r} is already enrolled")
+                    raise SubjectConflictError(f"{self.file.path}: {checked.subject!r} is already enrolled")
                 count += len(store.add_references(store.add(checked.subject), checked))
             write_log(connection, actor, "import", count=count)
         self.file.checkpoint_if_large()
@@ -167,7 +174,7 @@ class SqliteGallery:
             if reference not in map(str, references):
                 raise UnknownSubjectError(f"{self.file.path}: {subject!r} has no reference {reference!r}")
             if len(references) == 1:
-                raise GalleryError(
+                raise SubjectConflictError(
                     f"{self.file.path}: {reference} is the only reference of {subject!r}. Delete the subject instead"
                 )
             store.move([number], store.known_name(number), without=int(reference))
@@ -180,7 +187,7 @@ class SqliteGallery:
             if taken == number:
                 return
             if taken is not None:
-                raise GalleryError(f"{self.file.path}: {new!r} is already enrolled. Merge the two subjects instead")
+                raise SubjectConflictError(f"{self.file.path}: {new!r} is already enrolled. Merge the two subjects instead")
             store.move([number], new)
 
     def merge(self, subject: str, into: str, *, actor: str = "") -> int:

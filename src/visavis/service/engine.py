@@ -15,6 +15,7 @@ from visavis.encoders import Encoder
 from visavis.encoders.card import Card
 from visavis.errors import FaceError, ImageError
 from visavis.faces import FaceDetector
+from visavis.gallery.records import photo_digest
 from visavis.images import read_image
 from visavis.service.batching import MAX_BATCH, Batcher
 from visavis.service.formats import check_format
@@ -38,10 +39,12 @@ class Acquisition:
     Attributes:
         aligned: Whether the photos are aligned crops, in which no face is detected.
         policy: Which face to use of several.
+        digest: Whether to compute the digest of the photo.
     """
 
     aligned: bool = False
     policy: Literal["largest", "centre", "error"] = "largest"
+    digest: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +56,14 @@ class PreparedFace:
         size: Width and height of the photo, pixels.
         found: The detected face.
         outline: Corners of the crop in pixels of the photo, clockwise from the upper left; None: the whole photo.
+        digest: Digest of the photo, by which it is recognised; None: unknown.
     """
 
     pixels: npt.NDArray[np.uint8]
     size: tuple[int, int]
     found: FoundFace
     outline: tuple[tuple[float, float], ...] | None
+    digest: bytes | None = None
 
 
 class Engine:
@@ -161,12 +166,13 @@ class Engine:
         faces: list[PreparedFace | ImageError] = []
         for number, photo in enumerate(photos, start=1):
             try:
-                faces.append(self._face(verifier, photo, f"{name} {number}" if len(photos) > 1 else name))
+                face = self._face(verifier, photo, f"{name} {number}" if len(photos) > 1 else name, digest=options.digest)
+                faces.append(face)
             except ImageError as error:
                 faces.append(error)
         return faces
 
-    def _face(self, verifier: Verifier, photo: bytes, name: str) -> PreparedFace:
+    def _face(self, verifier: Verifier, photo: bytes, name: str, *, digest: bool) -> PreparedFace:
         check_format(photo, name=name)
         acquired = verifier.acquire(read_image(photo, name=name, limits=self._limits.photo), name=name)
         aligned = acquired.aligned
@@ -174,7 +180,8 @@ class Engine:
             raise FaceError(f"{name}: {aligned.others + 1} faces exceed the limit of {self._limits.faces}")
         height, width = acquired.photo.shape[:2]
         outline = None if aligned is None else tuple((round(float(x), 1), round(float(y), 1)) for x, y in aligned.outline)
-        return PreparedFace(acquired.pixels, (width, height), acquired.found, outline)
+        known = photo_digest(acquired.photo) if digest else None
+        return PreparedFace(acquired.pixels, (width, height), acquired.found, outline, known)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from visavis.errors import FaceError, GalleryError, ImageError, ModelError, UnknownSubjectError, VisavisError
+from visavis.errors import FaceError, GalleryError, ImageError, ModelError, SubjectConflictError, UnknownSubjectError, VisavisError
 
 __all__ = [
     "PROBLEMS",
@@ -114,6 +114,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     OriginError: Problem(403, "origin", "Cross-origin request"),
     MissingGalleryError: Problem(404, "no-gallery", "No gallery"),
     UnknownSubjectError: Problem(404, "subject", "Subject not enrolled"),
+    SubjectConflictError: Problem(409, "conflict", "Conflict with an enrolled subject"),
     LengthError: Problem(411, "length", "Length required"),
     SizeError: Problem(413, "size", "Content too large"),
     UnsupportedMediaTypeError: Problem(415, "media-type", "Unsupported media type"),

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from visavis.encoders import Encoder
 from visavis.encoders.card import Card
+from visavis.gallery.records import checked_name
 from visavis.gallery.search_rules import rule_for_fpir
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.service.engine import Acquisition
@@ -24,6 +25,13 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 PROBLEM_RESPONSES = problem_responses(400, 401, 403, 404, 411, 413, 415, 421, 422, 429, 503)
+
+
+def _checked(name: str | None) -> str | None:
+    return None if name is None else checked_name(name)
+
+
+OptionalName = Annotated[str | None, Field(max_length=200), AfterValidator(_checked)]
 
 
 class AcquisitionFields(BaseModel):
@@ -87,3 +95,25 @@ class EnrolFields(AcquisitionFields):
     """The same for an enrolment, where a photo with several faces is ambiguous."""
 
     face: Policy = "error"
+
+    @property
+    def acquisition(self) -> Acquisition:
+        """The same for the engine, with the digest by which an enrolled photo is recognised."""
+        return Acquisition(self.aligned, self.face, digest=True)
+
+
+class SubjectChange(BaseModel):
+    """A change of a subject: exactly one of a new name and another subject to merge it into."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str | None, Field(max_length=200, description="The new name."), AfterValidator(_checked)] = None
+    into: Annotated[
+        str | None, Field(max_length=200, description="The subject that gets the references."), AfterValidator(_checked)
+    ] = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.name is None) == (self.into is None):
+            raise ValueError("give either name or into")
+        return self

@@ -11,7 +11,7 @@ from visavis.gallery.search_rules import predicted_fpir
 from visavis.service.access import Caller
 from visavis.service.forms import ParsedForm, PhotoForm
 from visavis.service.limits import MAX_PHOTOS
-from visavis.service.routes.fields import PROBLEM_RESPONSES, EnrolFields, SearchFields
+from visavis.service.routes.fields import PROBLEM_RESPONSES, EnrolFields, SearchFields, SubjectChange
 from visavis.service.schemas import (
     Face,
     ListedSubject,
@@ -83,11 +83,15 @@ async def enrol(
     form: Annotated[ParsedForm[EnrolFields], Depends(PHOTOS.parse)],
     service: SharedState,
 ) -> Subject:
-    """Enrol a subject from photos, all or none of them; an enrolled subject gets more references. Photos are not stored."""
+    """Enrol a subject from photos, all or none of them; an enrolled subject gets more references.
+
+    Photos are not stored. A photo that the subject is enrolled with already is not enrolled again.
+    """
     gallery = service.require_gallery()
     faces = await service.engine.prepare(form.photos, form.fields.acquisition)
     embeddings = await service.engine.embed(faces)
-    enrolled = await asyncio.to_thread(gallery.enrol, name, embeddings, actor=caller.name)
+    digests = [face.digest for face in faces]
+    enrolled = await asyncio.to_thread(gallery.enrol, name, embeddings, digests=digests, actor=caller.name)
     subject = await asyncio.to_thread(gallery.subject, name)
     return Subject(**service.origin(request), **subject.to_json(), enrolled=enrolled, faces=tuple(map(Face.of, faces)))
 
@@ -100,6 +104,27 @@ async def look_up(request: Request, name: Name, service: SharedState) -> Subject
 
 
 @router.delete("/subjects/{name:path}", status_code=204, response_class=Response)
-async def delete(name: Name, caller: Writer, service: SharedState) -> None:
-    """Delete a subject and all of its references."""
-    await asyncio.to_thread(service.require_gallery().delete, name, actor=caller.name)
+async def delete(
+    name: Name,
+    caller: Writer,
+    service: SharedState,
+    reference: Annotated[str | None, Query(max_length=40, description="Delete this reference only.")] = None,
+) -> None:
+    """Delete a subject and all of its references, or one of several references."""
+    gallery = service.require_gallery()
+    if reference is None:
+        await asyncio.to_thread(gallery.delete, name, actor=caller.name)
+    else:
+        await asyncio.to_thread(gallery.remove, name, reference, actor=caller.name)
+
+
+@router.patch("/subjects/{name:path}")
+async def change(request: Request, name: Name, change: SubjectChange, caller: Writer, service: SharedState) -> Subject:
+    """Rename a subject, or merge it into another one."""
+    gallery = service.require_gallery()
+    if change.into is not None:
+        await asyncio.to_thread(gallery.merge, name, change.into, actor=caller.name)
+    if change.name is not None:
+        await asyncio.to_thread(gallery.rename, name, change.name, actor=caller.name)
+    subject = await asyncio.to_thread(gallery.subject, change.into or change.name or name)
+    return Subject(**service.origin(request), **subject.to_json())
