@@ -7,7 +7,7 @@ from answering import answer  # noqa: E402
 
 import visavis  # noqa: E402
 
-verifier = visavis.Verifier(policy="centre")
+verifier = visavis.Verifier(acquisition=visavis.AcquisitionSettings("centre"))
 IMPORTED = time.perf_counter() - start
 
 

@@ -28,7 +28,7 @@ def main() -> None:
     verifier = visavis.Verifier(aligned=True)
     verdicts = verifier.compare(dataset.faces[0], dataset.faces[1:])
     for source, verdict in sorted(zip(dataset.sources[1:], verdicts, strict=True), key=lambda pair: -pair[1].score)[:5]:
-        print(f"{dataset.sources[0]} and {source}: {verdict.answer} ({verdict.figures})")
+        print(f"{dataset.sources[0]} and {source}: {verdict.describe()}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from visavis.encoders.card import Card
 from visavis.encoders.keras import KerasEncoder
 from visavis.faces import Crop
 from visavis.metrics.operating_points import OperatingPoint
-from visavis.verification.explanation import explain_photos, hidden, importance
+from visavis.verification.explanation import explain_photos, occlude, occlusion_map
 
 
 class Corners:
@@ -37,7 +37,7 @@ def test_the_place_that_makes_them_alike_is_found():
     face = np.full((32, 32, 1), 20, np.uint8)
     face[2:14, 2:14] = np.random.default_rng(0).integers(150, 255, (12, 12, 1))
     against = Corners().embed(face[None])[0]
-    found = importance(Corners(), face, against)
+    found = occlusion_map(Corners(), face, against)
     assert found.shape == (32, 32)
     row, column = np.unravel_index(np.argmax(found), found.shape)
     assert row < 18 and column < 18 and found.max() > 0
@@ -52,12 +52,12 @@ def test_hiding_what_counts_changes_the_score_more_than_hiding_as_much_anywhere(
     for person in range(8):
         first, second = (test.faces[index] for index in np.flatnonzero(test.labels == person)[:2])
         one, other = encoder.embed(np.stack([first, second]))
-        weights = importance(encoder, first, other)
+        weights = occlusion_map(encoder, first, other)
         mask = (weights >= np.quantile(weights, 0.8)).astype(float)
         score = one @ other
-        by_map.append(score - encoder.embed(hidden(first, mask)[None])[0] @ other)
+        by_map.append(score - encoder.embed(occlude(first, mask)[None])[0] @ other)
         shifts = [np.roll(mask, tuple(rng.integers(0, 32, 2)), axis=(0, 1)) for _ in range(10)]
-        at_random += [score - embedding @ other for embedding in encoder.embed(np.stack([hidden(first, mask) for mask in shifts]))]
+        at_random += [score - embedding @ other for embedding in encoder.embed(np.stack([occlude(first, mask) for mask in shifts]))]
     assert np.mean(by_map) > 1.5 * np.mean(np.abs(at_random))
 
 

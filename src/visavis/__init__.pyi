@@ -57,7 +57,9 @@ from .evaluation.evaluate import evaluate_model as evaluate_model
 from .evaluation.inspection import inspect_data as inspect_data
 from .evaluation.plots import test_visualize as test_visualize, visualize as visualize
 from .faces import (
+    AcquisitionSettings as AcquisitionSettings,
     AlignedFace as AlignedFace,
+    Crop as Crop,
     Face as Face,
     FaceDetector as FaceDetector,
     FaceFinder as FaceFinder,

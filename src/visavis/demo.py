@@ -39,7 +39,7 @@ class DemoResult:
     def __str__(self) -> str:
         """Summarise the results and suggest the next commands."""
         answers = [
-            f"  {path.name}: {verdict.answer} ({verdict.figures}), actually {'the same person' if truth else 'another person'}"
+            f"  {path.name}: {verdict.describe()}, actually {'the same person' if truth else 'another person'}"
             for path, truth, verdict in self.verdicts
         ]
         return "\n".join(

@@ -14,6 +14,7 @@ from visavis.cli.options import (
     decision_options,
     json_option,
     model_option,
+    open_verifier,
     options,
     people_depth_option,
     print_json,
@@ -80,12 +81,11 @@ def enrol(
     from visavis.data.kinds import is_image_file
     from visavis.gallery import open_gallery
     from visavis.gallery.enrolling import enrol_folder, enrol_photos
-    from visavis.verification import Verifier
 
     if subject is None and (len(photos) > 1 or is_image_file(photos[0])):
         raise click.UsageError("name the person in the photos (--subject NAME), or give one folder with one sub-folder per person")
     options = {name: settings.pop(name) for name in ("keep_photos", "actor")}
-    verifier = Verifier(model, **settings)
+    verifier = open_verifier(model, **settings)
     with open_gallery(location, verifier.encoder) as opened:
         if subject is None:
             result = enrol_folder(opened, verifier, photos[0], people_depth=people_depth, progress=not quiet, **options)
@@ -116,10 +116,9 @@ def search(context: click.Context, /, location: str, photo: Path, *, model: str,
     Exit codes: 0 at least one match, 1 no match, 2 an error.
     """
     from visavis.gallery.searching import search_photo
-    from visavis.verification import Verifier
 
     query = {name: settings.pop(name) for name in ("top", "threshold", "target_fpir")}
-    result = search_photo(location, Verifier(model, **settings), photo, **query)
+    result = search_photo(location, open_verifier(model, **settings), photo, **query)
     if as_json:
         print_json(result.to_json())
     else:
@@ -143,13 +142,12 @@ def verify(
     Exit codes: 0 the same person, 1 different people, 2 an error.
     """
     from visavis.gallery.searching import verify_photo
-    from visavis.verification import Verifier
 
-    hit, verdict = verify_photo(location, Verifier(model, **verifier), subject, photo)
+    hit, verdict = verify_photo(location, open_verifier(model, **verifier), subject, photo)
     if as_json:
         print_json({"subject": subject, "reference": hit.reference, "photo": str(photo), **verdict.to_json()})
     else:
-        click.echo(f"{verdict.answer} ({verdict.figures})")
+        click.echo(verdict.describe())
         print_warnings(verdict.warnings)
     context.exit(MATCH if verdict.same else NO_MATCH)
 
@@ -342,9 +340,8 @@ def reembed(location: str, *, model: str, drop: bool, quiet: bool, actor: str, a
     This needs the photos, which enrol stores with --keep-photos.
     """
     from visavis.gallery.searching import reembed_photos
-    from visavis.verification import Verifier
 
-    result = reembed_photos(location, Verifier(model, **verifier), drop=drop, actor=actor)
+    result = reembed_photos(location, open_verifier(model, **verifier), drop=drop, actor=actor)
     print_note(f"from now on, open it with: --model {model}", quiet=quiet)
     print_json(result.to_json()) if as_json else click.echo(str(result))
 

@@ -6,9 +6,12 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from visavis.verification import Verifier
 
 __all__ = [
     "acquisition_options",
@@ -17,6 +20,7 @@ __all__ = [
     "json_option",
     "limit_options",
     "model_option",
+    "open_verifier",
     "options",
     "people_depth_option",
     "overwrite_option",
@@ -36,6 +40,16 @@ __all__ = [
 def command_line() -> str:
     """Return the command as it was typed."""
     return shlex.join(["visavis", *sys.argv[1:]])
+
+
+def open_verifier(
+    model: str, *, aligned: bool = False, target_fmr: float | None = None, prior: float = 0.5, **acquisition: Any
+) -> "Verifier":
+    """Return the verifier that the options of a command describe."""
+    from visavis.faces import AcquisitionSettings
+    from visavis.verification import Verifier
+
+    return Verifier(model, acquisition=AcquisitionSettings(**acquisition), aligned=aligned, target_fmr=target_fmr, prior=prior)
 
 
 def print_note(text: str, *, quiet: bool) -> None:

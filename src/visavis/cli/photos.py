@@ -10,6 +10,7 @@ from visavis.cli.options import (
     decision_options,
     json_option,
     model_option,
+    open_verifier,
     options,
     print_json,
     print_note,
@@ -35,14 +36,13 @@ def verify(
 
     Exit codes: 0 the same person, 1 different people, 2 an error.
     """
-    from visavis.verification import Verifier
     from visavis.verification.comparisons import verify_photos
 
-    verdict = verify_photos(Verifier(model, **verifier), first, second, out=draw)
+    verdict = verify_photos(open_verifier(model, **verifier), first, second, out=draw)
     if as_json:
         print_json({"first": str(first), "second": str(second), **verdict.to_json()})
     else:
-        click.echo(f"{verdict.answer} ({verdict.figures})")
+        click.echo(verdict.describe())
         print_warnings(verdict.warnings)
     context.exit(SAME if verdict.same else DIFFERENT)
 
@@ -54,15 +54,14 @@ def verify(
 @options(model_option, decision_options, acquisition_options, json_option)
 def explain(first: Path, second: Path, *, out: Path, model: str, as_json: bool, **verifier: Any) -> None:
     """Draw occlusion maps: which regions raise or lower the score."""
-    from visavis.verification import Verifier
     from visavis.verification.explanation import explain_photos
 
-    explanation = explain_photos(Verifier(model, **verifier), first, second, out=out)
+    explanation = explain_photos(open_verifier(model, **verifier), first, second, out=out)
     if as_json:
         maps = [weights.round(6).tolist() for weights in explanation.maps]
         print_json({"first": str(first), "second": str(second), **explanation.verdict.to_json(), "maps": maps})
     else:
-        click.echo(f"{explanation.verdict.answer} ({explanation.verdict.figures})\npicture: {out}")
+        click.echo(f"{explanation.verdict.describe()}\npicture: {out}")
         print_warnings(explanation.verdict.warnings)
 
 
@@ -86,17 +85,16 @@ def compare(
     PHOTOS are files, and folders of photos at any depth.
     """
     from visavis.data import Intake, shown_name
-    from visavis.verification import Verifier
     from visavis.verification.comparisons import compare_photos
 
-    compared = compare_photos(Verifier(model, **verifier), anchor, photos, out=out)
+    compared = compare_photos(open_verifier(model, **verifier), anchor, photos, out=out)
     if out is not None:
         print_note(f"picture: {out}", quiet=quiet)
     if as_json:
         print_json(compared.to_json())
         return
     for photo, verdict in compared.ranked:
-        click.echo(f"{shown_name(str(photo))}: {verdict.answer} ({verdict.figures})")
+        click.echo(f"{shown_name(str(photo))}: {verdict.describe()}")
     print_warnings(compared.warnings)
     for _, reason in compared.failures:
         click.echo(f"not compared: {reason}", err=True)

@@ -34,7 +34,7 @@ class FaceDetector(Protocol):
                     landmarks = np.array([[190, 240], [290, 240], [240, 300], [200, 350], [280, 350.0]])
                     return [Face(box=np.array([140, 160, 200, 260.0]), landmarks=landmarks, score=1.0)]
 
-            visavis.Verifier(finder=Booth()).verify("anna-1.jpg", "anna-2.jpg")
+            visavis.Verifier(acquisition=visavis.AcquisitionSettings(finder=Booth())).verify("anna-1.jpg", "anna-2.jpg")
     """
 
     def detect(self, photo: Pixels) -> list[Face]:
@@ -73,7 +73,7 @@ class FaceFinder:
         Faces that are small in large photos::
 
             finder = visavis.FaceFinder(detector_size=1920)
-            visavis.Verifier(finder=finder).verify("crowd.jpg", "anna.jpg")
+            visavis.Verifier(acquisition=visavis.AcquisitionSettings(finder=finder)).verify("crowd.jpg", "anna.jpg")
     """
 
     min_face: int = 20

@@ -236,7 +236,7 @@ class MilvusGallery:
                 output_fields=["subject"],
                 search_params={"metric_type": "IP", "params": self._address.search},
             )
-        return [Hit(hit["entity"]["subject"], str(hit["reference"]), float(hit["distance"])) for hit in answers[0]]
+        return [Hit(hit["entity"]["subject"], str(hit["reference"]), min(1.0, float(hit["distance"]))) for hit in answers[0]]
 
     def verify(self, subject: str, probe: Embeddings) -> Hit:
         """Compare a probe with all references of a subject, see `Gallery`."""
@@ -245,7 +245,7 @@ class MilvusGallery:
         found = self._known(subject, self._vectors)
         scores = np.array([reference[self._vectors] for reference in found], dtype=np.float32) @ row
         best = int(np.argmax(scores))
-        return Hit(normalise_name(subject), str(found[best]["reference"]), float(scores[best]))
+        return Hit(normalise_name(subject), str(found[best]["reference"]), min(1.0, float(scores[best])))
 
     def delete(self, subject: str, *, actor: str = "") -> int:
         """Delete a subject, see `Gallery`. The server frees its disks when it compacts."""

@@ -143,7 +143,7 @@ class SqliteGallery:
             raise UnknownSubjectError(f"{self.file.path}: no subject named {subject!r} is enrolled")
         scores = embeddings @ row
         best = int(np.argmax(scores))
-        return Hit(name, str(references[best]), float(scores[best]))
+        return Hit(name, str(references[best]), min(1.0, float(scores[best])))
 
     def delete(self, subject: str, *, actor: str = "") -> int:
         """Delete a subject, see `Gallery`.
@@ -304,7 +304,7 @@ def _hits(store: SubjectStore, found: Found) -> list[Hit]:
     """Name the subjects that were found; those whose key is destroyed by now are left out."""
     named = ((store.name(int(number)), number, score) for number, score in zip(found.subjects, found.scores, strict=True))
     return [
-        Hit(name, str(reference), float(score))
+        Hit(name, str(reference), min(1.0, float(score)))
         for (name, _, score), reference in zip(named, found.references, strict=True)
         if name is not None
     ]

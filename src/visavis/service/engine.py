@@ -14,7 +14,7 @@ import numpy.typing as npt
 from visavis.encoders import Encoder
 from visavis.encoders.card import Card
 from visavis.errors import FaceError, ImageError
-from visavis.faces import FaceDetector
+from visavis.faces import AcquisitionSettings, FaceDetector, FaceFinder
 from visavis.gallery.records import photo_digest
 from visavis.images import read_image
 from visavis.service.batching import MAX_BATCH, Batcher
@@ -92,7 +92,7 @@ class Engine:
             observe: Called with the size of each batch.
         """
         self.encoder, self.aligned_only = encoder, aligned_only
-        self._limits, self._finder = limits, finder
+        self._limits, self._finder = limits, FaceFinder() if finder is None else finder
         self._batcher = Batcher(encoder.embed, observe=observe)
         self._readers = ThreadPoolExecutor(os.cpu_count() or 1, "reading")
         self._explainer = ThreadPoolExecutor(1, "explaining")
@@ -114,7 +114,7 @@ class Engine:
         if self.card.aligned:
             with contextlib.suppress(FaceError):
                 photo = np.zeros((128, 128, 3), dtype=np.uint8)
-                verifier = Verifier(self.encoder, aligned=self.aligned_only, finder=self._finder)
+                verifier = Verifier(self.encoder, aligned=self.aligned_only, acquisition=AcquisitionSettings(finder=self._finder))
                 await _run(self._readers, verifier.acquire, photo)
 
     async def prepare_each(self, photos: Sequence[bytes], options: Acquisition, *, name: str) -> list[PreparedFace | ImageError]:
@@ -162,7 +162,8 @@ class Engine:
         self._batcher.close()
 
     def _prepare(self, photos: Sequence[bytes], options: Acquisition, name: str) -> list[PreparedFace | ImageError]:
-        verifier = Verifier(self.encoder, aligned=options.aligned, policy=options.policy, finder=self._finder)
+        acquisition = AcquisitionSettings(options.policy, finder=self._finder)
+        verifier = Verifier(self.encoder, aligned=options.aligned, acquisition=acquisition)
         faces: list[PreparedFace | ImageError] = []
         for number, photo in enumerate(photos, start=1):
             try:

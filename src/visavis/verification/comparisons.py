@@ -1,4 +1,4 @@
-"""Compare photos in files: a pair, or one anchor with many; told in words and drawn."""
+"""Compare photos in files: a pair, or one anchor with many; with pictures of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Comparison:
 
     Attributes:
         anchor: The photo that all others were compared with.
-        ranked: The photos with their verdicts, the most alike first.
+        ranked: The photos with their verdicts, best match first.
         failures: Photos that could not be compared, with the reason.
         passed_over: Files in the folders that are no photos, with the reason.
     """
@@ -47,7 +47,7 @@ class Comparison:
 
 
 def compare_photos(verifier: Verifier, anchor: Path, photos: Sequence[Path], *, out: Path | None = None) -> Comparison:
-    """Compare one anchor with many photos, the most alike first, and draw it if asked to.
+    """Compare one anchor with many photos, best match first, and draw it if asked to.
 
     Args:
         verifier: Compares them.

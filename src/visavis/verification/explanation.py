@@ -1,4 +1,4 @@
-"""Why these two? What on both faces raised the score, and what lowered it."""
+"""Occlusion maps: which regions of two faces raise or lower their comparison score (Zeiler and Fergus, 2014)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from PIL import Image, ImageFilter
 from visavis.encoders import Encoder, PhotoSource
 from visavis.verification import AcquiredPhoto, Verdict, Verifier
 
-__all__ = ["Explanation", "explain_faces", "explain_photos", "hidden", "importance"]
+__all__ = ["Explanation", "explain_faces", "explain_photos", "occlude", "occlusion_map"]
 
 Floats = npt.NDArray[np.float64]
 
-_PLACES = 12
+_GRID = 12
 _SPREAD = 0.08
 _SOFTNESS = 0.12
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A verdict and where it comes from.
+    """A verdict with its occlusion maps.
 
     Attributes:
         verdict: The answer.
         photos: What was compared.
-        maps: For each face `(h, w)`: by how much the score falls where a place of it is hidden. Above zero is what makes the two
-            alike, below zero what tells them apart.
+        maps: For each face `(h, w)`, by how much the score falls if a region is occluded: regions above zero raise the score,
+            regions below zero lower it.
     """
 
     verdict: Verdict
@@ -38,7 +38,7 @@ class Explanation:
 
 
 def explain_photos(verifier: Verifier, first: PhotoSource, second: PhotoSource, *, out: Path | None = None) -> Explanation:
-    """Compare two photos, and find what on both faces the score rests on, by hiding one place after the other.
+    """Compare two photos, and compute the occlusion maps of both faces.
 
     Args:
         verifier: Compares them.
@@ -63,11 +63,11 @@ def explain_photos(verifier: Verifier, first: PhotoSource, second: PhotoSource, 
 def explain_faces(encoder: Encoder, first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
     """Return the maps of two faces `(h, w, c)` uint8 of the encoder's input shape; see `Explanation`."""
     one, other = encoder.embed(np.stack([first, second]))
-    return importance(encoder, first, other), importance(encoder, second, one)
+    return occlusion_map(encoder, first, other), occlusion_map(encoder, second, one)
 
 
-def importance(encoder: Encoder, face: npt.NDArray[np.uint8], against: npt.NDArray[np.float32]) -> Floats:
-    """Hide one place of a face after the other, and see how the score changes (Zeiler and Fergus, 2014).
+def occlusion_map(encoder: Encoder, face: npt.NDArray[np.uint8], against: npt.NDArray[np.float32]) -> Floats:
+    """Occlude one region of a face after the other, and return how the score changes.
 
     Args:
         encoder: The model.
@@ -75,16 +75,16 @@ def importance(encoder: Encoder, face: npt.NDArray[np.uint8], against: npt.NDArr
         against: `(d,)`, the embedding that the face is compared with, of unit length.
 
     Returns:
-        `(h, w)`: how much lower the score is where a place is hidden, on the mean over all that was hidden around it.
+        `(h, w)`: by how much the score falls if a region is occluded, averaged over the masks that cover it.
     """
     masks = np.stack(list(_masks(face.shape[0], face.shape[1])))
-    scores = encoder.embed(np.stack([face, *(hidden(face, mask) for mask in masks)])) @ against
+    scores = encoder.embed(np.stack([face, *(occlude(face, mask) for mask in masks)])) @ against
     falls = (scores[0] - scores[1:]).astype(np.float64)
     return np.asarray(np.tensordot(falls, masks, axes=1) / masks.sum(axis=0))
 
 
-def hidden(face: npt.NDArray[np.uint8], mask: Floats) -> npt.NDArray[np.uint8]:
-    """Blur a face away where a mask `(h, w)` is 1, leave it where it is 0, and mix between."""
+def occlude(face: npt.NDArray[np.uint8], mask: Floats) -> npt.NDArray[np.uint8]:
+    """Blur a face where a mask `(h, w)` is 1, keep it where it is 0, and blend in between."""
     channels = face.shape[2]
     image = Image.fromarray(face[:, :, 0] if channels == 1 else face)
     soft: npt.NDArray[Any] = np.asarray(image.filter(ImageFilter.GaussianBlur(_SOFTNESS * max(face.shape[:2]))), dtype=np.float64)
@@ -93,9 +93,9 @@ def hidden(face: npt.NDArray[np.uint8], mask: Floats) -> npt.NDArray[np.uint8]:
 
 
 def _masks(height: int, width: int) -> Iterator[Floats]:
-    """Soft round spots at the places of a grid."""
+    """Yield soft round masks on a grid."""
     rows, columns = (np.arange(size) + 0.5 for size in (height, width))
-    for row in (np.arange(_PLACES) + 0.5) / _PLACES * height:
-        for column in (np.arange(_PLACES) + 0.5) / _PLACES * width:
+    for row in (np.arange(_GRID) + 0.5) / _GRID * height:
+        for column in (np.arange(_GRID) + 0.5) / _GRID * width:
             far = ((rows - row) / height)[:, None] ** 2 + ((columns - column) / width)[None, :] ** 2
             yield np.exp(-far / (2 * _SPREAD**2))

@@ -1,4 +1,4 @@
-"""Pictures of compared photos: a pair, an anchor with many, and the explanation of a score."""
+"""Plots of compared photos: a pair, an anchor with many, and occlusion maps."""
 
 import textwrap
 from collections.abc import Sequence
@@ -42,8 +42,8 @@ def plot_comparison(
         show_image(ax, _pixels(photo, limits))
         name = photo.name if isinstance(photo, Path) else ""
         colour = MATED if verdict.same else NONMATED
-        told = f"score {verdict.score:.2f}" + ("" if verdict.probability is None else f", p = {verdict.probability:.2f}")
-        ax.set_title(f"{name}\n{verdict.answer}\n{told}", fontsize=9, color=colour)
+        figures = f"score {verdict.score:.2f}, threshold {verdict.threshold:.2f}"
+        ax.set_title(f"{name}\n{verdict.answer}\n{figures}", fontsize=9, color=colour)
     return figure
 
 
@@ -62,8 +62,8 @@ def plot_verdict(photos: tuple[AcquiredPhoto, AcquiredPhoto], verdict: Verdict, 
         ax = figure.add_subplot(grid[0, whole])
         show_image(ax, photo.photo)
         ax.set_title(name, fontsize=10)
-        told = "\n".join(textwrap.fill(text, 34) for text in photo.found.warnings)
-        ax.text(0.5, -0.04, told, transform=ax.transAxes, ha="center", va="top", fontsize=8, color=NONMATED)
+        warnings = "\n".join(textwrap.fill(text, 34) for text in photo.found.warnings)
+        ax.text(0.5, -0.04, warnings, transform=ax.transAxes, ha="center", va="top", fontsize=8, color=NONMATED)
         if photo.aligned is not None:
             ax.plot(*np.vstack([photo.aligned.outline, photo.aligned.outline[:1]]).T, color=colour, linewidth=1.5)
             if photo.aligned.face is not None:
@@ -78,18 +78,18 @@ def plot_verdict(photos: tuple[AcquiredPhoto, AcquiredPhoto], verdict: Verdict, 
     place = (verdict.threshold, 0.4)
     ax.annotate(label, place, xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8, annotation_clip=False)
     ax.set(xlim=(min(0.0, verdict.score), 1), ylim=(-0.4, 0.4), yticks=[], xlabel="comparison score (cosine)")
-    figure.suptitle(f"{verdict.answer}: {verdict.figures}", color=colour, fontweight="bold")
+    figure.suptitle(verdict.describe(), color=colour, fontweight="bold")
     return figure
 
 
 def plot_explanation(
     photos: tuple[AcquiredPhoto, AcquiredPhoto], maps: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]], verdict: Verdict
 ) -> Figure:
-    """Show two faces, and on each what raised the score (blue) and what lowered it (orange).
+    """Show two faces with their occlusion maps: regions that raise the score (blue) and lower it (orange).
 
     Args:
         photos: What `Verifier.acquire` gave.
-        maps: For each `(h, w)`, by how much the score falls where a place is hidden.
+        maps: For each `(h, w)`, by how much the score falls if a region is occluded.
         verdict: The answer for them.
     """
     figure = Figure(figsize=(9.2, 2.8), layout="compressed")
@@ -101,10 +101,10 @@ def plot_explanation(
         axes[plain].set_title(f"{which} face", fontsize=10)
         show_image(axes[coloured], photo.pixels.mean(axis=2).astype(np.uint8))
         drawn = axes[coloured].imshow(weights, cmap=colours, vmin=-most, vmax=most, alpha=0.6)
-        axes[coloured].set_title("what the score rests on", fontsize=10)
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, label="the score falls by, if hidden")
+        axes[coloured].set_title("occlusion map", fontsize=10)
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, label="fall of the score if occluded")
     bar.ax.tick_params(labelsize=8)
-    figure.suptitle(f"{verdict.answer}: {verdict.figures}", color=MATED if verdict.same else NONMATED, fontweight="bold")
+    figure.suptitle(verdict.describe(), color=MATED if verdict.same else NONMATED, fontweight="bold")
     return figure
 
 

@@ -1,9 +1,9 @@
-"""Are these two photos of the same person? One pair, or one anchor against many."""
+"""Verify photos 1:1, and compare one anchor with many."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +11,14 @@ import numpy.typing as npt
 from visavis.encoders import Encoder, PhotoSource, load_encoder, read_photo
 from visavis.encoders.card import Card
 from visavis.errors import FaceError
-from visavis.faces import AlignedFace, CropScorer, FaceDetector, FaceFinder, acquire_faces
+from visavis.faces import AcquisitionSettings, AlignedFace, CropScorer, acquire_faces
 from visavis.images import Limits
 from visavis.metrics.calibration import distance_of
 
 __all__ = ["AcquiredPhoto", "FoundFace", "Verdict", "Verifier"]
 
-_MIN_CROP_SCORE = 0.8  # below it, what was said to be an aligned crop is doubted
-_BLANK = 2.0  # levels that a photo's pixels spread by at least; embeddings of less are alike whoever it should have shown
+_MIN_CROP_SCORE = 0.8  # below it, a photo that was declared an aligned crop is doubted
+_BLANK = 2.0  # lowest standard deviation of a photo's levels; embeddings of blank photos match each other
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class FoundFace:
 
     Attributes:
         box: Left, top, width and height; None: the photo was taken as it is.
-        score: The detector's, 0 .. 1; of all of a photo that was said to be cut to the face; None: the model is not one of faces.
+        score: The detector's, 0 .. 1; for an aligned crop, the score that a face fills it; None: the model is not one of faces.
         warnings: What makes the comparison less reliable.
     """
 
@@ -41,9 +41,9 @@ class AcquiredPhoto:
     """A photo that is ready to be compared.
 
     Attributes:
-        photo: The whole of it, `(h, w, c)` uint8.
-        pixels: What the model takes, `(h, w, c)` uint8 of its input shape.
-        aligned: The face that was found in it; None: the photo was taken as it is.
+        photo: The whole photo, `(h, w, c)` uint8.
+        pixels: The crop that the model takes, `(h, w, c)` uint8.
+        aligned: The face that was detected in it; None: the photo was taken as it is.
         crop_score: Score, 0 .. 1, that a face fills a photo that was taken as it is; None: it need not, or the detector gives none.
     """
 
@@ -54,12 +54,12 @@ class AcquiredPhoto:
 
     @property
     def found(self) -> FoundFace:
-        """What there is to tell of the face."""
+        """The face, with what makes its comparison less reliable."""
         if self.aligned is None:
             (height, width), side = self.photo.shape[:2], max(self.pixels.shape[:2])
             warnings = [f"small photo: {width} x {height} pixels"] if 2 * min(height, width) < side else []
             if self.crop_score is not None and self.crop_score < _MIN_CROP_SCORE:
-                warnings.append("no face fills the photo: is it cut to the face?")
+                warnings.append("no face fills the photo: is it an aligned crop?")
             return FoundFace(score=self.crop_score, warnings=tuple(warnings))
         face = self.aligned.face
         if face is None:
@@ -76,10 +76,11 @@ class Verdict:
         same: Whether the score reaches the threshold.
         score: The comparison score, the cosine of the two embeddings; higher is more alike.
         distance: The Euclidean distance of the two embeddings, 0 .. 2.
-        probability: That of "the same person", given the prior; None: the model is not calibrated.
-        threshold: The score from which the answer is "the same person".
-        log_likelihood_ratio: How much likelier the score is for one person than for two, its natural logarithm; None likewise.
+        probability: Probability of "same person" at `prior`; None: the model is not calibrated.
+        threshold: The score from which the answer is "same person".
+        log_likelihood_ratio: Natural logarithm of how much likelier the score is for one person than for two; None likewise.
         faces: The faces that were compared.
+        prior: P(same person) before the photos are seen, which `probability` assumes; None likewise.
     """
 
     same: bool
@@ -89,6 +90,12 @@ class Verdict:
     threshold: float
     log_likelihood_ratio: float | None = None
     faces: tuple[FoundFace, ...] = ()
+    prior: float | None = None
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the probability at `prior` contradicts the decision, which a threshold for a false match rate makes."""
+        return self.probability is not None and (self.probability >= 0.5) != self.same
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -98,14 +105,19 @@ class Verdict:
 
     @property
     def answer(self) -> str:
-        """The answer in words."""
+        """`"same person"` or `"different people"`, by the threshold."""
         return "same person" if self.same else "different people"
 
     @property
     def figures(self) -> str:
-        """What it rests on, in words."""
-        probability = "" if self.probability is None else f"probability {self.probability:.3f}, "
+        """Score, threshold, probability with its prior, and distance, as text."""
+        probability = "" if self.probability is None else f"probability {self.probability:.3f} at a prior of {self.prior:g}, "
         return f"score {self.score:.3f}, threshold {self.threshold:.3f}, {probability}distance {self.distance:.3f}"
+
+    def describe(self) -> str:
+        """Return answer and figures in one line; "uncertain" if the probability contradicts the threshold."""
+        doubt = "uncertain: by the threshold " if self.uncertain else ""
+        return f"{doubt}{self.answer} ({self.figures})"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -115,11 +127,11 @@ class Verdict:
 class Verifier:
     """Compares photos by an embedding model.
 
-    A model that was trained on aligned faces is given whole photos: the face is found first. Any other model is given photos as it
-    was trained on, cut around the centre if so.
+    For a model of aligned faces, the face is detected in each photo and cut to the model's crop. Any other model takes the photo
+    itself, or the square around its centre if it was trained on that.
 
     Example:
-        By the encoder that comes with visavis, and by a model of one's own::
+        With the bundled encoder, and with a model of your own::
 
             visavis.Verifier().verify("anna-1.jpg", "anna-2.jpg").same
             visavis.Verifier("runs/mine").compare("anna-1.jpg", ["anna-2.jpg", "berta-1.jpg"])
@@ -129,42 +141,46 @@ class Verifier:
         self,
         model: Path | str | Encoder = "pretrained",
         *,
+        acquisition: AcquisitionSettings | None = None,
         aligned: bool = False,
-        policy: Literal["largest", "centre", "error"] = "largest",
-        fallback: Literal["centre"] | None = None,
         target_fmr: float | None = None,
         prior: float = 0.5,
         threads: int | None = None,
-        finder: FaceDetector | None = None,
-        limits: Limits | None = None,
     ) -> None:
         """Load a model.
 
         Args:
             model: What `load_encoder` takes, or an encoder.
-            aligned: Whether the photos are cut to the face already, so that none is looked for.
-            policy: Which face of several; see `faces.acquire_faces`.
-            fallback: What to take where there is none; see there.
-            target_fmr: Decide by the threshold that was chosen to keep this false match rate; None: by the model's usual one.
-            prior: The part of mated pairs among all that will be compared, in (0, 1); probabilities depend on it, decisions do not.
-            threads: How many threads share a batch; None: one for each core.
-            finder: The face detector; None: `FaceFinder()`.
-            limits: Largest file and picture that are decoded; None: `Limits()`.
+            acquisition: Which face of several, what to take without one, the face detector, and the limits of photos; None: the
+                largest face by `FaceFinder()`.
+            aligned: Whether the photos are aligned crops already, so that no face is detected.
+            target_fmr: Decide by the operating point for this false match rate; None: by the model's default one.
+            prior: P(same person) before the photos are seen, in (0, 1); probabilities depend on it, decisions do not.
+            threads: Threads that share a batch; None: one for each core.
 
         Raises:
-            ModelError: If there is none, if it is damaged or foreign, or if it has no threshold for `target_fmr`.
-            ValueError: If `prior` is out of range.
+            ModelError: If there is none, if it is damaged or foreign, or if it has no operating point for `target_fmr`.
+            ValueError: If `prior` is out of range, or if all faces of a photo are asked for.
         """
         if not 0 < prior < 1:
-            raise ValueError(f"prior must be in (0, 1). Received: prior={prior}")
+            raise ValueError(f"prior must be in (0, 1), got {prior}")
+        self.acquisition = acquisition or AcquisitionSettings()
+        if self.acquisition.policy == "all":
+            raise ValueError("policy must be 'largest', 'centre' or 'error' to verify one face of a photo, got 'all'")
         self.encoder = load_encoder(model, threads=threads) if isinstance(model, str | Path) else model
         if target_fmr is not None:
             self.card.rule(target_fmr)
         self._target_fmr, self._prior = target_fmr, prior
-        self._finds_faces = self.card.aligned and not aligned
-        self._policy, self._fallback = policy, fallback
-        self._finder: FaceDetector = FaceFinder() if finder is None else finder
-        self.limits = limits or Limits()
+        self._detects = self.card.aligned and not aligned
+
+    def __repr__(self) -> str:
+        """Return the model's card and how it decides."""
+        return f"Verifier({self.card!r}, target_fmr={self._target_fmr}, prior={self._prior:g})"
+
+    @property
+    def limits(self) -> Limits:
+        """Largest file and picture that are decoded."""
+        return self.acquisition.limits
 
     @property
     def card(self) -> Card:
@@ -172,10 +188,10 @@ class Verifier:
         return self.encoder.card
 
     def acquire(self, photo: PhotoSource, *, name: str | None = None) -> AcquiredPhoto:
-        """Read a photo, find the face if the model wants that, and bring it into the shape that the model takes.
+        """Read a photo, detect the face if the model takes aligned ones, and cut the model's crop.
 
         Args:
-            photo: A path, bytes or an array, see `encoders.read_photo`.
+            photo: A path, bytes, a Pillow image or an array, see `encoders.read_photo`.
             name: What to call it in an error; None: its path.
 
         Raises:
@@ -183,14 +199,16 @@ class Verifier:
         """
         image = read_photo(photo, name=name, limits=self.limits)
         name = name or (str(photo) if isinstance(photo, str | Path) else "the photo")
-        if not self._finds_faces:
+        if not self._detects:
             pixels = self.card.crop.fit(image)
-            scorer = self._finder if self.card.aligned and isinstance(self._finder, CropScorer) else None
+            finder = self.acquisition.finder
+            scorer = finder if self.card.aligned and isinstance(finder, CropScorer) else None
             score = None if scorer is None else scorer.score_crop(_rgb(pixels))
             if (score is None or score < _MIN_CROP_SCORE) and pixels.std(axis=(0, 1)).max() < _BLANK:
                 raise FaceError(f"{name}: nothing can be seen on it, all of it is of one colour")
             return AcquiredPhoto(image, pixels, crop_score=score)
-        aligned = acquire_faces(_rgb(image), self._finder, name=name, policy=self._policy, fallback=self._fallback)[0]
+        how = self.acquisition
+        aligned = acquire_faces(_rgb(image), how.finder, name=name, policy=how.policy, fallback=how.fallback)[0]
         return AcquiredPhoto(image, aligned.cut(self.card.crop), aligned)
 
     def acquire_all(self, photo: PhotoSource, *, name: str | None = None) -> list[AcquiredPhoto]:
@@ -211,7 +229,7 @@ class Verifier:
         """Embed photos of any readable kind.
 
         Args:
-            photos: Paths, bytes or arrays, see `encoders.read_photo`; or what `acquire` gave.
+            photos: Paths, bytes, Pillow images or arrays, see `encoders.read_photo`; or what `acquire` returned.
 
         Returns:
             `(n, d)` float32, rows of unit length.
@@ -241,7 +259,7 @@ class Verifier:
             ValueError: If `photos` is empty.
         """
         if len(photos) == 0:
-            raise ValueError("photos must hold at least one photo. Received: none")
+            raise ValueError("photos must hold at least one photo, got none")
         first, *others = (self._acquired(photo) for photo in [anchor, *photos])
         embeddings = self._embed([first, *others])
         return [
@@ -252,9 +270,14 @@ class Verifier:
     def decide(self, score: float, *, faces: tuple[FoundFace, ...] = ()) -> Verdict:
         """Turn a comparison score into a verdict.
 
+        Args:
+            score: A cosine; rounding errors beyond -1 and 1 are cut off.
+            faces: The faces that were compared.
+
         Raises:
             ModelError: If the model has no threshold.
         """
+        score = min(1.0, max(-1.0, score))
         rule, calibration = self.card.rule(self._target_fmr), self.card.calibration
         return Verdict(
             same=score >= rule.score,
@@ -264,6 +287,7 @@ class Verifier:
             threshold=rule.score,
             log_likelihood_ratio=None if calibration is None else float(calibration.log_likelihood_ratio(score)),
             faces=faces,
+            prior=None if calibration is None else self._prior,
         )
 
     def _acquired(self, photo: PhotoSource | AcquiredPhoto) -> AcquiredPhoto:

@@ -1,0 +1,72 @@
+"""A run folder is evaluated: on whom, on which pairs, and what the report holds."""
+
+import csv
+import json
+
+import pytest
+from commands import width_of
+
+import visavis
+from visavis.errors import DataError
+from visavis.evaluation.evaluate import evaluate_model
+
+
+def test_evaluation_leaves_out_whom_the_model_saw(run, folder, tmp_path):
+    result = evaluate_model(run, str(folder), out=tmp_path)
+    assert (result.evaluation.people, result.left_out) == (3, 13)
+    everybody = evaluate_model(run, str(folder), out=tmp_path, people="all")
+    assert (everybody.evaluation.people, everybody.left_out) == (16, 0)
+    assert everybody.evaluation.trained_people
+    assert "the model was trained on may be among these" in (tmp_path / "report.html").read_text()
+    seen = visavis.load_dataset(folder, size=(32, 32)).select_people(visavis.Verifier(run).card.sides["train"].people)
+    with pytest.raises(DataError, match="0 of 11 people in the data are unseen"):
+        evaluate_model(visavis.load_model(run), seen, out=tmp_path)
+
+
+def test_a_report_holds_all_it_needs(run, folder, tmp_path):
+    result = evaluate_model(run, str(folder), out=tmp_path)
+    page = result.report.read_text()
+    assert page.count("data:image/png;base64,") == 6
+    assert "://" not in page
+    assert f"{result.evaluation.eer:.2%}" in page
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["eer"] == result.evaluation.eer
+    for name in ("accuracy", "precision", "recall", "fmr", "fnmr", "tar_at_fmr_1e-2", "tar_at_fmr_1e-3"):
+        assert metrics[name] == metrics["counts"][name]["count"] / metrics["counts"][name]["trials"]
+        low, high = metrics["intervals"][name]
+        assert low <= metrics[name] <= high
+    for picture in (tmp_path / "pictures").iterdir():
+        assert width_of(picture) > 300
+
+
+def test_a_protocol_of_ones_own(run, folder, tmp_path):
+    people = visavis.Verifier(run).card.sides["test"].people
+    path = tmp_path / "pairs.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([["first", "second"], *([f"{people[0]}/0.png", f"{who}/1.png"] for who in people)])
+    evaluation = evaluate_model(run, str(folder), pairs=path, out=tmp_path).evaluation
+    assert (evaluation.curve.mated, evaluation.curve.nonmated) == (1, 2)
+    assert evaluation.intervals["eer"][1] > 0.5
+    assert evaluation.folded is None
+
+
+def test_pairs_of_people_whom_the_model_has_seen_are_left_out(run, folder, tmp_path):
+    sides = visavis.Verifier(run).card.sides
+    one, two, three = sides["test"].people
+    path = tmp_path / "pairs.csv"
+    rows = [(f"{one}/0.png", f"{one}/1.png", 0), (f"{one}/0.png", f"{two}/1.png", 0), (f"{three}/0.png", f"{three}/1.png", 1)]
+    rows += [(f"{two}/0.png", f"{three}/0.png", 1), (f"{sides['train'].people[0]}/0.png", f"{one}/0.png", 1)]
+    path.write_text("\n".join(["first,second,fold", *(",".join(map(str, row)) for row in rows)]))
+    result = evaluate_model(run, str(folder), pairs=path, out=tmp_path)
+    assert result.evaluation.name == "pairs, 4 of 5 pairs"
+    assert [fold.accuracy.trials for fold in result.evaluation.folded.decisions] == [2, 2]
+    assert "each of 2 folds at the best threshold of the others" in result.report.read_text()
+    path.write_text(f"first,second\n{sides['train'].people[0]}/0.png,{one}/0.png\n")
+    with pytest.raises(DataError, match="none of its 1 pairs has both photos among those to be scored"):
+        evaluate_model(run, str(folder), pairs=path, out=tmp_path)
+
+
+def test_a_model_of_aligned_faces_is_not_measured_on_others(aligned_run, folder, tmp_path):
+    with pytest.raises(DataError, match="visavis prepare"):
+        evaluate_model(aligned_run, str(folder), out=tmp_path)
