@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_gallery import KEY
-from test_verification import call
+from commands import call
 
 import visavis
 from visavis.encoders import PRETRAINED_FILE
@@ -277,7 +277,7 @@ def test_of_two_faces_the_one_that_agrees_with_the_other_photos_is_enrolled(tmp_
         path = tmp_path / "people" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
-    verifier = visavis.Verifier(ColourEncoder(), finder=TwoFaces())
+    verifier = visavis.Verifier(ColourEncoder(), acquisition=visavis.AcquisitionSettings(finder=TwoFaces()))
     with open_gallery(tmp_path / "two.gallery", verifier.encoder) as gallery:
         result = enrol_folder(gallery, verifier, tmp_path / "people")
         assert {name: len(new) for name, new in result.references.items()} == {"anna": 2, "berta": 1}

@@ -217,11 +217,12 @@ class Verifier:
         Raises:
             ImageError: As `acquire`.
         """
-        if not self._finds_faces or self._policy != "largest":
+        how = self.acquisition
+        if not self._detects or how.policy != "largest":
             return [self.acquire(photo, name=name)]
         image = read_photo(photo, name=name, limits=self.limits)
         name = name or (str(photo) if isinstance(photo, str | Path) else "the photo")
-        faces = acquire_faces(_rgb(image), self._finder, name=name, policy="all", fallback=self._fallback)
+        faces = acquire_faces(_rgb(image), how.finder, name=name, policy="all", fallback=how.fallback)
         found = [replace(face, others=len(faces) - 1) for face in faces]
         return [AcquiredPhoto(image, face.cut(self.card.crop), face) for face in found]
 
