@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from commands import call
 from PIL import Image
 from test_gallery import KEY
-from commands import call
 
 import visavis
 from visavis.encoders import PRETRAINED_FILE
