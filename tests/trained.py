@@ -26,7 +26,6 @@ def folder(tmp_path_factory):
 def run(folder, tmp_path_factory):
     """A run folder of a model that was trained a little on them."""
     from visavis.training.experiments import DataSource, train_model
-
     from visavis.training.run_options import RunOptions
 
     out = tmp_path_factory.mktemp("runs") / "small"
