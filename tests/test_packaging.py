@@ -33,6 +33,10 @@ def test_the_wheel_holds_the_encoder_the_pages_and_the_types(built):
         "encoders/weights/NOTICE.txt",
         "encoders/weights/LICENSE-Apache-2.0.txt",
         "evaluation/templates/report.html",
+        "faces/weights/NOTICE.txt",
+        "faces/weights/onet.onnx",
+        "faces/weights/pnet.onnx",
+        "faces/weights/rnet.onnx",
         "__init__.pyi",
         "py.typed",
     ):
