@@ -1,7 +1,10 @@
 """The command line: parse, call, print."""
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -19,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 success (or the same person), 1 different people, 2 an error, 130 interrupted."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        with backend_named():
+        with backend_named(), _log_to_stderr():
             code = group.main(arguments, prog_name="visavis", standalone_mode=False) or 0
     except click.exceptions.Exit as request:
         code = request.exit_code
@@ -37,6 +40,25 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"error: {path}{error.strerror or error}", err=True)
         code = ERROR
     sys.exit(code)
+
+
+class _StderrHandler(logging.Handler):
+    """Print messages of the log as they are."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
+        click.echo(self.format(record), err=True)
+
+
+@contextmanager
+def _log_to_stderr() -> Iterator[None]:
+    """Print the warnings of visavis to standard error meanwhile."""
+    logger, handler = logging.getLogger("visavis"), _StderrHandler(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 @click.group(cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -1,5 +1,6 @@
 """Commands on data: prepare, embed, inspect."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from visavis.cli.options import (
     print_json,
     print_note,
     quiet_option,
+    rules_options,
     workers_option,
 )
 
@@ -26,21 +28,17 @@ __all__ = ["embed", "inspect", "prepare"]
 @click.command(epilog="Example: visavis prepare photos/ --out faces/ && visavis train faces/ --out runs/mine")
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one, or an unfinished one.")
-@options(people_depth_option, face_policy_option, fallback_option, detector_options, limit_options)
-@options(workers_option, quiet_option, json_option)
-def prepare(photos: Path, out: Path, *, people_depth: int | None, limits: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
+@options(rules_options, face_policy_option, fallback_option, detector_options, workers_option, quiet_option, json_option)
+def prepare(photos: Path, out: Path, *, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Detect and align the faces in a folder of photos.
 
-    PHOTOS is a folder with one sub-folder per person, or a .tar or .zip of one; photos in no person's folder get no name. Files
-    that are no photos are passed over and listed. Writes a data set for train, evaluate and the
-    other commands, a table of the faces, and a list of the photos without a usable face, with the reasons. After an
-    interruption, run it again: it resumes where it stopped.
+    PHOTOS is a folder with one sub-folder per person, or a .tar or .zip of one; photos in no person's folder get no name. Writes
+    a data set for train, evaluate and the other commands, a table of the faces, a list of the photos without a usable face and
+    a list of the files that are no photos, with the reasons. After an interruption, run it again: it resumes where it stopped.
     """
-    from visavis.data import IntakeRules
     from visavis.data.preparation import prepare_photos
 
-    rules = IntakeRules(people="optional", people_depth=people_depth, limits=limits)
-    result = prepare_photos(photos, out, rules=rules, progress=not quiet, **settings)
+    result = prepare_photos(photos, out, rules=replace(rules, people="optional"), progress=not quiet, **settings)
     print_json(result.to_json()) if as_json else click.echo(str(result))
 
 
@@ -87,16 +85,15 @@ def embed(photos: str, out: str, *, engine: Any, workers: int | None, quiet: boo
 @click.option("--fix-list", type=click.Path(path_type=Path), help="Write a CSV of the photos to consider dropping.")
 @click.option("--model", help="A run folder, a model file or pretrained; also finds doubtful labels.")
 @click.option("--against", help="Another data set, such as the test people: report photos that are in both.")
-@options(limit_options, quiet_option, json_option)
-def inspect(data: str, *, out: Path | None, limits: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
+@options(rules_options, quiet_option, json_option)
+def inspect(data: str, *, out: Path | None, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Check a data set for duplicates, poor faces, doubtful labels and leaks.
 
     Near-duplicates are found too, and photos without a face. Doubtful labels need --model, leaks need --against.
     """
-    from visavis.data import IntakeRules
     from visavis.evaluation.inspection import inspect_data
 
-    audit = inspect_data(data, out=out, rules=IntakeRules(limits=limits), progress=not quiet, **settings)
+    audit = inspect_data(data, out=out, rules=replace(rules, people="optional"), progress=not quiet, **settings)
     if out is not None:
         print_note(f"page: {out}", quiet=quiet)
     print_json(audit.to_json()) if as_json else click.echo(str(audit))

@@ -1,5 +1,6 @@
 """Commands that train and measure models: demo, train, evaluate, report, calibrate, card, export."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ from visavis.cli.options import (
     command_line,
     decision_options,
     json_option,
-    limit_options,
     options,
     overwrite_option,
     print_json,
     print_note,
     quiet_option,
+    rules_options,
     target_fmrs_option,
 )
 
@@ -56,16 +57,16 @@ def number_or_all(value: str) -> int | str:
     help="Number of devices that share each batch, or all (needs JAX).",
 )
 @click.option("--resume", is_flag=True, help="Resume from the checkpoint in the run folder.")
-@options(limit_options, overwrite_option)
+@options(rules_options, overwrite_option)
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs to the run folder.")
 @options(quiet_option, json_option)
-def train(data: str, out: Path, limits: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
+def train(data: str, out: Path, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Train a model; some people are held out for validation and test.
 
     DATA is synthetic, olivetti or lfw, a folder with one sub-folder per person (or a .tar or .zip of one), a .npz file with
     face_images and face_labels, or two files as images.npy,labels.npy.
     """
-    from visavis.data import IntakeRules
+    from visavis.data.intake import PASSED_OVER
     from visavis.training.devices import use_devices
     from visavis.training.experiments import DataSource, train_model
     from visavis.training.run_options import RunOptions
@@ -89,7 +90,7 @@ def train(data: str, out: Path, limits: Any, quiet: bool, as_json: bool, **setti
         crop=settings["crop"],
         gray=settings["gray"],
         seed=settings["seed"],
-        rules=IntakeRules(limits=limits),
+        rules=replace(rules, listed_in=out / PASSED_OVER if devices.primary else None),
     )
     init = settings["init"] or ("scratch" if own_input else None)
     card = train_model(source, out, init=init, by=settings["split"], config=config, options=options).card
@@ -133,16 +134,18 @@ def _tensorboard(out: Path) -> tuple[Any, ...]:
 )
 @click.option("--attributes", type=click.Path(path_type=Path), help="A CSV of subgroups and quality measures, by person or photo.")
 @click.option("--out", type=click.Path(path_type=Path), help="The folder for metrics and report; default: the run folder.")
-@options(decision_options, limit_options, quiet_option, json_option)
-def evaluate(model: str, data: str, *, limits: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
+@options(decision_options, rules_options, quiet_option, json_option)
+def evaluate(model: str, data: str, *, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Measure error rates on held-out people and write a report.
 
     MODEL is a run folder, a model file, pretrained (the bundled encoder) or dlib.
     """
-    from visavis.data import IntakeRules
+    from visavis.data.intake import PASSED_OVER
     from visavis.evaluation.evaluate import evaluate_model
 
-    result = evaluate_model(model, data, rules=IntakeRules(limits=limits), command=command_line(), progress=not quiet, **settings)
+    if settings["out"] is not None:
+        rules = replace(rules, listed_in=settings["out"] / PASSED_OVER)
+    result = evaluate_model(model, data, rules=rules, command=command_line(), progress=not quiet, **settings)
     print_note(f"report: {result.report}", quiet=quiet)
     print_json(result.evaluation.to_json()) if as_json else click.echo(str(result.evaluation))
 
@@ -179,16 +182,15 @@ def report(first: Path, second: Path, *, as_json: bool) -> None:
     show_default=True,
     help="Calibration of probabilities.",
 )
-@options(limit_options, quiet_option, json_option)
-def calibrate(model: str, data: str, *, out: Path, limits: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
+@options(rules_options, quiet_option, json_option)
+def calibrate(model: str, data: str, *, out: Path, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Fit thresholds and probabilities to your own people and camera.
 
     The weights stay as they are. The people in DATA must not be used for testing later; evaluate leaves them out.
     """
-    from visavis.data import IntakeRules
     from visavis.evaluation.calibrate import calibrate_model
 
-    result = calibrate_model(model, data, out, rules=IntakeRules(limits=limits), progress=not quiet, **settings)
+    result = calibrate_model(model, data, out, rules=rules, progress=not quiet, **settings)
     print_json(result.to_json()) if as_json else click.echo(str(result))
 
 

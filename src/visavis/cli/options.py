@@ -29,6 +29,7 @@ __all__ = [
     "print_warnings",
     "provider_option",
     "quiet_option",
+    "rules_options",
     "decision_options",
     "target_fmrs_option",
     "detector_options",
@@ -125,6 +126,27 @@ def limit_options(command: Any, *, max_pixels: int = 50_000_000, max_bytes: int 
     )(with_limits)
 
 
+people_depth_option = click.option(
+    "--people-depth",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Which folders are the people: 1, those at the top; 2, those below them. Default: the top, below a single wrapper folder.",
+)
+
+
+def rules_options(command: Any) -> Any:
+    """Add `--people-depth`, `--max-pixels` and `--max-bytes`, which become the argument `rules`."""
+
+    @wraps(command)
+    def with_rules(*arguments: Any, people_depth: int | None, limits: Any, **settings: Any) -> Any:
+        from visavis.data import IntakeRules
+
+        return command(*arguments, rules=IntakeRules(people_depth=people_depth, limits=limits), **settings)
+
+    return people_depth_option(limit_options(with_rules))
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the run that the folder holds.")
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress on standard error.")
@@ -169,13 +191,6 @@ face_policy_option = click.option(
     default="largest",
     show_default=True,
     help="Which face to take if there are several.",
-)
-people_depth_option = click.option(
-    "--people-depth",
-    type=click.IntRange(min=1),
-    default=None,
-    metavar="N",
-    help="Which folders are the people: 1, those at the top; 2, those below them. Default: the top, below a single wrapper folder.",
 )
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), default=None, help="Number of processes; default: one per core."

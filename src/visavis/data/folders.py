@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.data.dataset import FaceDataset
-from visavis.data.intake import Intake, IntakeRules, PassedOver, Photo, PhotoList, sort_entries
+from visavis.data.intake import Intake, IntakeRules, PassedOver, Photo, PhotoList, report_intake, sort_entries
 from visavis.data.names import UNNAMED, shown_name
 from visavis.data.stores import Store, open_store
 from visavis.errors import DataError, ImageError
@@ -249,6 +249,7 @@ def _read(path: Path | str, shape: FaceShape, rules: IntakeRules) -> FaceDataset
     number = {person: index for index, person in enumerate(people)}
     labels = np.array([number[photo.person] for photo in photos], dtype=np.int64)
     intake = Intake(files.root, len(photos), len(set(people) - {UNNAMED}), passed_over)
+    report_intake(intake, rules)
     return FaceDataset(pixels[: len(photos)], labels, people, [photo.name for photo in photos], intake=intake)
 
 

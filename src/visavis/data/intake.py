@@ -1,5 +1,6 @@
 """The one place that decides which files are photos and whose they are, for folders, archives and object stores alike."""
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,22 @@ from visavis.errors import DataError, check_option
 from visavis.files import write_csv
 from visavis.images import Limits
 
-__all__ = ["Entry", "Intake", "IntakeRules", "PassedOver", "People", "Photo", "PhotoList", "is_system_entry", "sort_entries"]
+__all__ = [
+    "PASSED_OVER",
+    "Entry",
+    "Intake",
+    "IntakeRules",
+    "PassedOver",
+    "People",
+    "Photo",
+    "PhotoList",
+    "is_system_entry",
+    "report_intake",
+    "sort_entries",
+]
+
+PASSED_OVER = "passed_over.csv"
+_log = logging.getLogger(__name__)
 
 People = Literal["required", "optional", "ignored"]
 Kind = Literal["not an image", "system file", "unreadable", "no person", "bad name", "replaced"]
@@ -99,6 +115,7 @@ class IntakeRules:
         people_depth: Which folders are the people: 1 for those at the top, 2 for those below them, and so on. None: those at the
             top, below any single folder that holds no photo itself.
         limits: Of one file.
+        listed_in: The CSV to write with the files that a reader of data sets passed over; None: none.
 
     Raises:
         ValueError: If `people_depth` is less than 1.
@@ -107,6 +124,7 @@ class IntakeRules:
     people: People = "required"
     people_depth: int | None = None
     limits: Limits = field(default_factory=Limits)
+    listed_in: Path | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -172,13 +190,28 @@ class Intake:
             "passed_over": [file._asdict() for file in self.passed_over],
         }
 
+    def describe_read(self) -> str:
+        """Return the first half of the summary, such as "1,204 photos of 31 people"."""
+        return f"{_count(self.photos, 'photo')} of {_count(self.people, 'person', 'people')}"
+
     def __str__(self) -> str:
         """Return a one-sentence summary."""
-        return f"{_count(self.photos, 'photo')} of {_count(self.people, 'person', 'people')}; {self.describe_passed_over()}"
+        return f"{self.describe_read()}; {self.describe_passed_over()}"
 
     def __repr__(self) -> str:
         """Return the counts in short."""
         return f"Intake({self.root!r}, photos={self.photos}, people={self.people}, passed_over={len(self.passed_over)})"
+
+
+def report_intake(intake: Intake, rules: IntakeRules) -> None:
+    """List what was passed over in the file that the rules name, and log it: on the command line, that is standard error."""
+    if rules.listed_in is not None:
+        rules.listed_in.unlink(missing_ok=True)
+    if intake.passed_over:
+        if rules.listed_in is not None:
+            intake.write(rules.listed_in)
+        reasons = "" if rules.listed_in is not None else "".join(f"\n  {line}" for line in intake.reasons())
+        _log.warning("%s: %s; %s%s", intake.root, intake.describe_read(), intake.describe_passed_over(rules.listed_in), reasons)
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,7 +12,7 @@ from visavis.data.dataset import FACES, FaceDataset, read_saved
 from visavis.data.downloads import fetch_lfw, fetch_olivetti
 from visavis.data.folders import Size, as_size, read_archive, read_folder
 from visavis.data.generated import generate_faces
-from visavis.data.intake import Intake, IntakeRules, PassedOver
+from visavis.data.intake import Intake, IntakeRules, PassedOver, report_intake
 from visavis.data.lfw import LFW_CROP, read_lfw_pairs
 from visavis.data.names import UNNAMED
 from visavis.data.protocols import PairProtocol, read_pairs_csv
@@ -90,7 +90,9 @@ def _named(dataset: FaceDataset, name: str, rules: IntakeRules) -> FaceDataset:
         PassedOver(dataset.sources[index], "no person", "lies in no person's folder") for index in np.flatnonzero(unnamed).tolist()
     ]
     named = dataset.select(np.flatnonzero(~unnamed))
-    return replace(named, intake=Intake(name, len(named), len(named.people), tuple(passed_over)))
+    intake = Intake(name, len(named), len(named.people), tuple(passed_over))
+    report_intake(intake, rules)
+    return replace(named, intake=intake)
 
 
 def default_crop(data: str | Path) -> float | None:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from visavis.data import FaceDataset, Intake, IntakeRules, PhotoFiles, open_photos
 from visavis.data.dataset import FACES, map_new
 from visavis.data.folders import check_outside
+from visavis.data.intake import PASSED_OVER
 from visavis.data.names import UNNAMED
 from visavis.errors import DataError, ImageError
 from visavis.faces import PREPARED_CROP, AcquisitionSettings, AlignedFace, FaceDetector, FaceFallback, FaceFinder, FacePolicy
@@ -23,7 +24,7 @@ from visavis.workers import check_picklable, run_tasks
 
 __all__ = ["Preparation", "prepare_photos"]
 
-TABLE, FAILURES, PASSED_OVER = "faces.csv", "failures.csv", "passed_over.csv"
+TABLE, FAILURES = "faces.csv", "failures.csv"
 _PARTS, _PLAN = ".parts", "plan.json"
 _PART = 16
 LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
