@@ -61,7 +61,7 @@ def test_faults_are_found_by_kind(clean, tmp_path):
     audit = audit_dataset(dirty, other=clean.select([9, 13]))
     assert [finding.photos for finding in audit.of_kind("within")] == [(0, 40)]
     assert [finding.photos for finding in audit.of_kind("across")] == [(4, 41)]
-    assert "soft (sharpness" in " ".join(finding.told for finding in audit.of_kind("blurred"))
+    assert "soft (sharpness" in " ".join(finding.text for finding in audit.of_kind("blurred"))
     assert [finding.photos for finding in audit.of_kind("leak")] == [(9,), (13,)]
     path = tmp_path / "drop.csv"
     count = write_fix_list(path, audit, dirty)
@@ -82,7 +82,9 @@ def test_doubtful_names_are_found_by_embeddings(clean):
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     audit = audit_dataset(clean, embeddings=embeddings, threshold=0.5)
     assert [finding.photos for finding in audit.of_kind("alike")] == [(12, 28)]
-    assert [finding.photos[0] for finding in audit.of_kind("stranger")] == [21]
+    assert [finding.photos[0] for finding in audit.of_kind("mislabelled")] == [21]
+    (finding,) = audit.of_kind("mislabelled")
+    assert f"is more like {clean.people[0]} (score 0.98) than like the others of {clean.people[5]} (" in finding.text
     with pytest.raises(ValueError, match="as many as photos"):
         audit_dataset(clean, embeddings=embeddings[:3])
 

@@ -1,4 +1,4 @@
-"""What is in a data set: near-duplicates, blurred and small faces, doubtful names, and leaks towards another."""
+"""Audit a data set: near-duplicates, blurred and small faces, doubtful labels, and leaks towards another data set."""
 
 import csv
 from collections.abc import Iterator
@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.data import DatasetSummary, FaceDataset
+from visavis.data.doubtful_labels import find_alike_people, find_doubtful_labels
+from visavis.data.intake import PASSED_OVER, Intake, PassedOver
+from visavis.data.names import UNNAMED
 from visavis.data.preparation import FAILURES, TABLE
 from visavis.errors import DataError
 from visavis.faces.alignment import BLURRED, SMALL, sharpness
@@ -29,18 +32,18 @@ _CHUNK = 2048
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to look at.
+    """A possible fault.
 
     Attributes:
-        kind: Of what sort: a key of `KINDS`.
+        kind: A key of `KINDS`.
         photos: Indices of the photos that show it.
-        told: It in words, with the names of the photos.
-        drop: The index of the photo that may be left out; None: that is for a person to decide.
+        text: A description with the names of the photos.
+        drop: The index of the photo to drop; None: a person has to decide.
     """
 
     kind: str
     photos: tuple[int, ...]
-    told: str
+    text: str
     drop: int | None = None
 
 
@@ -49,50 +52,60 @@ KINDS = {
     "across": "One photo under two names",
     "within": "Nearly the same photo twice",
     "alike": "Two names, perhaps one person",
-    "stranger": "A photo that does not look like the others of that name",
+    "mislabelled": "A photo that is more like another person than like the others of its name",
     "blurred": "Blurred faces",
     "small": "Small faces",
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
-    """What was found in a data set.
+    """The findings of `audit_dataset`.
 
     Attributes:
-        summary: The data set in numbers.
-        photos_per_person: How many people have how many photos, `{photos: people}`.
-        failures: Photos that gave no face when the data set was prepared, with the reasons.
-        findings: Things to look at, by kind in the order of `KINDS`.
+        summary: The size of the data set.
+        photos_per_person: Number of people by their number of photos, `{photos: people}`.
+        failures: Photos without a face when the data set was prepared, with the reasons.
+        findings: Possible faults, by kind in the order of `KINDS`.
+        passed_over: Files that were passed over when the data set was read or prepared, with the reasons.
     """
 
     summary: DatasetSummary
     photos_per_person: dict[int, int]
     failures: tuple[tuple[str, str], ...] = ()
     findings: tuple[Finding, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
 
     def of_kind(self, kind: str) -> list[Finding]:
         """Return the findings of one kind."""
         return [finding for finding in self.findings if finding.kind == kind]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the audit as JSON-serialisable values."""
         return {
             "photos": self.summary.photos,
             "people": self.summary.people,
             "single_photo_people": self.summary.single_photo_people,
             "photos_per_person": {str(photos): people for photos, people in self.photos_per_person.items()},
             "failures": [{"source": source, "reason": reason} for source, reason in self.failures],
-            "findings": {kind: [finding.told for finding in self.of_kind(kind)] for kind in KINDS},
+            "passed_over": [file._asdict() for file in self.passed_over],
+            "findings": {kind: [finding.text for finding in self.of_kind(kind)] for kind in KINDS},
         }
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return a summary, one line for each kind of finding."""
         lines = [str(self.summary)]
+        if self.passed_over:
+            lines.append(Intake("", self.summary.photos, self.summary.people, self.passed_over).describe_passed_over())
         if self.failures:
-            lines.append(f"{len(self.failures):,} photos gave no face when the data was prepared")
+            lines.append(f"{len(self.failures):,} photos had no usable face when the data was prepared")
         lines += [f"{KINDS[kind]}: {len(found):,}" for kind in KINDS if (found := self.of_kind(kind))]
-        return "\n".join(lines if self.findings else [*lines, "nothing to look at"])
+        return "\n".join(lines if self.findings else [*lines, "no findings"])
+
+    def __repr__(self) -> str:
+        """Return the counts in short."""
+        counts = {kind: len(found) for kind in KINDS if (found := self.of_kind(kind))}
+        return f"Audit({self.summary.photos:,} photos of {self.summary.people:,} people, findings={counts})"
 
 
 def audit_dataset(
@@ -103,41 +116,45 @@ def audit_dataset(
     embeddings: npt.NDArray[np.float32] | None = None,
     threshold: float = 0.5,
 ) -> Audit:
-    """Look through a data set.
+    """Check a data set for duplicates, poor faces, doubtful labels and leaks.
 
     Args:
         dataset: The faces.
-        folder: Where `visavis prepare` wrote them, for the size of faces and the photos that gave none.
-        other: Another data set, such as the test people, that no photo may be shared with.
-        embeddings: `(n, d)`, rows of unit length: the faces as a model sees them, to find doubtful names.
-        threshold: The comparison score from which that model says "the same person".
+        folder: Where `visavis prepare` wrote them, for the size of faces and the photos without one.
+        other: Another data set, such as the test people, that must share no photo with this one.
+        embeddings: `(n, d)`, rows of unit length: the embeddings of a model, to find doubtful labels.
+        threshold: The model's decision threshold, the minimum score at which two people's means are reported.
 
     Raises:
         ValueError: If there are not as many embeddings as photos.
     """
     if embeddings is not None and len(embeddings) != len(dataset):
-        raise ValueError(f"embeddings must be as many as photos. Received: {len(embeddings)} for {len(dataset)} photos")
+        raise ValueError(f"embeddings must be as many as photos, got {len(embeddings)} for {len(dataset)} photos")
     hashes = perceptual_hashes(dataset)
     findings = [] if other is None else list(_leaks(dataset, hashes, other))
     findings += _duplicates(dataset, hashes)
     if embeddings is not None:
-        findings += _doubtful_names(dataset, embeddings, threshold)
+        findings += _doubtful_labels(dataset, embeddings, threshold)
     findings += _poor_faces(dataset, folder)
     counts, people = np.unique(dataset.photos_per_person, return_counts=True)
     order = list(KINDS)
+    prepared = (PassedOver(row["name"], row["kind"], row["reason"]) for row in _rows(folder, PASSED_OVER))  # type: ignore[arg-type]
     return Audit(
         summary=dataset.summary(),
         photos_per_person={int(count): int(many) for count, many in zip(counts, people, strict=True)},
         failures=tuple((row["source"], row["reason"]) for row in _rows(folder, FAILURES)),
         findings=tuple(sorted(findings, key=lambda finding: order.index(finding.kind))),
+        passed_over=tuple(prepared) if dataset.intake is None else dataset.intake.passed_over,
     )
 
 
 def perceptual_hashes(dataset: FaceDataset) -> Hashes:
-    """Hash what photos look like: 256 bits, whether each of 16 x 16 places is brighter than its neighbour (dHash; Krawetz, 2013).
+    """Compute a perceptual hash of each photo: 256 bits, whether each of 16 x 16 places is brighter than its neighbour.
+
+    This is the dHash of Krawetz (2013).
 
     Returns:
-        `(n, 16)` uint16. Photos that differ in coding, size or a little light differ in a few bits; different photos in about 100.
+        `(n, 16)` uint16. Photos that differ in coding, size or a little in light differ in a few bits, others in about 100.
     """
     rows = []
     for start in range(0, len(dataset), _CHUNK):
@@ -155,7 +172,7 @@ def near_duplicates(first: Hashes, second: Hashes | None = None) -> Indices:
     Of 16 bands of 16 bits, 15 differences leave one untouched, so only photos that share a band are compared.
 
     Args:
-        first: `(n, 16)` uint16, what `perceptual_hashes` gives.
+        first: `(n, 16)` uint16, as `perceptual_hashes` returns them.
         second: `(m, 16)` likewise, to find pairs between the two; None: pairs within `first`.
 
     Returns:
@@ -188,44 +205,42 @@ def _close_pairs(hashes: Hashes, group: Indices, border: int | None) -> Iterator
 
 def _leaks(dataset: FaceDataset, hashes: Hashes, other: FaceDataset) -> Iterator[Finding]:
     for here, there in near_duplicates(hashes, perceptual_hashes(other)).tolist():
-        told = f"{dataset.sources[here]} is, or is nearly, {other.sources[there]} of the other data set"
-        yield Finding("leak", (here,), told, drop=here)
+        text = f"{dataset.sources[here]} is the same photo as, or nearly, {other.sources[there]} of the other data set"
+        yield Finding("leak", (here,), text, drop=here)
 
 
 def _duplicates(dataset: FaceDataset, hashes: Hashes) -> Iterator[Finding]:
     for first, second in near_duplicates(hashes).tolist():
         one_person = dataset.labels[first] == dataset.labels[second]
-        told = f"{dataset.sources[first]} and {dataset.sources[second]}"
-        yield Finding("within" if one_person else "across", (first, second), told, drop=second if one_person else None)
+        text = f"{dataset.sources[first]} and {dataset.sources[second]}"
+        yield Finding("within" if one_person else "across", (first, second), text, drop=second if one_person else None)
 
 
-def _doubtful_names(dataset: FaceDataset, embeddings: npt.NDArray[np.float32], threshold: float) -> Iterator[Finding]:
-    """People whose mean faces are as alike as one person's photos, and photos that are unlike the rest of their person."""
-    sums = np.zeros((len(dataset.people), embeddings.shape[1]), dtype=np.float32)
-    np.add.at(sums, dataset.labels, embeddings)
-    counts = dataset.photos_per_person
-    means = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-    several = counts[dataset.labels] > 1
-    others = sums[dataset.labels] - embeddings
-    to_others = np.sum(embeddings * others, axis=1) / np.maximum(np.linalg.norm(others, axis=1), 1e-12)
-    usual = float(np.median(to_others[several])) if several.any() else 1.0
-    first_of = {int(label): index for index, label in reversed(list(enumerate(dataset.labels)))}
-    for start in range(0, len(means), _CHUNK):
-        scores = means[start : start + _CHUNK] @ means.T
-        for row, column in zip(*np.nonzero(scores >= max(usual, threshold)), strict=True):
-            first, second = int(start + row), int(column)
-            if first < second:
-                told = f"{dataset.people[first]} and {dataset.people[second]} (score {scores[row, column]:.2f})"
-                yield Finding("alike", (first_of[first], first_of[second]), told)
-    for index in np.flatnonzero((counts[dataset.labels] > 2) & (to_others < min(usual, threshold) - 0.1)).tolist():
-        mates = np.flatnonzero(dataset.labels == dataset.labels[index])
-        mate = int(mates[mates != index][0])
-        told = f"{dataset.sources[index]} (score {to_others[index]:.2f} to the others of {dataset.people[dataset.labels[index]]})"
-        yield Finding("stranger", (index, mate), told)
+def _doubtful_labels(dataset: FaceDataset, embeddings: npt.NDArray[np.float32], threshold: float) -> Iterator[Finding]:
+    """Yield pairs of people with similar means, and photos that are nearer to another person's mean than to their own."""
+    people, named = dataset.people, np.array([name != UNNAMED for name in dataset.people])
+    rows = np.flatnonzero(named[dataset.labels])
+    if not len(rows):
+        return
+    present, labels = np.unique(dataset.labels[rows], return_inverse=True)
+    first_of = {int(label): int(rows[index]) for index, label in reversed(list(enumerate(labels.tolist())))}
+    alike = find_alike_people(embeddings[rows], labels, threshold=threshold)
+    for (first, second), score in zip(alike.pairs.tolist(), alike.scores, strict=True):
+        text = f"{people[present[first]]} and {people[present[second]]} (score {score:.2f})"
+        yield Finding("alike", (first_of[first], first_of[second]), text)
+    doubtful = find_doubtful_labels(embeddings[rows], labels)
+    columns = (doubtful.photos.tolist(), doubtful.own_scores, doubtful.people.tolist(), doubtful.scores)
+    for index, own, person, score in zip(*columns, strict=True):
+        photo = int(rows[index])
+        text = (
+            f"{dataset.sources[photo]} is more like {people[present[person]]} (score {score:.2f}) "
+            f"than like the others of {people[dataset.labels[photo]]} ({own:.2f})"
+        )
+        yield Finding("mislabelled", (photo, first_of[person]), text)
 
 
 def _poor_faces(dataset: FaceDataset, folder: Path | None) -> Iterator[Finding]:
-    """Blurred and small faces; by the table of `visavis prepare` where there is one, since it saw each crop at its full size."""
+    """Yield blurred and small faces, by the table of `visavis prepare` where there is one: it measured crops at full size."""
     measured = {row["source"]: row for row in _rows(folder, TABLE)}
     for index in range(len(dataset)):
         source = dataset.sources[index]
@@ -245,10 +260,10 @@ def _rows(folder: Path | None, name: str) -> list[dict[str, str]]:
 
 
 def write_fix_list(path: Path, audit: Audit, dataset: FaceDataset) -> int:
-    """Write a CSV of the photos that may be left out, with the reason of each.
+    """Write a CSV of the photos to consider dropping, with the reason of each.
 
     Returns:
-        How many there are.
+        The number of photos.
 
     Raises:
         DataError: If the file cannot be written.
@@ -256,10 +271,10 @@ def write_fix_list(path: Path, audit: Audit, dataset: FaceDataset) -> int:
     reasons: dict[int, str] = {}
     for finding in audit.findings:
         if finding.drop is not None:
-            reasons.setdefault(finding.drop, f"{KINDS[finding.kind]}: {finding.told}")
+            reasons.setdefault(finding.drop, f"{KINDS[finding.kind]}: {finding.text}")
     try:
         rows = [(dataset.sources[at], dataset.people[dataset.labels[at]], reason) for at, reason in sorted(reasons.items())]
-        write_csv(path, ("source", "person", "reason"), rows)
+        write_csv(path, ("source", "person", "reason"), rows, private=True)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror})") from error
     return len(reasons)

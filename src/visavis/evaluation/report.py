@@ -93,7 +93,7 @@ def write_audit(path: Path, audit: Audit, *, name: str, montages: Mapping[str, b
     """
     sections = []
     for kind, montage in montages.items():
-        told = [finding.told for finding in audit.of_kind(kind)]
+        told = [finding.text for finding in audit.of_kind(kind)]
         data = base64.b64encode(montage).decode()
         more = max(0, len(told) - most)
         sections.append({"title": KINDS[kind], "count": len(told), "data": data, "lines": told[:most], "more": more})
