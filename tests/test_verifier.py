@@ -37,7 +37,7 @@ def test_a_model_file_carries_its_card(run, folder):
     assert Card.from_json(json.loads(json.dumps(card.to_json())), source="here") == card
     again = visavis.Verifier(run / "model.keras")
     photo = folder / "person-00" / "0.png"
-    assert again.verify(photo, photo).score == pytest.approx(verifier.verify(photo, photo).score, abs=1e-5)  # Keras and ONNX Runtime
+    assert again.verify(photo, photo).score == pytest.approx(verifier.verify(photo, photo).score, abs=1e-5)  # not one runtime
 
 
 def test_verdicts_are_consistent(run, folder):
