@@ -1,14 +1,16 @@
 """A new user's first minutes: the time of each step, and the message after each mistake.
 
-    python benchmarks/first_minutes.py
+    python benchmarks/first_minutes.py [--mistakes]
 
 Clones this repository into an empty folder and follows the README and docs/quick-start.md there, in a new environment: install,
 demo, two photos, and a folder of photos (20 people of LFW, 6 whole photos each). Then it makes a mistake at each step. The missing
 backend is tried in a second environment with the core alone, the full disk is a file system of 1 MB, and the missing network is a
 namespace without one, so these need Linux and `unshare`. Writes `results/first_minutes.json`. About ten minutes on 2 cores, most
-of them for the installation.
+of them for the installation. With `--mistakes`, only the messages are recorded again, in this environment; the times are kept.
 """
 
+import argparse
+import json
 import os
 import re
 import shlex
@@ -19,10 +21,11 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
-from record import LFW, write_result
+from record import LFW, RESULTS, write_result
 
 from visavis.data import open_photos
 
@@ -41,6 +44,10 @@ STEPS = {
     "own folder: train": "visavis train faces/ --out runs/mine",
     "own folder: evaluate on held-out people": "visavis evaluate runs/mine faces/",
     "own model: compare two photos": "visavis verify {same} --model runs/mine",
+}
+SHORT_STEPS = {  # what the mistakes need
+    "detect faces": "visavis prepare photos/ --out faces/",
+    "train": "visavis train faces/ --out runs/mine --steps 10",
 }
 MISTAKES = {
     "a missing photo": "visavis verify nobody.jpg {one}",
@@ -89,7 +96,7 @@ def lay_out(folder: Path) -> dict[str, str]:
     }
 
 
-def run(command: str, folder: Path) -> dict[str, object]:
+def run(command: str, folder: Path) -> dict[str, Any]:
     """Run a command in the folder; return seconds, exit code, errors and warnings."""
     environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
     environment |= {"PATH": f"{folder / '.venv' / 'bin'}:{os.environ['PATH']}", "COLUMNS": "200"}
@@ -101,18 +108,32 @@ def run(command: str, folder: Path) -> dict[str, object]:
     return {"command": shown, "seconds": round(seconds, 1), "exit_code": done.returncode, "said": said}
 
 
+def follow(steps: dict[str, str], folder: Path) -> dict[str, Any]:
+    """Run all steps; a failed one ends the benchmark."""
+    results = {}
+    for what, command in steps.items():
+        results[what] = run(command, folder)
+        print(what, results[what], flush=True)
+        if results[what]["exit_code"] > 1:  # verify exits with 0 or 1
+            sys.exit(f"{what}: failed")
+    return results
+
+
 def main() -> None:
-    """Follow all steps."""
+    """Follow all steps, then make all mistakes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mistakes", action="store_true", help="record only the messages again")
+    only_mistakes = parser.parse_args().mistakes
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "visavis"
         subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
-        names = lay_out(folder)
-        steps, mistakes = {}, {}
-        for what, command in STEPS.items():
-            steps[what] = run(command.format(**names), folder)
-            print(what, steps[what], flush=True)
-            if steps[what]["exit_code"] > 1:  # verify exits with 0 or 1
-                sys.exit(f"{what}: failed")
+        names, mistakes = lay_out(folder), {}
+        if only_mistakes:
+            (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
+            follow(SHORT_STEPS, folder)
+            steps = json.loads((RESULTS / "first_minutes.json").read_text())["steps"]
+        else:
+            steps = follow({what: command.format(**names) for what, command in STEPS.items()}, folder)
         subprocess.run([sys.executable, "-m", "venv", folder / "core"], check=True)
         for arguments in (["--require-hashes", "--requirement", "requirements/core.txt"], ["--no-deps", "."]):
             subprocess.run([folder / "core" / "bin" / "pip", "install", "--quiet", *arguments], cwd=folder, check=True)
