@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands' own help: python scripts/cli_page.py."""
+"""Write docs/cli.md from the help of the commands: python scripts/cli_page.py."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,17 +10,25 @@ from visavis.cli import group
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 HEAD = """# Command line
 
-Made from `visavis COMMAND --help` by `python scripts/cli_page.py`. Progress goes to standard error, results to standard output;
-`--json` prints one object. Exit codes: 0 done (`verify`: the same person), 1 different people, 2 an error, 130 interrupted.
+Results go to standard output, progress and warnings to standard error. With `--json` the result is one JSON object.
+
+| exit code | meaning |
+| --- | --- |
+| 0 | success; for `verify` and `gallery verify`: the same person; for `gallery search`: at least one match |
+| 1 | different people, or no match |
+| 2 | an error, with a message |
+| 130 | interrupted |
+
+This page is generated from the commands' `--help` by `python scripts/cli_page.py`.
 """
 
 
 def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
-    """A command and all below it, with their whole names."""
+    """Yield a command and all commands below it, each with its full name."""
     yield name, command
     if isinstance(command, click.Group):
-        for below in sorted(command.commands):
-            yield from commands(command.commands[below], f"{name} {below}")
+        for child in command.list_commands(click.Context(command)):
+            yield from commands(command.commands[child], f"{name} {child}")
 
 
 def page() -> str:

@@ -58,6 +58,7 @@ def test_every_command_has_an_example_and_every_option_a_help_text(name, command
         (FileNotFoundError(2, "No such file or directory", "a.jpg"), 2, "error: a.jpg: No such file or directory\n"),
         (OSError("disk on fire"), 2, "error: disk on fire\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (BrokenPipeError(32, "Broken pipe"), 2, ""),
     ],
 )
 def test_a_failure_is_a_message_and_an_exit_code(error, code, message, monkeypatch, capsys):

@@ -29,6 +29,8 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         code = ERROR
+    except SystemExit:  # raised by click if nobody reads standard output any more
+        code = ERROR
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = INTERRUPTED
