@@ -57,3 +57,14 @@ def test_lowest_pins_the_declared_minimum():
 def test_shared_packages_have_one_version(name):
     everything = pins("dev")
     assert all(versions <= everything[package] for package, versions in pins(name).items() if package in everything)
+
+
+def test_the_workflow_runs_tests_that_exist_on_every_version_that_is_declared():
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    named = re.findall(r"tests/test_\w+\.py", workflow)
+    assert named and all((ROOT / name).is_file() for name in named)
+    targets = re.findall(r"run: make ([\w-]+)", workflow)
+    assert set(targets) == {"lint", "test", "test-lowest", "test-slow"}
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+    assert PROJECT["requires-python"] == ">=3.11" and 'python: ["3.11", "3.12", "3.13"]' in workflow
