@@ -1,4 +1,4 @@
-"""The pages are true: their Python runs as it stands, their commands exist, and what is generated is up to date."""
+"""The pages are correct: their Python runs, their commands and scripts exist, and generated parts are up to date."""
 
 import re
 import shlex
@@ -80,6 +80,13 @@ def test_the_page_of_the_command_line_is_what_the_help_says():
 def test_the_page_of_the_public_names_has_them_all():
     listed = re.findall(r"^::: visavis\.[a-z_.]+\.(\w+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(visavis.__all__)
+
+
+def test_scripts_that_the_pages_name_exist():
+    pages = [*PAGES, ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", ROOT / ".github" / "workflows" / "ci.yml"]
+    named = {name for page in pages for name in re.findall(r"\b(?:benchmarks|examples|recipes|scripts|tests)/\w+\.py", page.read_text())}
+    assert len(named) > 20
+    assert not [name for name in named if not (ROOT / name).is_file()]
 
 
 def test_every_page_is_in_the_site():
