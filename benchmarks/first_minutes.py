@@ -47,7 +47,7 @@ STEPS = {
 }
 SHORT_STEPS = {  # what the mistakes need
     "detect faces": "visavis prepare photos/ --out faces/",
-    "train": "visavis train faces/ --out runs/mine --steps 60",
+    "train": "visavis train faces/ --out runs/mine --init scratch --steps 20",
 }
 MISTAKES = {
     "a missing photo": "visavis verify nobody.jpg {one}",
