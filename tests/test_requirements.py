@@ -12,7 +12,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PIN = re.compile(r"^(?P<name>[\w.-]+)(?:\[[\w,]+\])?==(?P<version>\S+)(?P<rest>.*(?:\n    .*)*)", re.MULTILINE)
-EXTRAS = {"core": [], "serve": ["serve", "gallery"], "dev": ["all", "dev"], "bench": ["bench"], "lowest": ["all", "dev"]}
+EXTRAS = {"core": [], "serve": ["serve"], "dev": ["all", "dev"], "bench": ["bench"], "lowest": ["all", "dev"]}
 
 
 def declared(extras):

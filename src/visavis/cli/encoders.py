@@ -4,20 +4,21 @@ from pathlib import Path
 
 import click
 
+from visavis.cli.groups import SectionedGroup
 from visavis.cli.options import json_option, options, print_json, quiet_option
 
 __all__ = ["encoders"]
 
 
-@click.group(epilog="Example: visavis encoders get sface && visavis verify a.jpg b.jpg --model sface")
+@click.group(cls=SectionedGroup, epilog="Example: visavis encoders get sface && visavis verify a.jpg b.jpg --model sface")
 def encoders() -> None:
     """List, download and remove the encoders that --model takes by name."""
 
 
-@encoders.command("list", epilog="Example: visavis encoders list --json")
+@click.command("list", epilog="Example: visavis encoders list --json")
 @options(json_option)
 def list_encoders(*, as_json: bool) -> None:
-    """List the known encoders, and where to describe others."""
+    """List the known encoders, and the folder in which to describe others."""
     from visavis.encoders.registry import config_folder, known_encoders
 
     known = known_encoders().values()
@@ -30,11 +31,11 @@ def list_encoders(*, as_json: bool) -> None:
     click.echo(f"\ndescribe others in {config_folder()}/NAME.toml")
 
 
-@encoders.command(epilog="Example: visavis encoders show sface")
+@click.command(epilog="Example: visavis encoders show sface")
 @click.argument("name")
 @options(json_option)
 def show(name: str, *, as_json: bool) -> None:
-    """Show what is known of the encoder NAME: input, licences, digest, size, source, and figures that we measured."""
+    """Show an encoder: input, licences, digest, size, source and measured figures."""
     from visavis.encoders.registry import find_encoder
 
     found = find_encoder(name).to_json()
@@ -49,26 +50,32 @@ def show(name: str, *, as_json: bool) -> None:
             click.echo(f"{key.replace('_', ' '):<24} {text}")
 
 
-@encoders.command(epilog="Example: visavis encoders get sface --file face_recognition_sface_2021dec.onnx")
+@click.command(epilog="Example: visavis encoders get sface --file face_recognition_sface_2021dec.onnx")
 @click.argument("name")
-@click.option("--file", type=click.Path(path_type=Path), help="Take this file, fetched on another machine; its digest is checked.")
+@click.option("--file", type=click.Path(path_type=Path), help="Use this file instead of downloading; its digest is checked.")
 @options(quiet_option, json_option)
 def get(name: str, *, file: Path | None, quiet: bool, as_json: bool) -> None:
-    """Download the encoder NAME into the user's cache, and check its digest. An interrupted download is continued."""
+    """Download an encoder to the user's cache.
+
+    Its digest is checked, and an interrupted download is resumed.
+    """
     from visavis.encoders.registry import find_encoder
 
     path = find_encoder(name).get(file=file, progress=not quiet)
     print_json({"name": name, "path": str(path)}) if as_json else click.echo(path)
 
 
-@encoders.command(epilog="Example: visavis encoders remove sface")
+@click.command(epilog="Example: visavis encoders remove sface")
 @click.argument("name")
 @options(json_option)
 def remove(name: str, *, as_json: bool) -> None:
-    """Delete the downloaded file of the encoder NAME."""
+    """Delete the downloaded file of an encoder."""
     from visavis.encoders.registry import find_encoder
 
     removed = find_encoder(name).remove()
     print_json({"name": name, "removed": removed}) if as_json else click.echo(
         "removed" if removed else f"{name} was not downloaded"
     )
+
+
+encoders.add_section("Commands", list_encoders, show, get, remove)
