@@ -12,7 +12,7 @@ from visavis import RunOptions, cli, load_encoder, load_model
 from visavis.errors import DataError, TrainingError
 from visavis.faces import Crop
 from visavis.training.batches import BatchShape
-from visavis.training.experiments import DataSource, default_init, train_model
+from visavis.training.experiments import DataSource, _written, default_init, train_model
 from visavis.training.start_comparison import StartComparison, compare_with_start
 
 SMALL = {"batch": BatchShape(people=4, photos=2), "embedding_size": 16}
@@ -119,6 +119,16 @@ def test_without_the_converter_no_stale_onnx_file_is_left(aligned, monkeypatch, 
     (tmp_path / "model.onnx").write_bytes(b"of an earlier run")
     train_model(DataSource(aligned, size=32), tmp_path, init="scratch", config={**SMALL, "steps": 20})
     assert {path.name for path in tmp_path.iterdir()} == {"model.keras", "checkpoint.npz", "history.csv"}
+
+
+def test_a_network_that_cannot_be_converted_is_kept_with_a_warning(start, monkeypatch, tmp_path):
+    def fails(*_):
+        raise NotImplementedError("no such operation in ONNX")
+
+    monkeypatch.setattr("visavis.encoders.export.export_model", fails)
+    with pytest.warns(UserWarning, match="model.onnx was not written: no such operation in ONNX"):
+        _written(load_model(start), tmp_path, RunOptions())
+    assert {path.name for path in tmp_path.iterdir()} == {"model.keras"}
 
 
 def test_a_run_folder_is_not_overwritten_by_default(start, tmp_path):

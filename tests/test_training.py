@@ -197,14 +197,14 @@ def test_a_trained_network_that_gets_no_better_comes_back(split, trained):
     assert all((a == b).all() for a, b in zip(embedding_of(run.siamese).get_weights(), before, strict=True))
 
 
-def test_a_trained_network_is_brought_to_the_training_people_first(split, trained):
+def test_a_trained_network_is_adapted_to_the_training_people_first(split, trained):
     before = [np.array(value) for value in trained.get_weights()]
     run = train(split, fine_tuning(learning_rate=1e-12), start=trained)
     adapted, shrinkage = adapt(trained, split, flip=True)
     assert run.shrinkage == shrinkage > 0
     assert all((a == b).all() for a, b in zip(embedding_of(run.siamese).get_weights(), adapted.get_weights(), strict=True))
     assert all((a == b).all() for a, b in zip(trained.get_weights(), before, strict=True))
-    assert "brought to the training people, shrinkage" in make_card(run, split, data="these").summary["start"]
+    assert "adapted to the training people, shrinkage" in make_card(run, split, data="these").summary["start"]
 
 
 def test_the_last_layer_is_trained_first_then_all_are_but_for_batch_statistics(split, trained):
@@ -222,6 +222,27 @@ def test_the_last_layer_is_trained_first_then_all_are_but_for_batch_statistics(s
     assert changed(7) == {last.kernel.path}
     assert changed(12) == {path for path in before if path.endswith("kernel")}
     assert all((np.array(variable) == before[variable.path]).all() for variable in trained.weights)
+
+
+def test_head_warmup_outside_of_the_training_step_gives_the_same_weights(split, trained, monkeypatch):
+    def trained_head(**changes):
+        copy = keras.models.clone_model(trained)
+        copy.set_weights(trained.get_weights())
+        trainer = Trainer(split, fine_tuning(**changes, steps=7), network=copy, trained=True)
+        assert (trainer.trunk is not None) == fast
+        trainer.run()
+        return trainer.embedding.get_weights()
+
+    fast = True
+    for changes in ({}, {"loss": "binary-crossentropy"}):
+        expected = trained_head(**changes)
+        with monkeypatch.context() as patched:
+            fast = False
+            patched.setattr("visavis.training.trainer.can_be_cut", lambda _: False)
+            slow = trained_head(**changes)
+        fast = True
+        for one, other in zip(expected, slow, strict=True):
+            np.testing.assert_allclose(one, other, atol=2e-3)
 
 
 @pytest.mark.parametrize("step", [8, 12])

@@ -82,8 +82,9 @@ from .training.configuration import (
 )
 from .training.devices import Devices as Devices, use_devices as use_devices
 from .training.experiments import DataSource as DataSource, train_model as train_model
+from .training.results import TrainingRun as TrainingRun
 from .training.run_options import RunOptions as RunOptions
-from .training.trainer import TrainingRun as TrainingRun, train as train
+from .training.trainer import train as train
 from .verification import Verdict as Verdict, Verifier as Verifier
 from .verification.comparisons import Comparison as Comparison, compare_photos as compare_photos, verify_photos as verify_photos
 from .verification.estimator import SiameseVerifier as SiameseVerifier

@@ -18,7 +18,7 @@ from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import score_histogram
 from visavis.metrics.operating_points import OperatingPoint, threshold_for_fmr
 from visavis.models import head_of
-from visavis.training.trainer import TrainingRun
+from visavis.training.results import TrainingRun
 
 __all__ = ["DEFAULT_TARGET_FMR", "make_card"]
 

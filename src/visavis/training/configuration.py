@@ -237,7 +237,7 @@ def config_for(dataset: FaceDataset, *, trained: bool = False, **changes: Any) -
     suited: dict[str, Any] = {"network": "classic", "augmentation": _STRONG}
     if trained:
         steps = changes.get("steps", 150)
-        suited = {"steps": 150, "learning_rate": 1e-3, "ema_decay": 0.98, "validate_every": 25}
+        suited = {"steps": 150, "learning_rate": 2e-4, "ema_decay": 0.98, "validate_every": 25}
         suited["head_warmup_steps"] = steps // 3 if isinstance(steps, int | np.integer) else 0
     elif np.median(counts) < 4 and not few:
         suited = {

@@ -1,5 +1,6 @@
 """Train a model from data: faces in, a run folder with the model and its card out."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -8,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from visavis.data import FaceDataset, IntakeRules, Split, default_crop, is_aligned, load_dataset, split_people, split_photos
 from visavis.encoders import PRETRAINED_FILE, Encoder, load_faces
+from visavis.encoders.loading import EXPORTED
 from visavis.errors import DataError, check_option
 from visavis.training.checkpoints import check_vacant
 from visavis.training.run_options import RunOptions
 
 if TYPE_CHECKING:
     from visavis.encoders.keras import KerasEncoder
-    from visavis.training.trainer import TrainingRun
+    from visavis.training.results import TrainingRun
 
 __all__ = ["DataSource", "default_init", "train_model"]
 
 SplitBy = Literal["person", "photo"]
-EXPORTED = "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -153,16 +154,25 @@ def _split(faces: FaceDataset, by: SplitBy, seed: int) -> Split:
 
 def _written(encoder: "KerasEncoder", out: Path, options: RunOptions) -> "KerasEncoder":
     """Write the model, and its ONNX file where the converter is installed."""
+    from visavis.backend import keras
     from visavis.encoders.keras import save_model
 
     if options.devices is None or options.devices.primary:
         (out / EXPORTED).unlink(missing_ok=True)  # never beside another model
         save_model(out, encoder.siamese, encoder.card)
-        if find_spec("tf2onnx") and find_spec("tensorflow"):
-            from visavis.encoders.export import export_model
-
-            export_model(encoder, out / EXPORTED)
+        if find_spec("tf2onnx") and keras.backend.backend() == "tensorflow":
+            _export(encoder, out / EXPORTED)
     return encoder
+
+
+def _export(encoder: "KerasEncoder", path: Path) -> None:
+    """Write the ONNX file; of a network that cannot be converted, a warning says so, and `model.keras` is the result."""
+    from visavis.encoders.export import export_model
+
+    try:
+        export_model(encoder, path)
+    except Exception as error:  # the converter raises whatever its parts raise, and must not cost a finished training
+        warnings.warn(f"{path} was not written: {error}", stacklevel=2)
 
 
 def default_init(data: str) -> str:

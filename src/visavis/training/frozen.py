@@ -1,6 +1,6 @@
-"""The frozen part of a trained network, run once for each batch and outside of the training step."""
+"""Freezing of layers, and the frozen part of a network run outside of the training step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from visavis.backend import keras, layers
 from visavis.models.mobilenet import is_mobilenet
 
-__all__ = ["FrozenTrunk"]
+__all__ = ["FrozenTrunk", "can_be_cut", "freeze"]
 
 Floats = npt.NDArray[np.float32]
 _TAIL = [layers.Dense, layers.BatchNormalization, layers.UnitNormalization]
@@ -50,6 +50,23 @@ class FrozenTrunk:
 def can_be_cut(network: keras.Model) -> bool:
     """Return whether a network ends as `FrozenTrunk` needs it."""
     return [type(layer) for layer in network.layers[-len(_TAIL) :]] == _TAIL
+
+
+def freeze(network: keras.Model, *, but_the_last: bool) -> None:
+    """Freeze the batch statistics; and, if asked, all layers but the last that has weights."""
+    layers = list(_leaves(network))
+    trained = [layer for layer in layers if layer.weights and not isinstance(layer, keras.layers.BatchNormalization)]
+    for layer in layers:
+        layer.trainable = layer in (trained[-1:] if but_the_last else trained)
+
+
+def _leaves(network: keras.Model) -> Iterator[keras.Layer]:
+    """The layers of a network, those of nested models in place of these."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from _leaves(layer)
+        else:
+            yield layer
 
 
 def _onnx_trunk(network: keras.Model) -> Callable[[npt.NDArray[Any]], Floats]:

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,8 +17,8 @@ from visavis.data import Split, check_leaks
 from visavis.encoders.loading import CHECKPOINT
 from visavis.errors import TrainingError
 from visavis.files import write_csv
-from visavis.metrics import ErrorCurve, all_pairs_curve, equal_error_rate
-from visavis.metrics.calibration import Calibration, fit_sigmoid
+from visavis.metrics import all_pairs_curve
+from visavis.metrics.calibration import fit_sigmoid
 from visavis.models import (
     DistanceSigmoid,
     PairLogits,
@@ -34,11 +34,13 @@ from visavis.training.batches import Batches
 from visavis.training.checkpoints import Checkpoint, check_vacant, load_checkpoint, save_checkpoint
 from visavis.training.configuration import TrainingConfig, build_loss, config_for
 from visavis.training.devices import Devices, jit_compile
+from visavis.training.frozen import FrozenTrunk, can_be_cut, freeze
 from visavis.training.optimizers import build_optimizer
+from visavis.training.results import TrainingRun
 from visavis.training.run_options import RunOptions
 from visavis.training.validation import ValidationMonitor
 
-__all__ = ["Trainer", "TrainingRun", "train"]
+__all__ = ["Trainer", "train"]
 
 
 class BatchSource(Protocol):
@@ -50,45 +52,6 @@ class BatchSource(Protocol):
 
 HISTORY = "history.csv"
 _PREFETCH = 3  # batches
-
-
-@dataclass(frozen=True)
-class TrainingRun:
-    """The result of a training run.
-
-    Attributes:
-        siamese: The Siamese model of two inputs, its head calibrated on the validation people.
-        config: The hyperparameters.
-        history: One row for each validation step: step, loss, learning_rate, validation_eer.
-        best_step: The step that the weights are from: the last (0 where training starts from a trained network), unless another
-            validation step was better by a standard error.
-        embeddings: `(n, d)` float32, the validation people's embeddings by the finished model, rows of unit length.
-        validation: The error curve of all pairs of the validation people at that step.
-        shrinkage: Shrinkage of the closed-form adaptation, see `adaptation.adapt`; None: there was none.
-    """
-
-    siamese: keras.Model
-    config: TrainingConfig
-    history: list[dict[str, float]]
-    best_step: int
-    embeddings: npt.NDArray[np.float32]
-    validation: ErrorCurve
-    shrinkage: float | None = None
-
-    @property
-    def threshold(self) -> float:
-        """The comparison score (cosine) at which the head's probability is one half."""
-        return Calibration(*head_of(self.siamese).calibration()).even_score
-
-    @property
-    def validation_eer(self) -> float:
-        """The equal error rate of all pairs of the validation people."""
-        return equal_error_rate(self.validation)[0]
-
-    def __repr__(self) -> str:
-        """Return the step and the validation error, not the arrays."""
-        steps = self.config.optimization.steps
-        return f"TrainingRun(steps={steps}, best_step={self.best_step}, validation_eer={self.validation_eer:.4f})"
 
 
 def train(
@@ -213,13 +176,17 @@ class Trainer:
         steps = self.head_warmup_steps if frozen else config.optimization.steps - self.head_warmup_steps
         multiplier = config.fine_tuning.learning_rate_multiplier if self.trained and not frozen else 1.0
         if self.trained:
-            _freeze(self.embedding, but_the_last=frozen)
+            freeze(self.embedding, but_the_last=frozen)
+        # While the trunk is frozen it runs outside of the training step, without gradients; the bundled encoder's in ONNX Runtime.
+        fast = frozen and can_be_cut(self.embedding) and not self.devices.distributed
+        self.trunk = FrozenTrunk(self.embedding) if fast else None
+        network = self.trunk.head if self.trunk else self.embedding
         with self.devices.scope():
             # The embedding network itself is never compiled: it would carry the loss into every file.
-            model = keras.Model(self.embedding.input, self.embedding.output)
+            model = keras.Model(network.input, network.output)
             if config.loss == "binary-crossentropy":
-                logits = PairLogits(self.head, dtype="float32")(self.embedding.output)
-                model = keras.Model(self.embedding.input, logits)
+                logits = PairLogits(self.head, dtype="float32")(network.output)
+                model = keras.Model(network.input, logits)
             optimizer = build_optimizer(config.optimization, steps=steps, multiplier=multiplier)
             model.compile(optimizer, loss=self.loss, jit_compile=jit_compile(steps))
             optimizer.build(model.trainable_variables)
@@ -265,7 +232,8 @@ class Trainer:
         Raises:
             TrainingError: If it is not finite.
         """
-        shards = [self.devices.shard(array) for array in (photos, targets)]
+        inputs = self.trunk.features(photos) if self.trunk else photos
+        shards = [self.devices.shard(array) for array in (inputs, targets)]
         with self.devices.scope():
             self.model.reset_metrics()  # else Keras reports the mean of all batches so far
             loss = float(self.model.train_on_batch(*shards))
@@ -366,20 +334,3 @@ def _new_network(config: TrainingConfig, shape: tuple[int, int, int]) -> keras.M
         seed=config.seed,
         dtype="mixed_bfloat16" if config.mixed_precision else "float32",
     )
-
-
-def _freeze(network: keras.Model, *, but_the_last: bool) -> None:
-    """Freeze the batch statistics; and, if asked, all layers but the last that has weights."""
-    layers = list(_leaves(network))
-    trained = [layer for layer in layers if layer.weights and not isinstance(layer, keras.layers.BatchNormalization)]
-    for layer in layers:
-        layer.trainable = layer in (trained[-1:] if but_the_last else trained)
-
-
-def _leaves(network: keras.Model) -> Iterator[keras.Layer]:
-    """The layers of a network, those of nested models in place of these."""
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
-        else:
-            yield layer
