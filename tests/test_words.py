@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+FOLDERS = ("src", "docs", "benchmarks", "recipes", "examples", "scripts")
 SUFFIXES = {".css", ".html", ".ipynb", ".js", ".md", ".py", ".pyi", ".svg", ".toml", ".txt"}
 # Not rewritten yet. This list only gets shorter.
 REMAINING = (
