@@ -1,6 +1,6 @@
 """Exact search in galleries of 10,000 to 1,000,000 references, against other libraries and the speed of the memory.
 
-    pip install 'visavis[gallery,bench]' && python benchmarks/gallery.py [--counts 10000 100000 1000000]
+    pip install 'visavis[bench]' && python benchmarks/gallery.py [--counts 10000 100000 1000000]
 
 All search the same references of 128 numbers for the five best matches of the same probe, alternating: a gallery
 (`SqliteGallery.search`, which first reads changes from its file), faiss's flat index, a matrix product in NumPy, and a Python loop

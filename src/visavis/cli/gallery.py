@@ -38,7 +38,7 @@ actor_option = click.option(
 
 @click.group(
     cls=SectionedGroup,
-    epilog="A key in VISAVIS_GALLERY_KEY (openssl rand -hex 32) encrypts the embeddings and photos of a new gallery, and opens it.",
+    epilog="A gallery is encrypted. A key in VISAVIS_GALLERY_KEY (openssl rand -hex 32) protects its key file.",
 )
 def gallery() -> None:
     """Enrol people in a gallery; search it, verify, delete.
@@ -158,7 +158,7 @@ def verify(
 def delete(location: str, subjects: tuple[str, ...], *, actor: str, as_json: bool) -> None:
     """Delete people and all their data from a gallery.
 
-    The freed pages of the file are overwritten before the command returns.
+    Their data keys are destroyed before the command returns, so that no copy can be read.
     """
     from visavis.gallery import open_gallery
 
@@ -252,7 +252,7 @@ def log(location: str, *, as_json: bool, **page: Any) -> None:
 def backup(location: str, out: Path, *, actor: str, as_json: bool) -> None:
     """Copy a gallery to a new file while others use it.
 
-    An encrypted gallery stays encrypted.
+    The copy is encrypted. The key file is not part of it.
     """
     from visavis.gallery import back_up
     from visavis.gallery.opening import open_file
@@ -314,7 +314,7 @@ def import_file(location: str, source: Path, *, model: str, actor: str, as_json:
 @click.command(epilog=f"Example: {NEW_KEY_VARIABLE}=$(openssl rand -hex 32) visavis gallery rotate-key door.gallery")
 @maintenance
 def rotate_key(location: str, *, actor: str, as_json: bool) -> None:
-    """Encrypt a gallery with a new key, or for the first time.
+    """Set or change the key of a gallery, and encrypt everything again.
 
     The new key is read from VISAVIS_GALLERY_NEW_KEY, the current one from VISAVIS_GALLERY_KEY.
     """

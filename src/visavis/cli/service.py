@@ -31,7 +31,7 @@ keys_option = click.option("--keys", "file", type=click.Path(path_type=Path), re
 def serve(rate_limit: float, max_requests: int, limits: Any, **settings: Any) -> None:
     """Run the REST service and its web page.
 
-    Needs: pip install 'visavis[serve]'. With a key in VISAVIS_GALLERY_KEY, the gallery is encrypted.
+    Needs: pip install 'visavis[serve]'. A key in VISAVIS_GALLERY_KEY protects the gallery's key file.
     """
     from visavis.errors import MissingDependencyError
 
