@@ -201,9 +201,3 @@ def test_a_crop_resembles_a_face_and_what_is_none_does_not(finder, portrait):
     assert finder.score_crop(crop[8:-8, 8:-8]) > 0.8
     assert finder.score_crop(portrait) < 0.8  # the face is there, but does not fill the photo
     assert finder.score_crop(np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)) < 0.5
-
-
-@pytest.mark.parametrize(("turns", "way"), [(1, "a quarter to the right"), (3, "a quarter to the left")])
-def test_a_photo_that_lies_on_its_side_is_told(finder, portrait, turns, way):
-    with pytest.raises(FaceError, match=f"me.jpg: no face was found, but there is one when the photo is turned {way}"):
-        acquire_faces(np.ascontiguousarray(np.rot90(portrait, turns)), finder, name="me.jpg")

@@ -226,7 +226,7 @@ from PIL import Image
 from visavis.images import read_image
 file = io.BytesIO()
 Image.fromarray(np.full((7000, 7100), 40_000, np.uint16)).save(file, "PNG", compress_level=1)
-assert read_image(file.getvalue())[0, 0, 0] == 155
+assert read_image(file.getvalue())[0, 0, 0] == 156
 """
     assert peak_of(code)[1] < 1024
 

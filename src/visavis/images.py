@@ -8,15 +8,32 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from visavis.errors import ImageError
+from visavis.metadata import count_scans, declared_bits, exif_orientation, strip_metadata
 
 __all__ = ["Limits", "crop_centre", "read_image", "resize_image", "to_gray"]
 
 Pixels = npt.NDArray[np.uint8]
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_MAX_SCANS = 64  # photos have at most a dozen
+_ORIENTATION = 0x0112
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BITS = tuple(2.0**bits - 1 for bits in (8, 10, 12, 14, 16))
+_FLOATS = (1.0, 255.0)
+_NARROW = 0.2  # of its range
+_DARK = 64
+_BITS_PER_SAMPLE = 258
 _HEIC_BRANDS = frozenset({b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1"})
 
 
@@ -45,8 +62,9 @@ class Limits:
 def read_image(source: str | Path | bytes | BinaryIO, *, name: str | None = None, limits: Limits | None = None) -> Pixels:
     """Decode an image file.
 
-    The EXIF orientation is applied. Grey, palette, CMYK, 16-bit and transparent images become RGB, transparent parts over
-    white. Of an animation, the first frame is returned.
+    The EXIF orientation is applied; other metadata cannot prevent the pixels from being read. Grey, palette, CMYK and transparent
+    images become RGB, transparent parts over white. Samples of more than 8 bits are scaled by the depth that the file declares, or
+    else by the smallest usual one that holds them. Of an animation, the first frame is returned.
 
     Args:
         source: A path, the bytes of a file, or an open binary file.
@@ -63,15 +81,18 @@ def read_image(source: str | Path | bytes | BinaryIO, *, name: str | None = None
     limits = limits or Limits()
     name = name or (str(source) if isinstance(source, str | Path) else "the photo")
     data = _read_bytes(source, name, limits)
+    if (scans := count_scans(data)) > _MAX_SCANS:
+        raise ImageError(f"{name}: {scans:,} scans are more than the limit of {_MAX_SCANS} for a JPEG file")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about odd metadata; what matters raises
-            with Image.open(io.BytesIO(data), formats=_formats(data, name)) as image:
-                if image.width * image.height > limits.max_pixels:
-                    raise ImageError(
-                        f"{name}: {image.width} x {image.height} pixels are more than the limit of {limits.max_pixels:,}"
-                    )
-                return _to_rgb(image)
+        try:
+            return _decode(data, name, limits)
+        except ImageError:
+            raise
+        except Exception:
+            stripped = strip_metadata(data)
+            if stripped == data:
+                raise
+            return _decode(stripped, name, limits, exif_orientation(data))
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -110,6 +131,34 @@ def crop_centre(image: Pixels, fraction: float) -> Pixels:
     return image[top : top + side, left : left + side]
 
 
+def _decode(data: bytes, name: str, limits: Limits, orientation: int | None = None) -> Pixels:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about odd metadata; what matters raises
+        with Image.open(io.BytesIO(data), formats=_formats(data, name)) as image:
+            if image.width * image.height > limits.max_pixels:
+                raise ImageError(f"{name}: {image.width} x {image.height} pixels are more than the limit of {limits.max_pixels:,}")
+            image.load()
+            return _to_rgb(_upright(image, orientation), declared_bits(data), sixteen=_has_sixteen_bits(image, data))
+
+
+def _has_sixteen_bits(image: Any, data: bytes) -> bool:
+    """Whether the samples of a PNG or TIFF file have 16 bits."""
+    if image.format == "PNG":
+        return data[24:25] == b"\x10"
+    return image.format == "TIFF" and 16 in tuple(image.tag_v2.get(_BITS_PER_SAMPLE, ()))
+
+
+def _upright(image: Image.Image, orientation: Any) -> Image.Image:
+    """Apply the EXIF orientation, the only tag that is read; by default that of the image."""
+    if orientation is None:
+        try:
+            orientation = image.getexif().get(_ORIENTATION)
+        except Exception:  # broken EXIF costs the orientation, not the photo
+            orientation = 1
+    turn = _TRANSPOSITIONS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
+
+
 def _read_bytes(source: str | Path | bytes | BinaryIO, name: str, limits: Limits) -> bytes:
     if isinstance(source, bytes):
         data = source
@@ -141,15 +190,34 @@ def _formats(data: bytes, name: str) -> tuple[str, ...]:
     return ("HEIF",)
 
 
-def _to_rgb(image: Image.Image) -> Pixels:
-    picture: Any = ImageOps.exif_transpose(image)
-    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        levels = np.array(picture, dtype=np.float32)
-        levels *= 255 / 65535 if levels.max(initial=0) > 255 else 1
-        grey = np.nan_to_num(np.clip(levels, 0, 255, out=levels), copy=False).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return np.asarray(picture.convert("RGB"))
+def _to_rgb(image: Any, bits: int | None, *, sixteen: bool) -> Pixels:
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        ranges = _FLOATS if image.mode == "F" else _BITS
+        return np.repeat(_scale_levels(np.array(image, dtype=np.float32), bits, ranges)[:, :, None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    rgb = np.asarray(image.convert("RGB"))
+    # Pillow keeps the upper 8 of 16 bits of a colour image, in which cameras of 10 to 14 bits leave the first ones empty
+    high = int(rgb.max(initial=0))
+    return rgb if high >= _DARK or not sixteen or high == 0 else _scale_levels(rgb.astype(np.float32), high.bit_length())
+
+
+def _scale_levels(levels: npt.NDArray[np.float32], bits: int | None, ranges: tuple[float, ...] = _BITS) -> Pixels:
+    """Scale samples of more than 8 bits to 0 .. 255.
+
+    The range is the declared one, or else the smallest usual one that holds all samples (1.0 of floats; 8, 10, 12, 14, 16 bits; the
+    maximum). A picture that uses a small part of its range is stretched to all of it.
+    """
+    levels = np.nan_to_num(levels, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(levels.min(initial=0)), float(levels.max(initial=0))
+    ranges = ranges if bits is None else (2.0**bits - 1, *ranges)
+    top = next((top for top in ranges if high <= top), high)
+    bottom = min(low, 0.0)
+    darkest, span = float(levels.min()), high - float(levels.min())
+    if span > 0 and span < _NARROW * (top - bottom):
+        bottom, top = darkest, high
+    levels -= bottom
+    levels *= 255 / max(top - bottom, 1e-12)
+    return np.clip(np.rint(levels, out=levels), 0, 255, out=levels).astype(np.uint8)

@@ -12,6 +12,7 @@ from visavis.errors import FaceError, check_option
 from visavis.faces.alignment import AlignedFace, align_centre, align_face
 from visavis.faces.face import Face
 from visavis.faces.finder import FaceDetector, FaceFinder, detector_name
+from visavis.faces.orientation import detect_any_turn
 from visavis.images import Limits, read_image
 
 __all__ = ["AcquisitionSettings", "FaceFallback", "FacePolicy", "acquire_faces"]
@@ -19,8 +20,6 @@ __all__ = ["AcquisitionSettings", "FaceFallback", "FacePolicy", "acquire_faces"]
 Pixels = npt.NDArray[np.uint8]
 FacePolicy = Literal["largest", "centre", "all", "error"]
 FaceFallback = Literal["centre"]
-
-_TURNS = ((1, "a quarter to the left"), (3, "a quarter to the right"), (2, "upside down"))
 
 
 def acquire_faces(
@@ -31,7 +30,7 @@ def acquire_faces(
     policy: FacePolicy = "largest",
     fallback: FaceFallback | None = None,
 ) -> list[AlignedFace]:
-    """Detect the faces of a photo and align the wanted ones.
+    """Detect the faces of a photo and align the wanted ones, whichever way the photo lies.
 
     Args:
         photo: `(h, w, 3)` uint8, RGB.
@@ -51,10 +50,10 @@ def acquire_faces(
     if fallback is not None:
         check_option("fallback", fallback, FaceFallback)
     finder = FaceFinder() if finder is None else finder
-    faces = sorted(finder.detect(photo), key=lambda face: -face.area)
+    faces = detect_any_turn(photo, finder)
     if not faces:
         if fallback is None:
-            raise FaceError(f"{name}: no face was found{_hint(photo, finder)}")
+            raise FaceError(f"{name}: no face was found")
         return [align_centre(photo)]
     if len(faces) > 1 and policy == "error":
         raise FaceError(f"{name}: {len(faces)} faces were found where one is wanted")
@@ -67,14 +66,6 @@ def acquire_faces(
 def _distance_from_centre(face: Face, photo: Pixels) -> float:
     centre = np.array([photo.shape[1], photo.shape[0]]) / 2
     return float(np.linalg.norm(face.box[:2] + face.box[2:] / 2 - centre))
-
-
-def _hint(photo: Pixels, finder: FaceDetector) -> str:
-    """What to do about a photo without a face, if one is detected in the photo turned by 90 or 180 degrees."""
-    for turns, direction in _TURNS:
-        if finder.detect(np.ascontiguousarray(np.rot90(photo, turns))):
-            return f", but there is one when the photo is turned {direction}: turn it and save it"
-    return ""
 
 
 @dataclass(frozen=True)

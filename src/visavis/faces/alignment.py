@@ -89,6 +89,8 @@ class AlignedFace:
         if self.face is None:
             warnings.append("no face was found: the centre of the photo was taken")
         else:
+            if self.face.turns:
+                warnings.append(f"the photo is turned by {90 * self.face.turns % 360} degrees")
             if self.face.eye_distance < SMALL:
                 warnings.append(f"small face: {self.face.eye_distance:.0f} pixels between the eyes")
             if self.face.nose_offset > PROFILE:

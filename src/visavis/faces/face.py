@@ -18,11 +18,13 @@ class Face:
         box: `(4,)` left, top, width and height.
         landmarks: `(5, 2)` x and y of the eye on the left of the photo, the other eye, the nose and the two corners of the mouth.
         score: The detector score, 0 .. 1.
+        turns: How many quarter turns to the left make the photo upright, 0 to 3; left and right are those of the upright photo.
     """
 
     box: Points
     landmarks: Points
     score: float
+    turns: int = 0
 
     @property
     def area(self) -> float:
