@@ -1,13 +1,15 @@
 """The bundled encoder's network: the same in ONNX as in Keras, read back from its file, and rewritten so that it runs fast."""
 
+import keras
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
 from visavis.encoders.mobilenet import Quantized, mobilenet_graph, read_weights
-from visavis.models import build_embedding
+from visavis.models import build_embedding, embed
 from visavis.models.mobilenet import BLOCKS, CONVOLUTIONS, DENSE, LAST, STEM, build_mobilenet, is_mobilenet, mobilenet_weights
+from visavis.training.frozen import FrozenTrunk, can_be_cut
 
 SHAPE = (32, 32, 3)
 SIZE = 8
@@ -102,3 +104,20 @@ def test_another_network_is_told_apart(weights):
     empty = onnx.helper.make_model(onnx.helper.make_graph([], "other", [], []))
     with pytest.raises(ValueError, match="no weight product_1"):
         read_weights(empty)
+
+
+@pytest.mark.parametrize("kind", ["mobilenet", "compact"])
+def test_a_frozen_trunk_and_its_head_give_the_embeddings_of_the_network(weights, faces, kind):
+    network = build_mobilenet(weights, SHAPE) if kind == "mobilenet" else build_embedding("compact", SHAPE)
+    trunk = FrozenTrunk(network)
+    views = trunk.views(faces, flip=True)
+    np.testing.assert_allclose(trunk.embed(views[:1]), embed(network, faces), atol=1e-5)
+    np.testing.assert_allclose(trunk.embed(views), embed(network, faces, flip=True), atol=1e-5)
+
+
+def test_a_network_of_another_ending_cannot_be_cut():
+    network = build_embedding("compact", SHAPE)
+    cut = keras.Model(network.input, network.layers[-2].output)
+    assert can_be_cut(network) and not can_be_cut(cut)
+    with pytest.raises(ValueError, match="network must end in Dense, BatchNormalization, UnitNormalization"):
+        FrozenTrunk(cut)

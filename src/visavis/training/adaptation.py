@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from visavis.backend import keras, layers
+from visavis.backend import keras
 from visavis.data import FaceDataset, Split
 from visavis.metrics import unit_rows
 from visavis.metrics.bootstrap import ONE_STANDARD_ERROR, chance_of_fewer_errors
-from visavis.models import copy_network, embed
+from visavis.models import copy_network
+from visavis.training.frozen import FrozenTrunk, can_be_cut, head_of_trunk
 
 __all__ = ["adapt"]
 
@@ -50,21 +51,21 @@ def adapt(
         A new network and the shrinkage, 0 .. 1, where 1 means centred only; or the start and None if nothing is gained, if there
         are too few people, or if the network does not end in a dense layer, a batch normalisation and a `UnitNormalization`.
     """
-    if [type(layer) for layer in start.layers[-3:]] != [layers.Dense, layers.BatchNormalization, layers.UnitNormalization]:
+    if not can_be_cut(start):
         return start, None
     if _effective_people(split.train) < _MINIMUM_PEOPLE:
         return start, None
     faces = _sample(split.train)
-    before = keras.Model(start.input, start.layers[-1].input)
-    photos = faces.faces
-    views = [embed(before, side, unit=False) for side in ((photos, photos[:, :, ::-1]) if flip else (photos,))]
+    trunk, before = FrozenTrunk(start), head_of_trunk(start, unit=False)
+    views = [before.predict_on_batch(features) for features in trunk.views(faces.faces, flip=flip)]
     shrinkage = broadcast(_choose(views, faces.labels))
     if not 0 <= shrinkage <= 1:
         return start, None
     network = copy_network(start)
     _append_map(network, *_covariance(views, faces.labels).whitening(shrinkage))
     validation = split.validation
-    old, new = (embed(model, validation.faces, flip=flip) for model in (start, network))
+    features = trunk.views(validation.faces, flip=flip)
+    old, new = (trunk.embed(features, head) for head in (trunk.head, head_of_trunk(network)))
     worse = broadcast(chance_of_fewer_errors(old, new, validation.labels)) < 1 - ONE_STANDARD_ERROR
     return (start, None) if worse else (network, shrinkage)
 

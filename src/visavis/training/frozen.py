@@ -1,15 +1,16 @@
 """Freezing of layers, and the frozen part of a network run outside of the training step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from visavis.backend import keras, layers
+from visavis.metrics import unit_rows
 from visavis.models.mobilenet import is_mobilenet
 
-__all__ = ["FrozenTrunk", "can_be_cut", "freeze"]
+__all__ = ["FrozenTrunk", "can_be_cut", "freeze", "head_of_trunk"]
 
 Floats = npt.NDArray[np.float32]
 _TAIL = [layers.Dense, layers.BatchNormalization, layers.UnitNormalization]
@@ -33,18 +34,43 @@ class FrozenTrunk:
         """
         if not can_be_cut(network):
             raise ValueError(f"network must end in {', '.join(layer.__name__ for layer in _TAIL)}, got {network.name}")
-        tail = network.layers[-len(_TAIL) :]
-        features = keras.Input(tail[0].input.shape[1:])
-        x = features
-        for layer in tail:
-            x = layer(x)
-        self.head = keras.Model(features, x, name="head_of_trunk")
-        self._run = _onnx_trunk(network) if is_mobilenet(network) else keras.Model(network.input, tail[0].input).predict_on_batch
+        self.head = head_of_trunk(network)
+        before = network.layers[-len(_TAIL)].input
+        self._run = _onnx_trunk(network) if is_mobilenet(network) else keras.Model(network.input, before).predict_on_batch
 
     def features(self, photos: npt.NDArray[Any]) -> Floats:
         """Return the features `(n, k)` of photos `(n, h, w, c)`, 0 .. 255."""
         parts = [self._run(photos[start : start + _BATCH]) for start in range(0, len(photos), _BATCH)]
         return np.concatenate([np.asarray(part, dtype=np.float32) for part in parts])
+
+    def views(self, photos: npt.NDArray[Any], *, flip: bool) -> list[Floats]:
+        """Return the features of photos and, if `flip`, of their mirror images."""
+        return [self.features(view) for view in ((photos, photos[:, :, ::-1]) if flip else (photos,))]
+
+    def embed(self, views: Sequence[Floats], head: keras.Model | None = None) -> Floats:
+        """Return the embeddings `(n, d)` of features, unit length; of several views the mean, scaled to unit length.
+
+        Args:
+            views: What `views` returned.
+            head: The last layers of another network with the same trunk, from `head_of_trunk`; None: those of this one.
+        """
+        rows = [np.asarray((head or self.head).predict_on_batch(view), dtype=np.float32) for view in views]
+        return unit_rows(np.mean(rows, axis=0))
+
+
+def head_of_trunk(network: keras.Model, *, unit: bool = True) -> keras.Model:
+    """Return the model from features to embeddings; it shares its layers with the network.
+
+    Args:
+        network: A network for which `can_be_cut` holds.
+        unit: Whether the embeddings have unit length.
+    """
+    tail = network.layers[-len(_TAIL) :]
+    features = keras.Input(tail[0].input.shape[1:])
+    x = features
+    for layer in tail if unit else tail[:-1]:
+        x = layer(x)
+    return keras.Model(features, x, name="head_of_trunk")
 
 
 def can_be_cut(network: keras.Model) -> bool:

@@ -179,7 +179,7 @@ class Trainer:
             freeze(self.embedding, but_the_last=frozen)
         # While the trunk is frozen it runs outside of the training step, without gradients; the bundled encoder's in ONNX Runtime.
         fast = frozen and can_be_cut(self.embedding) and not self.devices.distributed
-        self.trunk = FrozenTrunk(self.embedding) if fast else None
+        self.trunk = self.monitor.trunk = FrozenTrunk(self.embedding) if fast else None
         network = self.trunk.head if self.trunk else self.embedding
         with self.devices.scope():
             # The embedding network itself is never compiled: it would carry the loss into every file.

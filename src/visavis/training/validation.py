@@ -15,6 +15,7 @@ from visavis.metrics.bootstrap import ONE_STANDARD_ERROR, chance_of_fewer_errors
 from visavis.models import embed, embedding_of
 from visavis.training.checkpoints import Checkpoint
 from visavis.training.configuration import TrainingConfig
+from visavis.training.frozen import FrozenTrunk
 
 __all__ = ["ValidationMonitor"]
 
@@ -33,6 +34,7 @@ class ValidationMonitor:
         best_step: The validation step with the lowest equal error rate so far; after `select_weights`, that of the weights kept.
         best_eer: The equal error rate at that step.
         best_weights: The averaged weights at that step.
+        trunk: The frozen part of the network, as long as only the last layer is trained; None: all of it is run.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class ValidationMonitor:
         self.ema_weights: Arrays = []
         self.best_weights: Arrays = []
         self.start_weights: Arrays | None = siamese.get_weights() if trained else None
+        self.trunk: FrozenTrunk | None = None
+        self._features: list[Floats] = []
 
     def update_ema(self, variables: list[keras.Variable], step: int) -> None:
         """Move the averaged weights towards those of this step; the decay rises to its full value over the first steps."""
@@ -119,7 +123,11 @@ class ValidationMonitor:
     def _embed(self, weights: Arrays, *, flip: bool) -> Floats:
         """Load these weights into the model and embed the validation people."""
         self.siamese.set_weights(weights)
-        return embed(embedding_of(self.siamese), self.validation.faces, flip=flip)
+        if self.trunk is None:
+            return embed(embedding_of(self.siamese), self.validation.faces, flip=flip)
+        if not self._features:
+            self._features = self.trunk.views(self.validation.faces, flip=self.config.flip)
+        return self.trunk.embed(self._features[: 1 + flip])
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint stores beside the weights."""
