@@ -24,11 +24,10 @@ from record import PHOTOS, RUNS, write_result
 from visavis.data import FaceDataset, PairProtocol, read_lfw_pairs
 from visavis.encoders import Encoder, embed_faces, load_encoder, load_faces
 from visavis.errors import DataError
-from visavis.evaluation import evaluate_folds, pair_scores
-from visavis.evaluation.evaluate import evaluate_model
+from visavis.evaluation import Claims, evaluate_all_pairs, evaluate_folds, pair_scores
+from visavis.evaluation.evaluate import EvaluationOptions, evaluate_model
 from visavis.metrics import Rate, all_pairs_curve, equal_error_rate, error_curve
 from visavis.metrics.calibration import fit_calibration, measure_reliability
-from visavis.metrics.intervals import all_pairs_errors, effective_trials
 from visavis.metrics.normalisation import normalised_scores
 from visavis.metrics.operating_points import threshold_for_fmr
 
@@ -58,11 +57,8 @@ def embedded(name: str, encoder: Encoder, data: str) -> tuple[FaceDataset, Embed
 
 
 def rate_at(embeddings: Embeddings, labels: npt.NDArray[np.int64], score: float) -> Rate:
-    """Return the false match rate at a threshold, with the effective number of trials."""
-    curve = all_pairs_curve(embeddings, labels)
-    errors, lax = all_pairs_errors(embeddings, labels, [score, equal_error_rate(curve)[1]])
-    found = curve.at(score).fmr
-    return Rate(found.count, found.trials, effective_trials("fmr", errors, lax))
+    """Return the false match rate at a threshold, with its interval."""
+    return evaluate_all_pairs(embeddings, labels, Claims(threshold=score)).rates()["fmr"]
 
 
 def carried_over(
@@ -149,7 +145,7 @@ def report(encoder: Encoder, embeddings: Embeddings) -> dict[str, float]:
     """Measure the full report on all pairs of LFW."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        evaluate_model(Cached(encoder, embeddings), str(RUNS / "lfw-faces"), enrol=1, people="all", out=folder)
+        evaluate_model(Cached(encoder, embeddings), str(RUNS / "lfw-faces"), options=EvaluationOptions(enrol=1), people="all", out=folder, overwrite=True)
     seconds = time.perf_counter() - start
     return {"seconds": seconds, "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9}
 

@@ -19,7 +19,7 @@ from record import PHOTOS, RUNS, write_result
 from visavis.data import FaceDataset, lfw_folds, load_dataset, read_lfw_pairs, split_people
 from visavis.encoders.keras import KerasEncoder, load_pretrained
 from visavis.metrics import all_pairs_curve, equal_error_rate
-from visavis.metrics.bootstrap import chance_of_fewer_errors
+from visavis.metrics.bootstrap import probability_of_fewer_errors
 from visavis.models import embed, embedding_of
 from visavis.training.trainer import train
 
@@ -50,7 +50,7 @@ def one_draw(people: FaceDataset, start: KerasEncoder, draw: int, steps: int) ->
         "best_step": run.best_step,
         "shrinkage": run.shrinkage,
         "validation_eers": [row["validation_eer"] for row in run.history],
-        "chance_of_fewer_errors": chance_of_fewer_errors(before, after, others.labels),
+        "probability_of_fewer_errors": probability_of_fewer_errors(before, after, others.labels),
         "seconds": seconds,
     }
 
@@ -67,8 +67,8 @@ def main() -> None:
         print(rows[-1], flush=True)
     summary = {
         "draws": rows,
-        "lost": sum(row["chance_of_fewer_errors"] < 0.025 for row in rows),
-        "won": sum(row["chance_of_fewer_errors"] > 0.975 for row in rows),
+        "lost": sum(row["probability_of_fewer_errors"] < 0.025 for row in rows),
+        "won": sum(row["probability_of_fewer_errors"] > 0.975 for row in rows),
         "kept_the_start": sum(row["best_step"] == 0 and row["shrinkage"] is None for row in rows),
     }
     write_result(

@@ -34,7 +34,7 @@ print(f"validation people: equal error rate {run.validation_eer:.1%}")
 
 # %%
 embeddings = visavis.embed(visavis.embedding_of(run.siamese), split.test.faces, flip=True)
-evaluation = visavis.evaluate_all_pairs(embeddings, split.test.labels, threshold=run.threshold)
+evaluation = visavis.evaluate_all_pairs(embeddings, split.test.labels, visavis.Claims(threshold=run.threshold))
 print(evaluation)
 
 # %% [markdown]

@@ -86,7 +86,7 @@ def test_the_start_is_returned_where_there_is_too_little_data(network):
 
 
 def test_the_start_is_returned_where_validation_people_are_worse_off(network, monkeypatch):
-    monkeypatch.setattr("visavis.training.adaptation.chance_of_fewer_errors", lambda *_: 0.1)
+    monkeypatch.setattr("visavis.training.adaptation.probability_of_fewer_errors", lambda *_: 0.1)
     assert adapt(network, Split(people(40), people(12, seed=1), None), flip=False) == (network, None)
 
 

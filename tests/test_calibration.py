@@ -14,19 +14,13 @@ from visavis.encoders.card import Card, DataSide
 from visavis.encoders.export import export_model
 from visavis.encoders.keras import KerasEncoder, load_model, save_model
 from visavis.errors import DataError, ModelError
-from visavis.evaluation.calibrate import calibrate_model
+from visavis.evaluation.calibrate import CalibrationOptions, calibrate_model
 from visavis.faces import Crop
-from visavis.metrics import all_pairs_curve, error_curve
-from visavis.metrics.calibration import Calibration, fit_calibration, fit_sigmoid, measure_reliability
-from visavis.metrics.operating_points import OperatingPoint, threshold_for_fmr
+from visavis.metrics import error_curve
+from visavis.metrics.calibration import Calibration, fit_calibration, fit_sigmoid
+from visavis.metrics.operating_points import OperatingPoint
+from visavis.metrics.reliability import measure_reliability
 from visavis.models import build_embedding, build_siamese
-
-
-def people(rng, count, photos, *, spread=0.5, size=16):
-    """Embeddings of people whose photos lie around a place of their own."""
-    places = rng.normal(size=(count, 1, size))
-    rows = (places + spread * rng.normal(size=(count, photos, size))).reshape(-1, size)
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), np.repeat(np.arange(count), photos)
 
 
 def scores_and_truth(rng, count=4000):
@@ -95,29 +89,8 @@ def test_the_prior_moves_probabilities_by_its_odds():
     calibration = Calibration(5.0, 5.0)
     assert calibration.probability(calibration.even_score) == pytest.approx(0.5)
     assert calibration.probability(calibration.even_score, prior=0.01) == pytest.approx(0.01)
-    with pytest.raises(ValueError, match=r"prior must be in \(0, 1\). Received: prior=1"):
+    with pytest.raises(ValueError, match=r"prior must be in \(0, 1\). got 1"):
         calibration.probability(0.5, prior=1)
-
-
-def test_a_threshold_keeps_its_rate_on_whom_it_was_chosen_and_nearly_on_others():
-    rng = np.random.default_rng(2)
-    rows, labels = people(rng, 300, 4)
-    rule = threshold_for_fmr(rows, labels, 0.01)
-    assert rule.false_matches / rule.nonmated <= 0.01 < rule.fmr_upper < 0.02
-    assert (rule.people, rule.mated, rule.target_fmr) == (300, 300 * 6, 0.01)
-    decisions = all_pairs_curve(rows, labels).at(rule.score)
-    assert (decisions.fp, decisions.fn) == (rule.false_matches, rule.false_nonmatches)
-    others = all_pairs_curve(*people(rng, 300, 4)).at(rule.score)
-    assert 0.005 < others.fmr.value < 0.02
-
-
-def test_too_few_people_cannot_show_a_rate_and_are_told_how_many_would():
-    rows, labels = people(np.random.default_rng(3), 20, 4)
-    message = r"0.0001 cannot be shown on these door people: the 3,040 non-mated pairs of 20 people .* 30,000 are needed"
-    with pytest.raises(DataError, match=message):
-        threshold_for_fmr(rows, labels, 1e-4, chosen_on="door people")
-    with pytest.raises(ValueError, match="target must be in"):
-        threshold_for_fmr(rows, labels, 0)
 
 
 def test_a_card_finds_the_rule_for_a_rate():
@@ -150,7 +123,7 @@ def test_a_model_is_calibrated_for_new_people_and_decides_by_it(tmp_path, model,
     save_model(source, model.siamese, model.card) if kind == "folder" else export_model(model, source)
     faces = visavis.generate_faces(60, 4, size=32, seed=7)
     out = tmp_path / ("new" if kind == "folder" else "new.onnx")
-    card = calibrate_model(str(source), faces, out, target_fmrs=(0.1, 0.2), method="isotonic")
+    card = calibrate_model(str(source), faces, out, CalibrationOptions((0.1, 0.2), "estimated", "isotonic"))
     assert card.threshold.people == 58  # those that it was trained on are left out
     assert card.threshold.false_matches / card.threshold.nonmated <= 0.1
     verifier = visavis.Verifier(out, target_fmr=0.2, prior=0.01)
@@ -165,15 +138,22 @@ def test_a_model_is_calibrated_for_new_people_and_decides_by_it(tmp_path, model,
 
 def test_what_rules_and_probabilities_are_worth_is_evaluated(tmp_path, model):
     save_model(tmp_path / "run", model.siamese, model.card)
-    calibrate_model(tmp_path / "run", visavis.generate_faces(60, 4, size=32, seed=7), tmp_path / "new", target_fmrs=(0.1, 0.2))
+    calibrate_model(
+        tmp_path / "run",
+        visavis.generate_faces(60, 4, size=32, seed=7),
+        tmp_path / "new",
+        CalibrationOptions((0.1, 0.2), "estimated"),
+    )
     faces = visavis.generate_faces(50, 4, size=32, seed=9)
-    result = visavis.evaluate_model(tmp_path / "new", faces, target_fmr=0.2)
-    reached = {rule.rule.target_fmr: rule for rule in result.evaluation.rules}
+    result = visavis.evaluate_model(tmp_path / "new", faces, options=visavis.EvaluationOptions(target_fmr=0.2))
+    reached = {row.point.target_fmr: row for row in result.evaluation.points_reached}
     assert reached[0.2].fmr.count == result.evaluation.decisions.fp > reached[0.1].fmr.count
     assert 0.1 < reached[0.2].fmr.value < 0.35
     told = json.loads((tmp_path / "new" / "metrics.json").read_text())
     assert [point["target_fmr"] for point in told["operating_points"]] == [0.1, 0.2]
     assert told["reliability"]["brier"] < 0.25
+    assert 0 < told["costs"]["min_cllr"] <= told["costs"]["cllr"] + 1e-9
+    assert told["intervals"]["cllr"][0] < told["costs"]["cllr"] < told["intervals"]["cllr"][1]
     assert told["intervals"]["eer"][0] < told["eer"] < told["intervals"]["eer"][1]
     page = result.report.read_text()
     assert "<h2>Thresholds</h2>" in page and "expected calibration error" in page
@@ -195,7 +175,7 @@ def test_two_models_are_compared_on_the_same_people(tmp_path, model):
     assert f"{good} has the lower equal error rate" in str(found)
     same = visavis.compare_reports(good, good)
     assert all(row.better is None and row.low == row.high == 0 for row in same.differences)
-    assert "cannot be told by these 40 people" in str(same)
+    assert "These 40 people do not show which has the lower equal error rate" in str(same)
     with pytest.raises(SystemExit) as stop:
         main(["report", str(good), str(bad), "--json"])
     assert stop.value.code == 0
@@ -205,7 +185,7 @@ def test_two_models_are_compared_on_the_same_people(tmp_path, model):
     with pytest.raises(DataError, match="are of different pairs"):
         visavis.compare_reports(good, tmp_path / "other")
     (tmp_path / "metrics.json").write_text("{}")
-    with pytest.raises(DataError, match="not what visavis evaluate writes"):
+    with pytest.raises(DataError, match="not a report of visavis evaluate"):
         visavis.compare_reports(good, tmp_path)
     with pytest.raises(DataError, match="nowhere: No such file"):
         visavis.compare_reports(good, tmp_path / "nowhere")
@@ -214,12 +194,14 @@ def test_two_models_are_compared_on_the_same_people(tmp_path, model):
 def test_calibration_says_what_cannot_be(tmp_path, model):
     save_model(tmp_path / "run", model.siamese, model.card)
     trained = visavis.generate_faces(3, 2, size=32, seed=7)
-    with pytest.raises(DataError, match="1 of 3 people in the data are strangers to the model"):
+    with pytest.raises(DataError, match="1 of 3 people in the data are unseen"):
         calibrate_model(tmp_path / "run", trained, tmp_path / "new")
     with pytest.raises(ValueError, match=r"out must be a run folder or end in .keras"):
         calibrate_model(tmp_path / "run", visavis.generate_faces(8, 3, size=32, seed=8), tmp_path / "new.onnx")
-    with pytest.raises(ValueError, match="method must be one of logistic, isotonic"):
-        calibrate_model(tmp_path / "run", visavis.generate_faces(8, 3, size=32, seed=8), tmp_path / "new", method="best")
+    with pytest.raises(ValueError, match="method must be 'logistic' or 'isotonic', got 'best'"):
+        calibrate_model(
+            tmp_path / "run", visavis.generate_faces(8, 3, size=32, seed=8), tmp_path / "new", CalibrationOptions(method="best")
+        )
     assert not (tmp_path / "new").exists()
 
 
@@ -230,3 +212,69 @@ def test_without_a_rate_the_likelier_decides(tmp_path, model):
     assert load_model(tmp_path / "new").card == card
     head = load_model(tmp_path / "new").siamese.get_layer("head")
     assert head.calibration() == pytest.approx((card.calibration.offset, card.calibration.slope), rel=1e-4)
+
+
+def test_several_populations_are_calibrated_together(tmp_path, model):
+    save_model(tmp_path / "run", model.siamese, model.card)
+    cameras = [visavis.generate_faces(40, 4, size=32, seed=seed) for seed in (8, 9)]
+    for number, faces in enumerate(cameras):
+        faces.save(tmp_path / f"camera{number}")
+    sources = [str(tmp_path / f"camera{number}") for number in range(2)]
+    card = calibrate_model(tmp_path / "run", sources, tmp_path / "new", CalibrationOptions((0.2,)))
+    rates = card.threshold.populations
+    assert [row.name for row in rates] == ["camera0", "camera1"]
+    assert all(row.fmr <= row.fmr_upper <= 0.2 and 0 < row.ece < 0.5 for row in rates)
+    assert card.threshold.measured_on == "FMR at most 0.2 on camera0 and camera1"
+    assert load_model(tmp_path / "new").card == card
+    assert {"calibration", "calibration 2"} <= set(card.sides)
+    assert all(card.has_seen(faces.people[0], sides=("calibration", "calibration 2")) for faces in cameras)
+    with pytest.raises(DataError, match="0.05 cannot be guaranteed on camera0: 40 people"):
+        calibrate_model(tmp_path / "run", sources, tmp_path / "other", CalibrationOptions((0.05,)))
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_report_is_not_replaced_unasked_and_options_are_checked_first(tmp_path, model):
+    save_model(tmp_path / "run", model.siamese, model.card)
+    faces = visavis.generate_faces(12, 3, size=32, seed=9)
+    report = visavis.evaluate_model(tmp_path / "run", faces).report
+    with pytest.raises(DataError, match=r"report.html exists. .* \(--overwrite\)"):
+        visavis.evaluate_model(tmp_path / "run", faces)
+    assert visavis.evaluate_model(tmp_path / "run", faces, overwrite=True).report == report
+    with pytest.raises(ValueError, match="people must be 'unseen' or 'all', got 'Unseen'"):
+        visavis.evaluate_model(tmp_path / "run", faces, people="Unseen")
+    for options, message in (
+        ({"reference": "worst"}, "reference must be 'mean' or 'best', got 'worst'"),
+        ({"prior": 1}, r"prior must be in \(0, 1\), got 1"),
+        ({"enrol": 0}, "enrol must be at least 1, got 0"),
+        ({"sample": 0}, "sample must be at least 1, got 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            visavis.EvaluationOptions(**options)
+
+
+def test_an_attribute_of_one_group_is_refused_before_anything_is_embedded(tmp_path, model, monkeypatch):
+    save_model(tmp_path / "run", model.siamese, model.card)
+    faces = visavis.generate_faces(6, 2, size=32, seed=9)
+    table = tmp_path / "people.csv"
+    table.write_text("person,light\n" + "\n".join(f"{person},dim" for person in faces.people))
+    monkeypatch.setattr("visavis.evaluation.evaluate.raw_embeddings", lambda *_, **__: pytest.fail("embedded"))
+    with pytest.raises(DataError, match="light must have 2 to 20 groups, got 1"):
+        visavis.evaluate_model(tmp_path / "run", faces, options=visavis.EvaluationOptions(attributes=table))
+
+
+def test_another_population_is_checked_before_anything_is_decided(tmp_path, model, capsys):
+    save_model(tmp_path / "run", model.siamese, model.card)
+    faces = visavis.generate_faces(60, 4, size=32, seed=8)
+    calibrate_model(tmp_path / "run", faces, tmp_path / "new", CalibrationOptions((0.2,), "estimated"))
+    visavis.generate_faces(50, 3, size=32, seed=10).save(tmp_path / "camera")
+    alike = visavis.check_population(tmp_path / "new", str(tmp_path / "camera"))
+    assert alike.fmr_expected == pytest.approx(0.2, abs=0.1) and not alike.higher
+    unlabelled = visavis.check_population(tmp_path / "new", str(tmp_path / "camera"), unlabelled=True)
+    assert unlabelled.fmr_expected == pytest.approx(alike.fmr_expected, abs=0.02)
+    assert unlabelled.pairs == 150 * 149 // 2
+    with pytest.raises(SystemExit) as stop:
+        main(["check", str(tmp_path / "new"), str(tmp_path / "camera")])
+    assert stop.value.code == 0
+    assert "expect an FMR of about" in capsys.readouterr().out
+    with pytest.raises(DataError, match="at least 10 photos, got 6"):
+        visavis.check_population(tmp_path / "new", visavis.generate_faces(3, 2, size=32, seed=8))

@@ -8,13 +8,13 @@ from commands import width_of
 
 import visavis
 from visavis.errors import DataError
-from visavis.evaluation.evaluate import evaluate_model
+from visavis.evaluation.evaluate import EvaluationOptions, evaluate_model
 
 
 def test_evaluation_leaves_out_whom_the_model_saw(run, folder, tmp_path):
-    result = evaluate_model(run, str(folder), out=tmp_path)
+    result = evaluate_model(run, str(folder), out=tmp_path, overwrite=True)
     assert (result.evaluation.people, result.left_out) == (3, 13)
-    everybody = evaluate_model(run, str(folder), out=tmp_path, people="all")
+    everybody = evaluate_model(run, str(folder), out=tmp_path, people="all", overwrite=True)
     assert (everybody.evaluation.people, everybody.left_out) == (16, 0)
     assert everybody.evaluation.trained_people
     assert "the model was trained on may be among these" in (tmp_path / "report.html").read_text()
@@ -24,7 +24,7 @@ def test_evaluation_leaves_out_whom_the_model_saw(run, folder, tmp_path):
 
 
 def test_a_report_holds_all_it_needs(run, folder, tmp_path):
-    result = evaluate_model(run, str(folder), out=tmp_path)
+    result = evaluate_model(run, str(folder), out=tmp_path, overwrite=True)
     page = result.report.read_text()
     assert page.count("data:image/png;base64,") == 6
     assert "://" not in page
@@ -45,7 +45,7 @@ def test_a_protocol_of_ones_own(run, folder, tmp_path):
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerows([["first", "second"], *([f"{people[0]}/0.png", f"{who}/1.png"] for who in people)])
-    evaluation = evaluate_model(run, str(folder), pairs=path, out=tmp_path).evaluation
+    evaluation = evaluate_model(run, str(folder), options=EvaluationOptions(pairs=path), out=tmp_path, overwrite=True).evaluation
     assert (evaluation.curve.mated, evaluation.curve.nonmated) == (1, 2)
     assert evaluation.intervals["eer"][1] > 0.5
     assert evaluation.folded is None
@@ -58,13 +58,13 @@ def test_pairs_of_people_whom_the_model_has_seen_are_left_out(run, folder, tmp_p
     rows = [(f"{one}/0.png", f"{one}/1.png", 0), (f"{one}/0.png", f"{two}/1.png", 0), (f"{three}/0.png", f"{three}/1.png", 1)]
     rows += [(f"{two}/0.png", f"{three}/0.png", 1), (f"{sides['train'].people[0]}/0.png", f"{one}/0.png", 1)]
     path.write_text("\n".join(["first,second,fold", *(",".join(map(str, row)) for row in rows)]))
-    result = evaluate_model(run, str(folder), pairs=path, out=tmp_path)
+    result = evaluate_model(run, str(folder), options=EvaluationOptions(pairs=path), out=tmp_path, overwrite=True)
     assert result.evaluation.name == "pairs, 4 of 5 pairs"
     assert [fold.accuracy.trials for fold in result.evaluation.folded.decisions] == [2, 2]
     assert "each of 2 folds at the best threshold of the others" in result.report.read_text()
     path.write_text(f"first,second\n{sides['train'].people[0]}/0.png,{one}/0.png\n")
     with pytest.raises(DataError, match="none of its 1 pairs has both photos among those to be scored"):
-        evaluate_model(run, str(folder), pairs=path, out=tmp_path)
+        evaluate_model(run, str(folder), options=EvaluationOptions(pairs=path), out=tmp_path, overwrite=True)
 
 
 def test_a_model_of_aligned_faces_is_not_measured_on_others(aligned_run, folder, tmp_path):

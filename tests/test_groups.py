@@ -12,7 +12,7 @@ from visavis.encoders.card import Card
 from visavis.encoders.keras import save_model
 from visavis.errors import DataError
 from visavis.faces import Crop
-from visavis.metrics.intervals import all_pairs_errors, cross_pairs_errors
+from visavis.metrics import score_all_pairs, unit_rows
 from visavis.metrics.quality import evaluate_quality
 from visavis.metrics.subgroups import evaluate_groups
 from visavis.models import build_embedding, build_siamese
@@ -21,8 +21,7 @@ from visavis.models import build_embedding, build_siamese
 def rows_of(people, photos, *, spread=0.8, size=10, seed=0):
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(people), photos)
-    rows = rng.normal(size=(people, size))[labels] + spread * rng.normal(size=(len(labels), size))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), labels
+    return unit_rows(rng.normal(size=(people, size))[labels] + spread * rng.normal(size=(len(labels), size))), labels
 
 
 def pairs_by_hand(rows, labels, values, one, other, threshold):
@@ -38,24 +37,12 @@ def pairs_by_hand(rows, labels, values, one, other, threshold):
 def test_groups_are_counted_within_and_between():
     rows, labels = rows_of(12, 4)
     values = np.random.default_rng(1).choice(["glasses", "none", ""], len(labels))
-    found = evaluate_groups(rows, labels, values, threshold=0.3, attribute="eyes")
+    found = evaluate_groups(score_all_pairs(rows, labels), values, threshold=0.3, attribute="eyes")
     assert [group.name for group in found.groups] == ["glasses", "none", "glasses with none"]
     for group in found.groups:
         counts = [group.fmr.count, group.fmr.trials, group.fnmr.count, group.fnmr.trials]
         assert counts == pairs_by_hand(rows, labels, values, group.first, group.second, 0.3)
         assert group.fmr.interval[0] <= group.fmr.value <= group.fmr.interval[1]
-
-
-def test_pairs_across_are_what_is_left_of_all():
-    rows, labels = rows_of(20, 4)
-    here, there = np.flatnonzero(labels < 8), np.flatnonzero(labels >= 8)
-    across = cross_pairs_errors(rows, labels, here, there, [0.2])[0]
-    every, one, other = (
-        all_pairs_errors(rows[chosen], labels[chosen], [0.2])[0] for chosen in (np.arange(len(labels)), here, there)
-    )
-    for place in (0, 1):
-        assert across.counts("fmr")[place] == every.counts("fmr")[place] - one.counts("fmr")[place] - other.counts("fmr")[place]
-    assert across.counts("fnmr") == (0, 0)
 
 
 def test_a_group_that_is_worse_off_is_named_and_a_small_one_too():
@@ -65,43 +52,56 @@ def test_a_group_that_is_worse_off_is_named_and_a_small_one_too():
     rows = np.concatenate([clear, blurred, few])
     labels = np.concatenate([labels, labels + 60, np.repeat([120, 121, 122], 2)])
     values = np.repeat(["clear", "poor", "rare"], [240, 240, 6])
-    found = evaluate_groups(rows, labels, values, threshold=0.6, attribute="light")
-    assert found.findings[1].startswith("light: photos of one person are refused more often where it is poor (")
-    assert found.findings[2] == "Too few pairs to tell both errors: rare."
+    found = evaluate_groups(score_all_pairs(rows, labels), values, threshold=0.6, attribute="light")
+    assert found.findings[1].startswith("light: the false non-match rate is higher for poor (")
+    assert found.findings[2] == "Too few people to show both error rates: clear, poor, rare."
     told = found.to_json()
-    assert told["groups"][0]["fmr"]["enough"] is True
+    assert told["groups"][0]["fnmr"]["enough"] is True
+    assert told["groups"][2]["fnmr"]["enough"] is False
     assert [group["fnmr"]["value"] for group in told["groups"] if group["first"] != group["second"]] == [None] * 3
-    same = evaluate_groups(clear, labels[:240], np.tile(["a", "b"], 120), threshold=0.93, attribute="light")
-    assert same.findings[1].startswith("light: no group in which photos of one person are refused more often")
-    with pytest.raises(DataError, match="light: needs 2 to 20 groups. Received: 1"):
-        evaluate_groups(rows, labels, np.full(len(labels), "a"), threshold=0.6, attribute="light")
+    same = evaluate_groups(score_all_pairs(clear, labels[:240]), np.tile(["a", "b"], 120), threshold=0.93, attribute="light")
+    assert same.findings[1] == "light: no difference in the false non-match rate shown between groups of this size."
+    with pytest.raises(DataError, match="light must have 2 to 20 groups, got 1"):
+        evaluate_groups(score_all_pairs(rows, labels), np.full(len(labels), "a"), threshold=0.6, attribute="light")
 
 
-def test_refusing_poor_photos_is_counted_by_pairs_that_are_left():
+def test_discarding_poor_photos_is_counted_by_pairs_that_are_left():
     rows, labels = rows_of(15, 4)
     quality = np.random.default_rng(3).permutation(len(labels)).astype(float)
     quality[5] = np.nan
-    found = evaluate_quality(rows, labels, quality, threshold=0.3, measure="sharpness")
-    assert found.refused[0] == 0
-    for gate, refused, fmr, fnmr in zip(found.gates, found.refused, found.fmr, found.fnmr, strict=True):
+    found = evaluate_quality(score_all_pairs(rows, labels), quality, threshold=0.3, measure="sharpness")
+    assert found.rejected[0] == 0
+    for gate, rejected, fmr, fnmr in zip(found.gates, found.rejected, found.fmr, found.fnmr, strict=True):
         kept = np.flatnonzero(~(quality < gate))
-        assert refused == pytest.approx(1 - len(kept) / len(labels))
-        errors = all_pairs_errors(rows[kept], labels[kept], [0.3])[0]
-        assert (fmr.count, fmr.trials) == errors.counts("fmr")
-        assert (fnmr.count, fnmr.trials) == errors.counts("fnmr")
+        assert rejected == pytest.approx(1 - len(kept) / len(labels))
+        decisions = score_all_pairs(rows[kept], labels[kept]).curve.at(0.3)
+        assert (fmr.count, fmr.trials) == (decisions.fp, decisions.fp + decisions.tn)
+        assert (fnmr.count, fnmr.trials) == (decisions.fn, decisions.fn + decisions.tp)
     with pytest.raises(DataError, match="sharpness: half of the photos or more have the lowest quality"):
-        evaluate_quality(rows, labels, np.zeros(len(labels)), threshold=0.3, measure="sharpness")
+        evaluate_quality(score_all_pairs(rows, labels), np.zeros(len(labels)), threshold=0.3, measure="sharpness")
 
 
-def test_a_gate_that_pays_and_one_that_does_not():
+def test_a_gate_that_helps_and_one_that_does_not():
     rows, labels = rows_of(60, 5, spread=0.3)
-    poor = np.arange(len(labels)) % 5 == 0
+    poor = np.arange(len(labels)) % 10 == 0
     rows[poor] = rows_of(60, 5, spread=3, seed=4)[0][poor]
-    good = evaluate_quality(rows, labels, np.where(poor, 0.0, 1.0) + np.arange(len(labels)) / 1000, threshold=0.6)
+    pairs = score_all_pairs(rows, labels)
+    good = evaluate_quality(pairs, np.where(poor, 0.0, 1.0) + np.arange(len(labels)) / 1000, threshold=0.6)
     assert good.fnmr[-1].value < 0.1 < good.fnmr[0].value
-    assert "takes the false non-match rate from" in good.finding
-    bad = evaluate_quality(rows, labels, np.where(poor, 1.0, 0.0) + np.arange(len(labels)) / 1000, threshold=0.6)
-    assert bad.finding.endswith("it does not pay")
+    assert good.helps and good.finding.endswith("it helps")
+    bad = evaluate_quality(pairs, np.where(poor, 1.0, 0.0) + np.arange(len(labels)) / 1000, threshold=0.6)
+    assert bad.helps is False and bad.finding.endswith("no gain shown")
+    few = evaluate_quality(pairs, np.where(poor, 0.0, 1.0) + np.arange(len(labels)) / 1000, threshold=-0.7)
+    assert few.helps is None and "too few people with errors" in few.finding
+
+
+def test_random_quality_is_rarely_said_to_help():
+    said = 0
+    for seed in range(60):
+        rows, labels = rows_of(20, 4, spread=0.9, seed=seed)
+        quality = np.random.default_rng(seed).permutation(len(labels)).astype(float)
+        said += bool(evaluate_quality(score_all_pairs(rows, labels), quality, threshold=0.5).helps)
+    assert said <= 4
 
 
 def test_attributes_of_people_and_of_photos(tmp_path):
@@ -130,12 +130,12 @@ def test_groups_and_qualities_come_into_the_report(tmp_path):
     table = tmp_path / "attributes.csv"
     lines = [f"{source},{'odd' if index % 8 > 3 else 'even'},{index}" for index, source in enumerate(faces.sources)]
     table.write_text("\n".join(["photo,kind,light", *lines]))
-    result = visavis.evaluate_model(tmp_path / "run", faces, attributes=table, enrol=2)
+    result = visavis.evaluate_model(tmp_path / "run", faces, options=visavis.EvaluationOptions(attributes=table, enrol=2))
     told = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert [group["attribute"] for group in told["groups"]] == ["kind"]
     assert [curve["measure"] for curve in told["quality"]] == ["light"]
     assert told["search"]["rank1"]["trials"] == 15 * 2
     page = result.report.read_text()
-    assert "Strangers taken for somebody" in page
-    assert "even with odd" in page and "light: refusing the 9% of photos below 11" in page
+    assert "candidate was returned (FPIR)" in page
+    assert "even with odd" in page and "light: rejecting the 9% of photos below 11" in page
     assert (tmp_path / "run" / "pictures" / "quality.png").stat().st_size > 5000

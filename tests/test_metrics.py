@@ -8,7 +8,6 @@ from hypothesis import given, strategies as st
 from visavis.errors import DataError
 from visavis.metrics import (
     Rate,
-    all_pairs_curve,
     best_accuracy_threshold,
     confusion,
     det_curve,
@@ -26,13 +25,6 @@ def random_scores(seed, count=400, ties=True):
     labels = rng.integers(0, 2, count)
     scores = labels + rng.normal(0, 1, count)
     return (np.round(scores, 1) if ties else scores), labels
-
-
-def random_embeddings(photos, people, seed=0):
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, people, photos)
-    rows = rng.normal(size=(people, 16))[labels] + rng.normal(size=(photos, 16))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), labels
 
 
 @pytest.mark.parametrize(
@@ -105,6 +97,13 @@ def test_best_accuracy_threshold_lies_between_the_scores():
     assert best_accuracy_threshold([0.9, 0.8, 0.2, 0.1], [1, 1, 0, 0]) == pytest.approx(0.5)
 
 
+def test_best_accuracy_threshold_of_adjacent_floats_is_not_the_lower_one():
+    for high in (0.5, 1.0, 0.3, float(np.float32(0.7))):
+        low = float(np.nextafter(high, 0))
+        threshold = best_accuracy_threshold([high, low], [1, 0])
+        assert low < threshold <= high
+
+
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 1)), min_size=1, max_size=30))
 def test_no_threshold_is_more_accurate(pairs):
     scores, labels = (np.array(part) for part in zip(*pairs, strict=True))
@@ -119,42 +118,17 @@ def test_wilson_interval_by_hand():
     assert Rate(0, 100).interval[0] == 0
 
 
-@pytest.mark.parametrize("resolution", [None, 1e-4, 2e-5])
-def test_all_pairs_by_brute_force(resolution):
-    embeddings, labels = random_embeddings(300, 40)
-    first, second = np.triu_indices(300, 1)
-    scores, mated = (embeddings @ embeddings.T)[first, second], labels[first] == labels[second]
-    curve = all_pairs_curve(embeddings, labels, resolution=resolution)
-    assert (curve.mated, curve.nonmated) == (mated.sum(), (~mated).sum())
-    width = (resolution or 0) + 1e-6
-    for threshold in np.linspace(-0.9, 0.9, 37):
-        decisions = curve.at(threshold)
-        assert np.sum(mated & (scores >= threshold + width)) <= decisions.tp <= np.sum(mated & (scores >= threshold - width))
-        assert np.sum(~mated & (scores >= threshold + width)) <= decisions.fp <= np.sum(~mated & (scores >= threshold - width))
-
-
-def test_all_pairs_of_more_photos_than_a_block():
-    embeddings, labels = random_embeddings(2300, 200)
-    exact = all_pairs_curve(embeddings[:2000], labels[:2000])
-    assert equal_error_rate(all_pairs_curve(embeddings[:2000], labels[:2000], resolution=2e-5))[0] == pytest.approx(
-        equal_error_rate(exact)[0], abs=1e-4
-    )
-    curve = all_pairs_curve(embeddings, labels)
-    counts = np.bincount(labels)
-    assert curve.mated == np.sum(counts * (counts - 1) // 2)
-    assert curve.mated + curve.nonmated == 2300 * 2299 // 2
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: error_curve([0.1], [1, 0]), "1 and 2"),
         (lambda: error_curve([], []), "not empty"),
-        (lambda: error_curve([np.nan, 1], [1, 0]), "finite. Received: nan"),
+        (lambda: error_curve([np.nan, 1], [1, 0]), "finite, got nan"),
         (lambda: error_curve([1, 2], [1, 2]), "labels must be 1"),
         (lambda: equal_error_rate(error_curve([1, 2], [1, 1])), "2 mated and 0 non-mated"),
-        (lambda: all_pairs_curve(np.zeros((3, 4)), [0, 1]), r"shape \(3, 4\) and 2 labels"),
-        (lambda: all_pairs_curve(np.array([[1.0, 0], [np.nan, 0]]), [0, 1]), "embedding 1 is not finite"),
+        (lambda: roc_auc(error_curve([1, 2], [1, 1])), "area under the ROC curve needs mated and non-mated pairs, got 2 mated"),
+        (lambda: roc_auc(error_curve([1, 2], [0, 0])), "got 0 mated and 2 non-mated"),
+        (lambda: confusion([1, 0], [1]), "of one length, got 2 and 1"),
     ],
 )
 def test_what_cannot_be_measured_is_named(call, message):

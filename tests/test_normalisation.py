@@ -22,7 +22,7 @@ def test_each_score_by_hand(nearest):
             others = np.sort(cohort @ row)[-(nearest or 20) :]
             parts.append((a @ b - others.mean()) / others.std())
         assert score == pytest.approx(np.mean(parts), rel=1e-4)
-    with pytest.raises(ValueError, match=r"nearest must be in 2 .. 20, the size of the cohort. Received: nearest=21"):
+    with pytest.raises(ValueError, match=r"nearest must be in 2 .. 20, the size of the cohort, got 21"):
         normalised_scores(first, second, cohort, nearest=21)
 
 

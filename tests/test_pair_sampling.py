@@ -83,14 +83,14 @@ def test_nothing_to_draw():
 
 def test_evaluate_tells_that_pairs_were_drawn(tmp_path):
     from visavis.encoders import load_encoder
-    from visavis.evaluation.evaluate import evaluate_model
+    from visavis.evaluation.evaluate import EvaluationOptions, evaluate_model
 
     faces = generate_faces(10, 6, size=80, seed=5)
     aligned = type(faces)(faces.faces, faces.labels, faces.people, faces.sources, crop=Crop.arcface(faces.shape[0]))
-    told = evaluate_model(load_encoder(), aligned, sample=100, out=tmp_path).evaluation
+    told = evaluate_model(load_encoder(), aligned, options=EvaluationOptions(sample=100), out=tmp_path).evaluation
     assert told.to_json()["sampled"]["nonmated_in_all"] == 60 * 59 // 2 - 150
     assert told.curve.nonmated == 100 and told.curve.mated == 100
     assert told.name == "100 of 150 mated and 100 of 1,620 non-mated pairs of 10 unseen people"
-    assert "drawing pairs in the place of all adds a standard error of" in str(told)
+    assert "sampling pairs instead of taking all adds a standard error of" in str(told)
     with pytest.raises(ValueError, match="pairs and sample exclude each other"):
-        evaluate_model(load_encoder(), aligned, sample=100, pairs="pairs.txt", out=tmp_path)
+        EvaluationOptions(sample=100, pairs="pairs.txt")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from visavis import test_visualize as show_test_photos, visualize
-from visavis.evaluation import evaluate_all_pairs, evaluate_folds, telling_pairs
+from visavis.evaluation import Claims, evaluate_all_pairs, evaluate_folds, extreme_pairs
 from visavis.evaluation.plots import plot_det, plot_history, plot_pairs, plot_roc, plot_scores, save_figure, show_image
 from visavis.metrics import error_curve
 from visavis.verification import Verdict
@@ -34,7 +34,7 @@ def test_visualize_shows_pairs_of_either_kind(shape, dtype):
     figure = visualize(pairs, [1] * 8 + [0] * 4, n=5)
     assert isinstance(figure, Figure)
     assert titles(figure).count("same person") == 5
-    assert titles(figure).count("two people") == 4
+    assert titles(figure).count("different people") == 4
     assert len(titles(visualize(pairs, [1] * 12))) == 5
 
 
@@ -84,23 +84,23 @@ def test_comparison_and_pairs():
     assert titles(figure) == ["a: 0.50", "b: 0.20", "c: 0.10"]
 
 
-def test_telling_pairs_are_the_extremes():
+def test_extreme_pairs_are_the_extremes():
     angles = np.deg2rad([0, 10, 20, 90, 95, 180])
     embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    pairs, scores, kinds = telling_pairs(embeddings, np.array([0, 0, 0, 1, 1, 2]), count=1)
-    assert kinds == ["same, best", "same, worst", "two, best", "two, worst"]
+    pairs, scores, kinds = extreme_pairs(embeddings, np.array([0, 0, 0, 1, 1, 2]), count=1)
+    assert kinds == ["same person, highest", "same person, lowest", "different, lowest", "different, highest"]
     assert pairs.tolist() == [[3, 4], [0, 2], [0, 5], [2, 3]]
     np.testing.assert_allclose(scores, np.cos(np.deg2rad([5, 20, 180, 70])), atol=1e-5)
 
 
 def test_all_pairs_by_hand():
     embeddings = np.array([[1, 0], [1, 0], [0, 1], [0.6, 0.8]], np.float32)
-    evaluation = evaluate_all_pairs(embeddings, np.array([0, 0, 1, 1]), threshold=0.7)
+    evaluation = evaluate_all_pairs(embeddings, np.array([0, 0, 1, 1]), Claims(threshold=0.7))
     decisions = evaluation.decisions
     assert (decisions.tp, decisions.fp, decisions.fn, decisions.tn) == (2, 0, 0, 4)
     numbers = evaluation.to_json()
     assert (numbers["accuracy"], numbers["recall"], numbers["f1"], numbers["eer"]) == (1, 1, 1, 0)
-    assert numbers["counts"]["recall"] == {"count": 2, "trials": 2, "effective": 2.0}
+    assert numbers["counts"]["recall"] == {"count": 2, "trials": 2}
     assert evaluate_all_pairs(embeddings, np.array([0, 0, 1, 1])).threshold_from.startswith("these very pairs")
     assert "2 mated and 4 non-mated pairs" in str(evaluation)
 

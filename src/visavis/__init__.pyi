@@ -45,6 +45,7 @@ from .errors import (
     WrongEncoderError as WrongEncoderError,
 )
 from .evaluation import (
+    Claims as Claims,
     Evaluation as Evaluation,
     FoldedEvaluation as FoldedEvaluation,
     compare_reports as compare_reports,
@@ -52,8 +53,9 @@ from .evaluation import (
     evaluate_folds as evaluate_folds,
     evaluate_protocol as evaluate_protocol,
 )
-from .evaluation.calibrate import calibrate_model as calibrate_model
-from .evaluation.evaluate import evaluate_model as evaluate_model
+from .evaluation.calibrate import CalibrationOptions as CalibrationOptions, calibrate_model as calibrate_model
+from .evaluation.check import check_population as check_population
+from .evaluation.evaluate import EvaluationOptions as EvaluationOptions, evaluate_model as evaluate_model
 from .evaluation.inspection import inspect_data as inspect_data
 from .evaluation.plots import test_visualize as test_visualize, visualize as visualize
 from .faces import (

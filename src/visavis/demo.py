@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from visavis.data import FaceDataset
-from visavis.evaluation.evaluate import Evaluated, evaluate_model
+from visavis.evaluation.evaluate import Evaluated, EvaluationOptions, evaluate_model
 from visavis.training.experiments import DataSource, train_model
 from visavis.training.run_options import RunOptions
 from visavis.verification import Verdict, Verifier
@@ -74,7 +74,7 @@ def run_demo(out: Path | str, *, steps: int | None = None, overwrite: bool = Fal
     options = RunOptions(overwrite=overwrite, progress=progress, command="visavis demo")
     encoder = train_model(source, out, config=config, options=options)
     faces = source.load()
-    evaluated = evaluate_model(encoder, faces, out=out, command="visavis demo")
+    evaluated = evaluate_model(encoder, faces, options=EvaluationOptions(command="visavis demo"), out=out, overwrite=True)
     test = faces.select_people(encoder.card.sides["test"].people)
     anchor, others, truth = _demo_photos(test, out / "photos")
     compared = compare_photos(Verifier(encoder), anchor, others, out=out / "pictures" / "comparison.png")

@@ -126,7 +126,7 @@ def _tensorboard(out: Path) -> tuple[Any, ...]:
 )
 @click.option("--enrol", type=click.IntRange(min=1), help="Also measure search: enrol this many photos of each of half the people.")
 @click.option(
-    "--template",
+    "--reference",
     type=click.Choice(["mean", "best"]),
     default="mean",
     show_default=True,
@@ -134,6 +134,7 @@ def _tensorboard(out: Path) -> tuple[Any, ...]:
 )
 @click.option("--attributes", type=click.Path(path_type=Path), help="A CSV of subgroups and quality measures, by person or photo.")
 @click.option("--out", type=click.Path(path_type=Path), help="The folder for metrics and report; default: the run folder.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier report.")
 @options(decision_options, rules_options, quiet_option, json_option)
 def evaluate(model: str, data: str, *, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Measure error rates on held-out people and write a report.
@@ -141,11 +142,13 @@ def evaluate(model: str, data: str, *, rules: Any, quiet: bool, as_json: bool, *
     MODEL is a run folder, a model file, pretrained (the bundled encoder) or dlib.
     """
     from visavis.data.intake import PASSED_OVER
-    from visavis.evaluation.evaluate import evaluate_model
+    from visavis.evaluation.evaluate import EvaluationOptions, evaluate_model
 
     if settings["out"] is not None:
         rules = replace(rules, listed_in=settings["out"] / PASSED_OVER)
-    result = evaluate_model(model, data, rules=rules, command=command_line(), progress=not quiet, **settings)
+    target = {name: settings.pop(name) for name in ("people", "out", "overwrite")}
+    options = EvaluationOptions(**settings, rules=rules, command=command_line(), progress=not quiet)
+    result = evaluate_model(model, data, options=options, **target)
     print_note(f"report: {result.report}", quiet=quiet)
     print_json(result.evaluation.to_json()) if as_json else click.echo(str(result.evaluation))
 
@@ -165,9 +168,9 @@ def report(first: Path, second: Path, *, as_json: bool) -> None:
     print_json(comparison.to_json()) if as_json else click.echo(str(comparison))
 
 
-@click.command(epilog="Example: visavis calibrate runs/mine door/ --target-fmr 1e-3 --target-fmr 1e-4 --out runs/door")
+@click.command(epilog="Example: visavis calibrate runs/mine door/ hall/ --target-fmr 1e-2 --out runs/door")
 @click.argument("model")
-@click.argument("data")
+@click.argument("data", nargs=-1, required=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -175,6 +178,7 @@ def report(first: Path, second: Path, *, as_json: bool) -> None:
     help="The calibrated model to write: a file of the same type, or a folder.",
 )
 @options(target_fmrs_option)
+@click.option("--estimate", is_flag=True, help="Accept thresholds whose FMR is about the target instead of guaranteed.")
 @click.option(
     "--method",
     type=click.Choice(["logistic", "isotonic"]),
@@ -183,14 +187,36 @@ def report(first: Path, second: Path, *, as_json: bool) -> None:
     help="Calibration of probabilities.",
 )
 @options(rules_options, quiet_option, json_option)
-def calibrate(model: str, data: str, *, out: Path, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
+def calibrate(
+    model: str, data: tuple[str, ...], *, out: Path, rules: Any, quiet: bool, as_json: bool, **settings: Any
+) -> None:
     """Fit thresholds and probabilities to your own people and camera.
 
+    With several DATA the thresholds hold on each of them, and the card keeps a table of the error rates.
     The weights stay as they are. The people in DATA must not be used for testing later; evaluate leaves them out.
     """
-    from visavis.evaluation.calibrate import calibrate_model
+    from visavis.evaluation.calibrate import CalibrationOptions, calibrate_model
 
-    result = calibrate_model(model, data, out, rules=rules, progress=not quiet, **settings)
+    chosen_as = "estimated" if settings.pop("estimate") else "guaranteed"
+    options = CalibrationOptions(**settings, rules=rules, chosen_as=chosen_as, progress=not quiet)
+    result = calibrate_model(model, data, out, options)
+    print_json(result.to_json()) if as_json else click.echo(str(result))
+
+
+@click.command(epilog="Example: visavis check pretrained camera/ --target-fmr 1e-3")
+@click.argument("model")
+@click.argument("data")
+@click.option("--target-fmr", type=float, help="Check the threshold for this false match rate; default: the model's default one.")
+@click.option("--unlabelled", is_flag=True, help="Ignore who is in the photos: compare all with all.")
+@options(rules_options, quiet_option, json_option)
+def check(model: str, data: str, *, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
+    """Predict the false match rate of a threshold on photos of another camera or other people.
+
+    DATA is a data set; most of its pairs of photos must be of different people.
+    """
+    from visavis.evaluation.check import check_population
+
+    result = check_population(model, data, rules=rules, progress=not quiet, **settings)
     print_json(result.to_json()) if as_json else click.echo(str(result))
 
 

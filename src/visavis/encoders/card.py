@@ -13,7 +13,7 @@ from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import ScoreHistogram
 from visavis.metrics.operating_points import OperatingPoint
 
-__all__ = ["Card", "DataSide", "Population"]
+__all__ = ["Card", "DataSide"]
 
 FORMAT = 2
 
@@ -34,21 +34,6 @@ class DataSide:
 
 
 @dataclass(frozen=True)
-class Population:
-    """A population that operating points were measured on.
-
-    Attributes:
-        name: Who they are, such as `"validation people of LFW"`.
-        photos: How many photos they have.
-        points: The card's operating points, the usual one first, each with the errors that it makes on these people.
-    """
-
-    name: str
-    photos: int
-    points: tuple[OperatingPoint, ...]
-
-
-@dataclass(frozen=True)
 class Card:
     """All that travels with the weights.
 
@@ -60,8 +45,7 @@ class Card:
         calibration: Maps scores to likelihood ratios; None: not known.
         threshold: The default operating point; None: there is none.
         operating_points: Operating points for other false match rates.
-        populations: Where operating points were chosen on several populations, the rates of each; the highest threshold counts.
-        histogram: Score histogram of the population of the operating points; None: not known.
+        histogram: Score histogram of the population of the default operating point; None: not known.
         data: The name of the data set.
         split: `"person"`, or `"photo"` where people were on several sides.
         sides: `train`, `validation` and `test`; `calibration` where operating points were chosen on people other than the
@@ -79,7 +63,6 @@ class Card:
     calibration: Calibration | None = None
     threshold: OperatingPoint | None = None
     operating_points: tuple[OperatingPoint, ...] = ()
-    populations: tuple[Population, ...] = ()
     histogram: ScoreHistogram | None = None
     data: str = ""
     split: str = "person"
@@ -165,8 +148,8 @@ class Card:
         texts["threshold"] = "none" if self.threshold is None else str(self.threshold)
         for rule in self.operating_points:
             texts[f"FMR {rule.target_fmr:g}"] = str(rule)
-        for population in self.populations:
-            texts[f"on {population.name}"] = _measured(population)
+        for row in () if self.threshold is None else self.threshold.populations:
+            texts[f"on {row.name}"] = str(row)
         if self.sides:
             texts |= {"data": self.data, "split by": self.split}
         for name, side in self.sides.items():
@@ -201,23 +184,19 @@ class Card:
         """
         try:
             if int(values.get("format", FORMAT)) > FORMAT:
-                made = f"card format {values['format']}, supported up to {FORMAT}"
-                raise ModelError(f"{source}: made by a newer visavis ({made}). Upgrade visavis.")
-            parts = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-            parts["format"] = FORMAT
-            parts["crop"] = Crop.from_json(values["crop"]) if "input_shape" not in values else _crop_of_format_1(values)
-            if parts.get("threshold") is not None:
-                parts["threshold"] = OperatingPoint(**parts["threshold"])
-            if parts.get("calibration") is not None:
-                parts["calibration"] = _calibration(parts["calibration"])
-            if parts.get("histogram") is not None:
-                parts["histogram"] = _histogram(parts["histogram"])
-            parts["operating_points"] = tuple(OperatingPoint(**rule) for rule in parts.get("operating_points", ()))
-            parts["populations"] = tuple(
-                Population(values["name"], values["photos"], tuple(OperatingPoint(**rule) for rule in values["points"]))
-                for values in parts.get("populations", ())
-            )
-            parts["sides"] = {
+                raise ModelError(
+                    f"{source}: made by a newer visavis (card format {values['format']}, known up to {FORMAT}). Upgrade visavis."
+                )
+            known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+            known["input_shape"] = tuple(known["input_shape"])
+            if known.get("threshold") is not None:
+                known["threshold"] = OperatingPoint.from_json(known["threshold"])
+            if known.get("calibration") is not None:
+                known["calibration"] = _calibration(known["calibration"])
+            if known.get("histogram") is not None:
+                known["histogram"] = _histogram(known["histogram"])
+            known["operating_points"] = tuple(map(OperatingPoint.from_json, known.get("operating_points", ())))
+            known["sides"] = {
                 name: DataSide(tuple(side["people"]), side["photos"], side["digest"])
                 for name, side in parts.get("sides", {}).items()
             }
@@ -233,17 +212,6 @@ def _crop_of_format_1(values: dict[str, Any]) -> Crop:
     return (
         Crop.arcface(height, colour=colour) if values.get("aligned") else Crop((height, width), colour, centre=values.get("crop"))
     )
-
-
-def _measured(population: Population) -> str:
-    """What the operating points do on a population, in one line."""
-    people = population.points[0].people if population.points else 0
-    rates = (
-        f"at {point.score:.4f} FMR {point.false_matches / max(1, point.nonmated):.2g}, "
-        f"FNMR {point.false_nonmatches / max(1, point.mated):.2g}"
-        for point in population.points
-    )
-    return f"{people:,} people, {population.photos:,} photos: {'; '.join(rates)}"
 
 
 def _calibration(values: dict[str, Any]) -> Calibration:

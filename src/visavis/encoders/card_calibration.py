@@ -1,19 +1,26 @@
-"""Cards with thresholds and probabilities fitted to given people."""
+"""Cards with operating points and probabilities fitted to given people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from visavis.encoders.card import Card, Population
-from visavis.errors import DataError
-from visavis.metrics import ErrorCurve, all_pairs_curve
-from visavis.metrics.calibration import Calibration, fit_calibration, score_of
+from visavis.encoders.card import Card
+from visavis.metrics import score_all_pairs
+from visavis.metrics.calibration import Calibration, Method, fit_calibration, score_of
 from visavis.metrics.histograms import score_histogram
-from visavis.metrics.operating_points import OperatingPoint, threshold_for_fmr
+from visavis.metrics.operating_points import (
+    ChosenAs,
+    OperatingPoint,
+    Population,
+    PopulationRates,
+    choose_operating_point,
+    population_rates,
+)
+from visavis.metrics.reliability import measure_reliability
 
-__all__ = ["calibrated", "with_rules", "with_worst_rules"]
+__all__ = ["calibrated", "calibrated_on", "with_rules"]
 
 
 def calibrated(
@@ -22,91 +29,105 @@ def calibrated(
     labels: npt.ArrayLike,
     *,
     target_fmrs: Sequence[float] = (),
-    method: str = "logistic",
+    method: Method = "logistic",
     chosen_on: str = "calibration people",
 ) -> Card:
-    """Return a card whose probabilities and decision rules are made for these people.
+    """Return a card whose probabilities and operating points are fitted to these people; see `calibrated_on`.
 
     Args:
         card: The model's card so far.
-        embeddings: `(n, d)`, rows of unit length, of people that the model did not learn from.
+        embeddings: `(n, d)`, rows of unit length, of people that the model was not trained on.
         labels: `(n,)`, equal for photos of one person.
-        target_fmrs: As in `calibrate_model`.
-        method: Likewise.
-        chosen_on: Who these people are.
+        target_fmrs: False match rates to keep.
+        method: How probabilities are fitted.
+        chosen_on: What to call these people.
+    """
+    return calibrated_on(card, [Population(chosen_on, score_all_pairs(embeddings, labels))], target_fmrs, method=method)
+
+
+def calibrated_on(
+    card: Card,
+    populations: Sequence[Population],
+    target_fmrs: Sequence[float] = (),
+    *,
+    method: Method = "logistic",
+    chosen_as: ChosenAs = "guaranteed",
+) -> Card:
+    """Return a card whose operating points hold on each of some populations.
+
+    The highest threshold counts, and of the calibrations the one whose probability reaches 0.95 at the highest score. The histogram
+    is that of the population whose non-mated scores are highest.
+
+    Args:
+        card: The model's card so far.
+        populations: People that the model was not trained on.
+        target_fmrs: False match rates to keep. The model decides by the threshold for the first one; none: where the likelihood
+            ratio is 1.
+        method: How probabilities are fitted, see `fit_calibration`.
+        chosen_as: See `choose_operating_point`.
+
+    Raises:
+        DataError: If a population has too few people to show such a rate.
+        ValueError: If an argument is out of range.
+    """
+    calibration = max((fit_calibration(population.scores.curve, method) for population in populations), key=_cautious)
+    points = [choose_operating_point(populations, target, chosen_as=chosen_as) for target in target_fmrs]
+    first = points[0] if points else _likelier(populations, calibration)
+    rated = [replace(point, populations=_with_ece(point, populations, calibration)) for point in points or [first]]
+    shown = next(population for population in populations if population.name == first.chosen_on)
+    return replace(
+        card,
+        calibration=calibration,
+        threshold=rated[0],
+        operating_points=tuple(rated[1:]),
+        histogram=score_histogram(shown.scores.curve, chosen_on=shown.name),
+    )
+
+
+def with_rules(
+    card: Card,
+    embeddings: npt.NDArray[np.float32],
+    labels: npt.ArrayLike,
+    target_fmrs: Sequence[float],
+    *,
+    chosen_on: str,
+    chosen_as: ChosenAs = "guaranteed",
+) -> Card:
+    """Return a card that decides by the threshold for the first of these false match rates, and keeps those for the others.
+
+    Args:
+        card: The model's card so far; its probabilities stay.
+        embeddings: `(n, d)`, rows of unit length, of people that the model was not trained on.
+        labels: `(n,)`, equal for photos of one person.
+        target_fmrs: False match rates to keep, at least one.
+        chosen_on: What to call these people.
+        chosen_as: See `choose_operating_point`.
 
     Raises:
         DataError: If these people are too few to show such a rate.
         ValueError: If an argument is out of range.
     """
-    curve = all_pairs_curve(embeddings, labels)
-    calibration = fit_calibration(curve, method)
-    likelier = OperatingPoint.tried(calibration.even_score, curve, chosen_on=chosen_on, people=len(np.unique(labels)))
-    histogram = score_histogram(curve, chosen_on=chosen_on)
-    card = replace(card, calibration=calibration, threshold=likelier, operating_points=(), populations=(), histogram=histogram)
-    return with_rules(card, embeddings, labels, target_fmrs, chosen_on=chosen_on) if target_fmrs else card
+    population = Population(chosen_on, score_all_pairs(embeddings, labels))
+    first, *others = (choose_operating_point([population], target, chosen_as=chosen_as) for target in target_fmrs)
+    histogram = score_histogram(population.scores.curve, chosen_on=chosen_on)
+    return replace(card, threshold=first, operating_points=tuple(others), histogram=histogram)
 
 
-def with_rules(
-    card: Card, embeddings: npt.NDArray[np.float32], labels: npt.ArrayLike, target_fmrs: Sequence[float], *, chosen_on: str
-) -> Card:
-    """Return a card that decides by the threshold for the first of these false match rates, and knows those for the others."""
-    first, *others = (threshold_for_fmr(embeddings, labels, target, chosen_on=chosen_on) for target in target_fmrs)
-    histogram = score_histogram(all_pairs_curve(embeddings, labels), chosen_on=chosen_on)
-    return replace(card, threshold=first, operating_points=tuple(others), populations=(), histogram=histogram)
+def _likelier(populations: Sequence[Population], calibration: Calibration) -> OperatingPoint:
+    """Return the operating point where the likelihood ratio is 1, with its rates on the population with the most false matches."""
+    score = calibration.even_score
+    worst = max(populations, key=lambda population: population.scores.curve.at(score).fmr.value)
+    return OperatingPoint.tried(score, worst.scores.curve, chosen_on=worst.name, people=worst.scores.compared)
 
 
-def with_worst_rules(
-    card: Card, people: Mapping[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]], target_fmrs: Sequence[float]
-) -> Card:
-    """Return a card with the operating points and the calibration of whichever of several populations asks for more caution.
-
-    For each false match rate the highest of the populations' thresholds is kept, among the populations that can show such a rate.
-    Of the calibrations the one is kept whose probability reaches 0.95 at the highest score.
-
-    Args:
-        card: The model's card so far.
-        people: Of each population, by name, embeddings `(n, d)`, rows of unit length, and labels `(n,)`.
-        target_fmrs: False match rates; by the first one's threshold the model decides if nobody asks for another.
-
-    Raises:
-        DataError: If no population can show one of these rates.
-    """
-    curves = {name: all_pairs_curve(*found) for name, found in people.items()}
-    first, *others = points = [_highest(people, target) for target in target_fmrs]
-    populations = tuple(
-        Population(name, len(labels), tuple(_measured_on(point, name, curves[name], labels) for point in points))
-        for name, (_, labels) in people.items()
-    )
-    return replace(
-        card,
-        calibration=max(map(fit_calibration, curves.values()), key=_surely_the_same),
-        threshold=first,
-        operating_points=tuple(others),
-        populations=populations,
-        histogram=score_histogram(curves[first.chosen_on], chosen_on=first.chosen_on),
+def _with_ece(point: OperatingPoint, populations: Sequence[Population], calibration: Calibration) -> tuple[PopulationRates, ...]:
+    rates = point.populations or tuple(population_rates(population, point.score) for population in populations)
+    return tuple(
+        replace(row, ece=measure_reliability(population.scores.curve, calibration).ece)
+        for row, population in zip(rates, populations, strict=True)
     )
 
 
-def _highest(people: Mapping[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]], target: float) -> OperatingPoint:
-    """The highest of the populations' thresholds for a false match rate."""
-    points, refused = [], DataError("an operating point needs a population, got none")
-    for name, (embeddings, labels) in people.items():
-        try:
-            points.append(threshold_for_fmr(embeddings, labels, target, chosen_on=name))
-        except DataError as error:
-            refused = error
-    if not points:
-        raise refused
-    return max(points, key=lambda point: point.score)
-
-
-def _measured_on(point: OperatingPoint, name: str, curve: ErrorCurve, labels: npt.NDArray[np.int64]) -> OperatingPoint:
-    """The same threshold with what it does to other people."""
-    measured = OperatingPoint.tried(point.score, curve, chosen_on=name, people=len(np.unique(labels)))
-    return replace(measured, target_fmr=point.target_fmr)
-
-
-def _surely_the_same(calibration: Calibration) -> float:
-    """The score whose probability is 0.95 at even odds."""
-    return score_of((calibration.offset - np.log(0.95 / 0.05)) / calibration.slope)
+def _cautious(calibration: Calibration) -> float:
+    """Return the score at which the probability is 0.95 at prior 0.5."""
+    return score_of(max(0.0, (calibration.offset - np.log(0.95 / 0.05)) / calibration.slope))

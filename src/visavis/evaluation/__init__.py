@@ -1,23 +1,31 @@
-"""A protocol scored: numbers only, each with its counts."""
+"""Evaluate embeddings: error rates of pairs with counts and intervals, comparisons of models, sampled pairs."""
 
 from visavis.evaluation.compare import METRICS, Difference, ReportComparison, compare_reports
-from visavis.evaluation.protocols import evaluate_all_pairs, evaluate_folds, evaluate_protocol, pair_scores, telling_pairs
-from visavis.evaluation.results import Evaluation, FoldedEvaluation, RuleReached
+from visavis.evaluation.protocols import (
+    Claims,
+    evaluate_all_pairs,
+    evaluate_folds,
+    evaluate_protocol,
+    extreme_pairs,
+    pair_scores,
+)
+from visavis.evaluation.results import Evaluation, FoldedEvaluation, PointReached
 from visavis.evaluation.sampling import SampledPairs, sample_pairs
 
 __all__ = [
     "METRICS",
+    "Claims",
     "Difference",
     "Evaluation",
     "FoldedEvaluation",
+    "PointReached",
     "ReportComparison",
-    "RuleReached",
-    "compare_reports",
     "SampledPairs",
-    "sample_pairs",
+    "compare_reports",
     "evaluate_all_pairs",
     "evaluate_folds",
     "evaluate_protocol",
+    "extreme_pairs",
     "pair_scores",
-    "telling_pairs",
+    "sample_pairs",
 ]

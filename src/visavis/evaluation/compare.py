@@ -1,18 +1,21 @@
-"""Is one model really better than another on the same pairs?"""
+"""Compare two models on the same pairs: paired bootstrap over people, with intervals of the differences."""
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from scipy.stats import t as student
 
 from visavis.errors import DataError
 
-__all__ = ["METRICS", "Difference", "ReportComparison", "compare_reports"]
+__all__ = ["METRICS", "MIN_PEOPLE", "Difference", "ReportComparison", "compare_reports"]
 
 METRICS = "metrics.json"
-_LESS_IS_BETTER = {"eer": True, "roc_auc": False, "fmr": True, "fnmr": True, "tar_at_fmr_1e-2": False, "tar_at_fmr_1e-3": False}
+MIN_PEOPLE = 20
+"""The minimum of people, by effective number, from which on one model is called better than another."""
+_LOWER_IS_BETTER = {"eer": True, "roc_auc": False, "fmr": True, "fnmr": True, "tar_at_fmr_1e-2": False, "tar_at_fmr_1e-3": False}
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,9 @@ class Difference:
         measure: Its name.
         first: The first model's.
         second: The second model's.
-        low: Where the 95 % interval of second less first begins.
-        high: Where it ends.
+        low: The lower limit of the 95 % interval of second minus first.
+        high: The upper limit.
+        people: The effective number of people that it is from.
     """
 
     measure: str
@@ -32,13 +36,14 @@ class Difference:
     second: float
     low: float
     high: float
+    people: float
 
     @property
-    def better(self) -> str | None:
-        """Which model is better, `"first"` or `"second"`; None: these people cannot tell."""
-        if self.low <= 0 <= self.high:
+    def better(self) -> Literal["first", "second"] | None:
+        """Which model is better; None: these people do not show it."""
+        if self.low <= 0 <= self.high or self.people < MIN_PEOPLE:
             return None
-        return "second" if (self.high < 0) == _LESS_IS_BETTER[self.measure] else "first"
+        return "second" if (self.high < 0) == _LOWER_IS_BETTER[self.measure] else "first"
 
 
 @dataclass(frozen=True)
@@ -63,24 +68,29 @@ class ReportComparison:
         return {"first": self.first, "second": self.second, "people": self.people, "measures": rows}
 
     def __str__(self) -> str:
-        """Show it as a small table, and what follows from it."""
-        rows = [f"{'':<16} {'first':>9} {'second':>9}   second less first, 95 % interval"]
+        """Show it as a small table, with a conclusion."""
+        rows = [f"{'':<16} {'first':>9} {'second':>9}   second - first, 95 % interval"]
         for row in self.differences:
-            told = f"{row.second - row.first:+.4f} ({row.low:+.4f} .. {row.high:+.4f})"
-            rows.append(f"{row.measure:<16} {row.first:>9.4f} {row.second:>9.4f}   {told}")
+            difference = f"{row.second - row.first:+.4f} ({row.low:+.4f} .. {row.high:+.4f})"
+            rows.append(f"{row.measure:<16} {row.first:>9.4f} {row.second:>9.4f}   {difference}")
         better = self.differences[0].better
         name = {"first": self.first, "second": self.second}.get(better or "")
         if name:
-            rows.append(f"{name} has the lower equal error rate, beyond what the choice of these {self.people:,} people explains.")
+            rows.append(
+                f"{name} has the lower equal error rate: the difference is larger than sampling {self.people:,} people explains."
+            )
+        elif self.differences[0].people < MIN_PEOPLE:
+            rows.append(f"{self.people:,} people are too few to compare models: at least {MIN_PEOPLE} are needed.")
         else:
-            rows.append(f"Which has the lower equal error rate cannot be told by these {self.people:,} people.")
+            rows.append(f"These {self.people:,} people do not show which has the lower equal error rate.")
         return "\n".join(rows)
 
 
 def compare_reports(first: Path | str, second: Path | str) -> ReportComparison:
-    """Compare two models by what their evaluations of the same pairs wrote: the paired bootstrap over people.
+    """Compare two models by the reports of their evaluations on the same pairs.
 
-    The same people were drawn for both, so what makes some people hard for any model falls out of the difference.
+    The paired bootstrap over people: the same people were drawn for both, so what makes some people hard for any model cancels. The
+    intervals are Student's for the effective number of people.
 
     Args:
         first: A `metrics.json`, or the folder that it is in.
@@ -95,24 +105,28 @@ def compare_reports(first: Path | str, second: Path | str) -> ReportComparison:
             f"{first} and {second} are of different pairs ({one['name']}; {two['name']}). Evaluate both models on the same data, "
             "with --people all if one of them has seen some of it"
         )
-    differences = []
-    for measure in _LESS_IS_BETTER:
-        change = two[measure] - one[measure]
-        replicates = np.array(two["resampled"][measure]) - np.array(one["resampled"][measure])
-        low, high = np.percentile(replicates[1:], [2.5, 97.5]) + change - replicates[0]
-        differences.append(Difference(measure, one[measure], two[measure], float(low), float(high)))
+    effective = min(float(report["effective_people"]) for report in (one, two))
+    differences = [_difference(measure, one, two, effective) for measure in _LOWER_IS_BETTER]
     return ReportComparison(str(first), str(second), one["people"], tuple(differences))
+
+
+def _difference(measure: str, one: dict[str, Any], two: dict[str, Any], people: float) -> Difference:
+    replicates = np.array(two["resampled"][measure]) - np.array(one["resampled"][measure])
+    freedom = max(1.0, people - 1)
+    half = float(np.std(replicates[1:])) * np.sqrt((freedom + 1) / freedom) * float(student.ppf(0.975, freedom))
+    change = two[measure] - one[measure]
+    return Difference(measure, one[measure], two[measure], change - half, change + half, people)
 
 
 def _read(path: Path) -> dict[str, Any]:
     file = path / METRICS if path.is_dir() else path
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        lengths = {len(values["resampled"][measure]) for measure in _LESS_IS_BETTER}
+        lengths = {len(values["resampled"][measure]) for measure in _LOWER_IS_BETTER}
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}. Write it with: visavis evaluate MODEL DATA") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: not what visavis evaluate writes ({error})") from error
-    if len(lengths) != 1 or not values.get("data_digest"):
-        raise DataError(f"{file}: not what visavis evaluate writes, or an older one. Evaluate the model again")
+        raise DataError(f"{file}: not a report of visavis evaluate ({error})") from error
+    if len(lengths) != 1 or not values.get("data_digest") or "effective_people" not in values:
+        raise DataError(f"{file}: not a report of visavis evaluate, or one of an older version. Evaluate the model again")
     return dict(values)

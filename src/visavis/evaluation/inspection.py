@@ -1,4 +1,4 @@
-"""Look through a data set, and write what was found as a page and as a list of what to leave out."""
+"""Inspect a data set: audit it, and write the findings as a page and as a list of photos to leave out."""
 
 import io
 from collections.abc import Callable
@@ -30,20 +30,20 @@ def inspect_data(
     rules: IntakeRules | None = None,
     progress: bool = False,
 ) -> Audit:
-    """Look through a data set.
+    """Audit a data set, and write the findings.
 
     Args:
         data: What `load_dataset` takes.
         out: The HTML page to write; None: none.
         fix_list: The CSV of photos that may be left out; None: none.
-        model: A run folder or model file, which finds doubtful names.
+        model: A run folder or model file, which finds doubtful labels.
         against: Another data set that no photo may be shared with.
         rules: Which files are photos, and whose, and the limits of one; None: the usual rules.
         progress: Whether to show a bar on standard error.
 
     Raises:
-        DataError: If data cannot be read, or if its faces are not aligned as the model's were.
-        ModelError: If the model cannot.
+        DataError: If data cannot be read, or if its faces are not aligned as those of the model were.
+        ModelError: If the model cannot be read.
     """
     encoder = None if model is None else load_encoder(model)
     if encoder is None:

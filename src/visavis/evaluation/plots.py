@@ -1,4 +1,4 @@
-"""Pictures of faces and of numbers. Each function draws on the axes or the figure that it is given or makes, and returns it."""
+"""Plots of faces and of metrics. Each function draws on the axes that it is given, or on new ones, and returns axes or figure."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from visavis.files import atomic_write
 from visavis.metrics import ErrorCurve, equal_error_rate
-from visavis.metrics.bootstrap import Replicates
-from visavis.metrics.calibration import Reliability
-from visavis.metrics.quality import RejectCurve
+from visavis.metrics.bootstrap import ResampledCurves
+from visavis.metrics.quality import DiscardCurve
+from visavis.metrics.reliability import Reliability
 
 __all__ = [
     "MATED",
@@ -24,7 +24,7 @@ __all__ = [
     "plot_montage",
     "plot_pairs",
     "plot_reliability",
-    "plot_rejects",
+    "plot_discard",
     "plot_roc",
     "plot_scores",
     "save_figure",
@@ -40,13 +40,13 @@ _QUANTILE = np.vectorize(NormalDist().inv_cdf, otypes=[float])
 
 
 def visualize(image_pairs: npt.NDArray[Any], labels: npt.ArrayLike, n: int = 5) -> Figure:
-    """Show the first pairs of the same person and the first of two people, side by side.
+    """Show the first pairs of the same person and the first of different people.
 
     In a notebook the figure shows itself; elsewhere save it with `visualize(...).savefig("pairs.png")`.
 
     Args:
         image_pairs: `(m, 2, h, w)` or `(m, 2, h, w, c)`, as `generate_image_pairs` gives them: uint8, or float in [0, 1].
-        labels: `(m,)`, 1 for the same person and 0 for two people.
+        labels: `(m,)`, 1 for the same person and 0 for different people.
         n: How many pairs of each kind, at most.
 
     Raises:
@@ -55,10 +55,10 @@ def visualize(image_pairs: npt.NDArray[Any], labels: npt.ArrayLike, n: int = 5) 
     labels = np.asarray(labels).ravel()
     if image_pairs.ndim not in (4, 5) or image_pairs.shape[1] != 2 or len(image_pairs) != len(labels) or n < 1:
         raise ValueError(
-            "image_pairs must be (m, 2, h, w) or (m, 2, h, w, c), with m labels, and n positive. "
-            f"Received: shape {image_pairs.shape}, {len(labels)} labels, n={n}"
+            "image_pairs must be (m, 2, h, w) or (m, 2, h, w, c), with m labels, and n positive, "
+            f"got shape {image_pairs.shape}, {len(labels)} labels and n={n}"
         )
-    kinds = [(1, "same person", MATED), (0, "two people", NONMATED)]
+    kinds = [(1, "same person", MATED), (0, "different people", NONMATED)]
     columns = max(1, min(n, max(int(np.sum(labels == kind)) for kind, _, _ in kinds)))
     figure = Figure(figsize=(1.9 * columns, 2.7), layout="constrained")
     axes = figure.subplots(2, columns, squeeze=False)
@@ -73,7 +73,7 @@ def visualize(image_pairs: npt.NDArray[Any], labels: npt.ArrayLike, n: int = 5) 
 
 
 def test_visualize(images: npt.NDArray[Any], n: int = 5) -> Figure:
-    """Show the first test photos, those that are going to be compared with a reference.
+    """Show the first test photos.
 
     Args:
         images: `(m, h, w)` or `(m, h, w, c)`: uint8, or float in [0, 1].
@@ -83,9 +83,7 @@ def test_visualize(images: npt.NDArray[Any], n: int = 5) -> Figure:
         ValueError: If the shape does not fit or `n` is not positive.
     """
     if images.ndim not in (3, 4) or len(images) == 0 or n < 1:
-        raise ValueError(
-            f"images must be (m, h, w) or (m, h, w, c), not empty, and n positive. Received: shape {images.shape}, n={n}"
-        )
+        raise ValueError(f"images must be (m, h, w) or (m, h, w, c), not empty, and n positive, got shape {images.shape} and n={n}")
     shown = min(n, len(images))
     figure = Figure(figsize=(1.6 * shown, 2.0), layout="constrained")
     for place, ax in enumerate(figure.subplots(1, shown, squeeze=False)[0]):
@@ -94,7 +92,7 @@ def test_visualize(images: npt.NDArray[Any], n: int = 5) -> Figure:
     return figure
 
 
-test_visualize.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test by its name
+test_visualize.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it
 
 
 def plot_history(history: Sequence[Mapping[str, float]], ax: Axes | None = None) -> Axes:
@@ -117,42 +115,42 @@ def plot_history(history: Sequence[Mapping[str, float]], ax: Axes | None = None)
     return ax
 
 
-def plot_roc(curve: ErrorCurve, ax: Axes | None = None, *, replicates: Replicates | None = None) -> Axes:
+def plot_roc(curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledCurves | None = None) -> Axes:
     """Draw the true accept rate against the false match rate, which is on a logarithmic axis.
 
     Args:
         curve: The curve.
         ax: Where to draw; None: new axes.
-        replicates: Those of resampled people, for the band where it lies 95 times in 100.
+        resampled: The curves of resampled people, for the 95 % band.
     """
     ax = ax or _axes()
-    least = max(1 / max(1, curve.nonmated), 1e-6)
-    if replicates is not None:
-        fmr = np.geomspace(least, 1, _BAND_POINTS)
-        low, high = replicates.band(fmr)
+    lowest = max(1 / max(1, curve.nonmated), 1e-6)
+    if resampled is not None:
+        fmr = np.geomspace(lowest, 1, _BAND_POINTS)
+        low, high = resampled.band(fmr)
         ax.fill_between(fmr * 100, (1 - high) * 100, (1 - low) * 100, color=MATED, alpha=0.2, linewidth=0)
     fmr, tar = np.append(0, curve.fmr), np.append(0, 1 - curve.fnmr)
-    ax.step(np.maximum(fmr, least) * 100, tar * 100, where="post", color=MATED)
+    ax.step(np.maximum(fmr, lowest) * 100, tar * 100, where="post", color=MATED)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.set(xlim=(least * 100, 100), ylim=(0, 101), xlabel="false match rate, %", ylabel="true accept rate, %", title="ROC")
+    ax.set(xlim=(lowest * 100, 100), ylim=(0, 101), xlabel="false match rate, %", ylabel="true accept rate, %", title="ROC")
     ax.grid(alpha=0.25)
     return ax
 
 
-def plot_det(curve: ErrorCurve, ax: Axes | None = None, *, replicates: Replicates | None = None) -> Axes:
+def plot_det(curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledCurves | None = None) -> Axes:
     """Draw the false non-match rate against the false match rate on normal-deviate axes (Martin et al. 1997), with the EER.
 
     Args:
         curve: The curve.
         ax: Where to draw; None: new axes.
-        replicates: Those of resampled people, for the band where it lies 95 times in 100.
+        resampled: The curves of resampled people, for the 95 % band.
     """
     ax = ax or _axes()
     limits = (float(_QUANTILE(0.00005)), float(_QUANTILE(0.6)))
-    if replicates is not None:
+    if resampled is not None:
         fmr = np.geomspace(max(0.00005, 1 / max(2, curve.nonmated)), 0.6, _BAND_POINTS)
-        low, high = (np.clip(side, 1e-6, 1 - 1e-6) for side in replicates.band(fmr))
+        low, high = (np.clip(side, 1e-6, 1 - 1e-6) for side in resampled.band(fmr))
         ax.fill_between(_QUANTILE(fmr), _QUANTILE(low), _QUANTILE(high), color=MATED, alpha=0.2, linewidth=0)
     inside = (curve.fmr > 0) & (curve.fmr < 1) & (curve.fnmr > 0) & (curve.fnmr < 1)
     ax.plot(_QUANTILE(curve.fmr[inside]), _QUANTILE(curve.fnmr[inside]), color=MATED)
@@ -170,7 +168,7 @@ def plot_det(curve: ErrorCurve, ax: Axes | None = None, *, replicates: Replicate
 
 
 def plot_scores(curve: ErrorCurve, threshold: float, ax: Axes | None = None) -> Axes:
-    """Draw the histograms of mated and non-mated scores, each to a peak of its own, and the threshold."""
+    """Draw the histograms of mated and non-mated scores, each as shares of its own pairs, and the threshold."""
     ax = ax or _axes()
     low, high = float(curve.thresholds[-1]), float(curve.thresholds[0])
     edges = np.linspace(low, max(high, low + 1e-6), 81)
@@ -187,7 +185,7 @@ def plot_scores(curve: ErrorCurve, threshold: float, ax: Axes | None = None) -> 
 
 
 def plot_reliability(reliability: Reliability, ax: Axes | None = None) -> Axes:
-    """Draw the part of mated pairs against the probability that the model gave; the larger a point, the more pairs it has."""
+    """Draw the share of mated pairs against the predicted probability; larger points have more pairs."""
     ax = ax or _axes()
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":")
     ax.plot(reliability.predicted, reliability.observed, color=MATED)
@@ -195,22 +193,22 @@ def plot_reliability(reliability: Reliability, ax: Axes | None = None) -> Axes:
     ax.set(
         xlim=(-0.03, 1.03),
         ylim=(-0.03, 1.03),
-        xlabel="probability given",
-        ylabel="part that is mated",
+        xlabel="predicted probability",
+        ylabel="share of mated pairs",
         title=f"Probabilities: calibration error {reliability.ece:.3f}",
     )
     ax.grid(alpha=0.25)
     return ax
 
 
-def plot_rejects(curves: Sequence[RejectCurve], ax: Axes | None = None) -> Axes:
-    """Draw the false non-match rate among the photos that are left against the share that was refused, a line for each measure."""
+def plot_discard(curves: Sequence[DiscardCurve], ax: Axes | None = None) -> Axes:
+    """Draw error versus discard: the false non-match rate of the photos left, by the share rejected."""
     ax = ax or _axes()
     for curve in curves:
         ax.plot(
-            [100 * share for share in curve.refused], [100 * rate.value for rate in curve.fnmr], marker=".", label=curve.measure
+            [100 * share for share in curve.rejected], [100 * rate.value for rate in curve.fnmr], marker=".", label=curve.measure
         )
-    ax.set(xlabel="photos refused, %", ylabel="false non-match rate, %", title="Refusing poor photos", ylim=(0, None))
+    ax.set(xlabel="photos rejected, %", ylabel="false non-match rate, %", title="Error versus discard", ylim=(0, None))
     ax.legend(frameon=False)
     ax.grid(alpha=0.25)
     return ax
@@ -251,7 +249,7 @@ def plot_montage(images: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str],
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as a PNG, whole or not at all; return its path."""
+    """Write a figure as a PNG, atomically; return its path."""
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
     return path

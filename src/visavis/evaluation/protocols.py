@@ -1,4 +1,4 @@
-"""Score the pairs of a protocol."""
+"""Evaluate embeddings on all pairs of photos, on a list of pairs, or fold by fold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,26 +8,53 @@ import numpy.typing as npt
 
 from visavis.data import PairProtocol
 from visavis.errors import DataError
-from visavis.evaluation.results import Evaluation, FoldedEvaluation, RuleReached
-from visavis.metrics import ErrorCurve, all_pairs_curve, best_accuracy_threshold, confusion, equal_error_rate, error_curve
-from visavis.metrics.bootstrap import PeopleCurves, all_pairs_by_people, pairs_by_people, telling_thresholds
-from visavis.metrics.calibration import Calibration, Reliability, measure_reliability
-from visavis.metrics.intervals import RATES, PeopleErrors, all_pairs_errors, effective_trials, pair_errors
+from visavis.evaluation.results import Evaluation, FoldedEvaluation
+from visavis.metrics import best_accuracy_threshold, confusion, equal_error_rate, error_curve, paired_scores
+from visavis.metrics.bootstrap import PeopleCurves, curve_points
+from visavis.metrics.calibration import Calibration
 from visavis.metrics.operating_points import OperatingPoint
+from visavis.metrics.reliability import measure_reliability, summarise_costs
+from visavis.metrics.scores import PairScores, cosine_scores, score_all_pairs, score_pairs
 
-__all__ = ["evaluate_all_pairs", "evaluate_folds", "evaluate_protocol", "pair_scores", "telling_pairs"]
+__all__ = ["Claims", "evaluate_all_pairs", "evaluate_folds", "evaluate_protocol", "evaluate_scores", "extreme_pairs", "pair_scores"]
+
+_EXTREME_PHOTOS = 2000
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a model's card claims, which an evaluation compares with what it finds.
+
+    Attributes:
+        threshold: The score at which to decide; None: that of the equal error rate of the pairs themselves, and the result says so.
+        threshold_from: Where the threshold comes from.
+        operating_points: Operating points to measure as well.
+        calibration: What gives the probabilities that are compared with the truth; None: there are none.
+        prior: The share of mated pairs that these probabilities assume.
+    """
+
+    threshold: float | None = None
+    threshold_from: str = "validation people"
+    operating_points: Sequence[OperatingPoint] = ()
+    calibration: Calibration | None = None
+    prior: float = 0.5
+
+    @property
+    def thresholds(self) -> list[float]:
+        """All thresholds that are known before any pair is scored."""
+        own = [] if self.threshold is None else [self.threshold]
+        return [*own, *(point.score for point in self.operating_points)]
 
 
 def pair_scores(embeddings: npt.NDArray[np.float32], pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Score pairs `(m, 2)` of rows of unit length by their cosine, `(m,)`."""
-    scores: npt.NDArray[np.float32] = np.einsum("md,md->m", embeddings[pairs[:, 0]], embeddings[pairs[:, 1]])
-    return scores
+    """Return the cosines of pairs `(m, 2)` of rows of unit length, `(m,)`."""
+    return paired_scores(embeddings[pairs[:, 0]], embeddings[pairs[:, 1]])
 
 
-def telling_pairs(
+def extreme_pairs(
     embeddings: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], *, count: int = 6, seed: int = 0
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], list[str]]:
-    """Find the pairs that were judged best and worst.
+    """Find the mated and non-mated pairs of the highest and of the lowest scores.
 
     Args:
         embeddings: `(n, d)`, rows of unit length.
@@ -36,107 +63,112 @@ def telling_pairs(
         seed: Draws 2,000 photos where there are more.
 
     Returns:
-        Pairs `(m, 2)`, their scores `(m,)`, and what each is: the mated pairs of the highest and of the lowest scores, the
-        non-mated pairs of the lowest and of the highest. No photo comes twice in a kind.
+        Pairs `(m, 2)`, their scores `(m,)`, and a title for each. No photo comes twice in a kind.
     """
     chosen = np.arange(len(labels))
-    if len(chosen) > 2000:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(labels), 2000, replace=False))
-    pairs = chosen[np.stack(np.triu_indices(len(chosen), 1), axis=1)]
-    scores, mated = pair_scores(embeddings, pairs), labels[pairs[:, 0]] == labels[pairs[:, 1]]
-    found: list[int] = []
+    if len(chosen) > _EXTREME_PHOTOS:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(labels), _EXTREME_PHOTOS, replace=False))
+    first, second = np.triu_indices(len(chosen), 1)
+    scores = cosine_scores(embeddings[chosen], embeddings[chosen])[first, second]
+    pairs = chosen[np.stack([first, second], axis=1)]
+    mated = labels[pairs[:, 0]] == labels[pairs[:, 1]]
+    picked: list[int] = []
     titles: list[str] = []
     for same, sign, title in (
-        (True, -1, "same, best"),
-        (True, 1, "same, worst"),
-        (False, 1, "two, best"),
-        (False, -1, "two, worst"),
+        (True, -1, "same person, highest"),
+        (True, 1, "same person, lowest"),
+        (False, 1, "different, lowest"),
+        (False, -1, "different, highest"),
     ):
         kind = np.flatnonzero(mated == same)
         own = _without_repetition(pairs, kind[np.argsort(sign * scores[kind], kind="stable")], count)
-        found += own
+        picked += own
         titles += [title] * len(own)
-    return pairs[found], scores[found], titles
+    return pairs[picked], scores[picked], titles
 
 
 def _without_repetition(pairs: npt.NDArray[np.int64], order: npt.NDArray[np.int64], count: int) -> list[int]:
     """Take pairs in this order, passing over photos that were taken already."""
     taken: set[int] = set()
-    found: list[int] = []
+    picked: list[int] = []
     for index in order[: 50 * count].tolist():
         photos = set(pairs[index].tolist())
         if not photos & taken:
             taken |= photos
-            found.append(index)
-        if len(found) == count:
+            picked.append(index)
+        if len(picked) == count:
             break
-    return found
+    return picked
 
 
 def evaluate_all_pairs(
-    embeddings: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
-    *,
-    threshold: float | None = None,
-    threshold_from: str = "validation people",
-    name: str = "all pairs",
-    rules: Sequence[OperatingPoint] = (),
-    calibration: Calibration | None = None,
-    prior: float = 0.5,
+    embeddings: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], claims: Claims | None = None, *, name: str = "all pairs"
 ) -> Evaluation:
-    """Score every pair of photos.
+    """Score every pair of photos, and measure error rates with intervals.
 
     Args:
         embeddings: `(n, d)`, rows of unit length.
         labels: `(n,)`, equal for photos of one person.
-        threshold: The score at which to decide; None: that of the equal error rate of these pairs, and the result says so.
-        threshold_from: Where the threshold comes from.
+        claims: Threshold, operating points and calibration of the model; None: none of them.
         name: What to call the pairs.
-        rules: Decision rules of the model to try as well.
-        calibration: What gives the probabilities that are compared with the truth; None: there are none.
-        prior: The part of mated pairs among all that they suppose.
 
     Raises:
         DataError: If there are no mated or no non-mated pairs.
     """
-    protocol = _Protocol(all_pairs_curve(embeddings, labels), threshold, threshold_from, tuple(rules), calibration, prior)
-    errors = all_pairs_errors(embeddings, labels, protocol.thresholds)
-    curves = all_pairs_by_people(embeddings, labels, telling_thresholds(protocol.curve, protocol.thresholds))
-    return protocol.evaluation(errors, curves, name=name, people=len(np.unique(labels)), photos=len(labels))
+    claims = claims or Claims()
+    return evaluate_scores(score_all_pairs(embeddings, labels, thresholds=claims.thresholds), claims, name=name)
 
 
 def evaluate_protocol(
-    embeddings: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
-    pairs: PairProtocol,
-    *,
-    threshold: float | None = None,
-    threshold_from: str = "validation people",
-    rules: Sequence[OperatingPoint] = (),
-    calibration: Calibration | None = None,
-    prior: float = 0.5,
+    embeddings: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], pairs: PairProtocol, claims: Claims | None = None
 ) -> Evaluation:
-    """Score the pairs of a protocol.
+    """Score the pairs of a protocol, and measure error rates with intervals.
 
     Args:
         embeddings: `(n, d)` of all photos of the data set, rows of unit length.
         labels: `(n,)`, the people of the photos.
         pairs: The pairs.
-        threshold: As in `evaluate_all_pairs`, and so all that follows.
-        threshold_from: See there.
-        rules: See there.
-        calibration: See there.
-        prior: See there.
+        claims: As in `evaluate_all_pairs`.
+
+    Raises:
+        DataError: As there.
     """
-    scores, people = pair_scores(embeddings, pairs.pairs), labels[pairs.pairs]
-    protocol = _Protocol(error_curve(scores, pairs.labels), threshold, threshold_from, tuple(rules), calibration, prior)
-    errors = [pair_errors(scores, people, limit) for limit in protocol.thresholds]
-    curves = pairs_by_people(scores, people, telling_thresholds(protocol.curve, protocol.thresholds))
-    used = np.unique(pairs.pairs)
-    found = protocol.evaluation(errors, curves, name=pairs.name, people=len(np.unique(labels[used])), photos=len(used))
+    scores = score_pairs(embeddings, labels, pairs.pairs)
+    result = evaluate_scores(scores, claims or Claims(), name=pairs.name, photos=len(np.unique(pairs.pairs)))
     if pairs.folds is None or len(np.unique(pairs.folds)) < 2:
-        return found
-    return replace(found, folded=evaluate_folds(scores, pairs.labels, pairs.folds))
+        return result
+    return replace(result, folded=evaluate_folds(pair_scores(embeddings, pairs.pairs), pairs.labels, pairs.folds))
+
+
+def evaluate_scores(scores: PairScores, claims: Claims, *, name: str, photos: int | None = None) -> Evaluation:
+    """Measure error rates of pairs with scores.
+
+    Args:
+        scores: The pairs.
+        claims: As in `evaluate_all_pairs`.
+        name: What to call the pairs.
+        photos: How many photos they are of; None: all whose people are known.
+
+    Raises:
+        DataError: If there are no mated or no non-mated pairs.
+    """
+    curve = scores.curve_at(*(limit for limit in claims.thresholds if limit >= scores.floor))
+    _, at_equal_errors = equal_error_rate(curve)
+    threshold = at_equal_errors if claims.threshold is None else claims.threshold
+    curves = PeopleCurves.of(scores, curve_points(curve, [threshold, at_equal_errors, *claims.thresholds]))
+    return Evaluation(
+        name=name,
+        people=scores.compared,
+        photos=len(scores.people) if photos is None else photos,
+        threshold=threshold,
+        threshold_from="these very pairs, at equal error rates" if claims.threshold is None else claims.threshold_from,
+        curve=curve,
+        curves=curves,
+        operating_points=tuple(claims.operating_points),
+        effective_people=scores.effective_people,
+        reliability=None if claims.calibration is None else measure_reliability(curve, claims.calibration, prior=claims.prior),
+        costs=None if claims.calibration is None else summarise_costs(curve, claims.calibration, curves.thresholds),
+    )
 
 
 def evaluate_folds(scores: npt.ArrayLike, labels: npt.ArrayLike, folds: npt.ArrayLike) -> FoldedEvaluation:
@@ -153,7 +185,7 @@ def evaluate_folds(scores: npt.ArrayLike, labels: npt.ArrayLike, folds: npt.Arra
     scores, labels, folds = np.asarray(scores), np.asarray(labels), np.asarray(folds)
     numbers = np.unique(folds)
     if len(numbers) < 2:
-        raise DataError(f"a threshold from the other folds needs two folds or more. Received: {len(numbers)}")
+        raise DataError(f"a threshold from the other folds needs at least two folds, got {len(numbers)}")
     decisions, thresholds = [], []
     for fold in numbers:
         tested = folds == fold
@@ -166,50 +198,3 @@ def evaluate_folds(scores: npt.ArrayLike, labels: npt.ArrayLike, folds: npt.Arra
         thresholds=tuple(thresholds),
         curve=error_curve(scores, labels),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Protocol:
-    """Pairs with their scores, and what is to be found out about them."""
-
-    curve: ErrorCurve
-    threshold: float | None
-    threshold_from: str
-    rules: tuple[OperatingPoint, ...]
-    calibration: Calibration | None
-    prior: float
-
-    @property
-    def thresholds(self) -> list[float]:
-        """That of equal errors, that of the decisions, and those of the rules."""
-        _, at_equal_errors = equal_error_rate(self.curve)
-        return [
-            at_equal_errors,
-            at_equal_errors if self.threshold is None else self.threshold,
-            *(rule.score for rule in self.rules),
-        ]
-
-    def evaluation(self, errors: list[PeopleErrors], curves: PeopleCurves, *, name: str, people: int, photos: int) -> Evaluation:
-        """Put it together; `errors` are those at `thresholds`."""
-        lax, at, *at_rules = errors
-        _, threshold, *_ = self.thresholds
-        return Evaluation(
-            name=name,
-            people=people,
-            photos=photos,
-            threshold=threshold,
-            threshold_from="these very pairs, at equal error rates" if self.threshold is None else self.threshold_from,
-            curve=self.curve,
-            effective={rate: effective_trials(rate, at, lax) for rate in RATES},
-            replicates=curves.resampled(),
-            rules=tuple(self._reached(rule, found, lax) for rule, found in zip(self.rules, at_rules, strict=True)),
-            reliability=self._reliability(),
-        )
-
-    def _reliability(self) -> Reliability | None:
-        return None if self.calibration is None else measure_reliability(self.curve, self.calibration, prior=self.prior)
-
-    def _reached(self, rule: OperatingPoint, errors: PeopleErrors, lax: PeopleErrors) -> RuleReached:
-        decisions = self.curve.at(rule.score)
-        fmr, fnmr = (replace(getattr(decisions, rate), effective=effective_trials(rate, errors, lax)) for rate in ("fmr", "fnmr"))
-        return RuleReached(rule, fmr, fnmr)

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: about one evaluation, and about what is in a data set."""
+"""Self-contained HTML pages: the report of an evaluation, and the audit of a data set."""
 
 import base64
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import jinja2
 
 from visavis.data.audit import KINDS, Audit
 from visavis.encoders.card import Card
-from visavis.evaluation import Evaluation, FoldedEvaluation
+from visavis.evaluation.results import Evaluation, FoldedEvaluation
 from visavis.files import atomic_write
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.metrics.search import SearchEvaluation
@@ -31,7 +31,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the report.
+    """A plot or picture in the report.
 
     Attributes:
         png: The file's bytes.
@@ -64,7 +64,8 @@ def write_report(path: Path, evaluation: Evaluation, card: Card, *, pictures: li
         summary=_summary(evaluation),
         warnings=_warnings(evaluation, card),
         rates=_rates(evaluation),
-        rules=_rules(evaluation),
+        rules=_operating_points(evaluation),
+        costs=evaluation.costs and _costs(evaluation),
         reliability=evaluation.reliability,
         groups=[{"findings": group.findings, "rows": [_group(row) for row in group.groups]} for group in evaluation.groups],
         search=evaluation.search and _search(evaluation.search),
@@ -120,13 +121,33 @@ def _write(path: Path, template: str, **values: Any) -> Path:
 def _summary(evaluation: Evaluation) -> list[str]:
     fmr, fnmr = (evaluation.rates()[name] for name in ("fmr", "fnmr"))
     spans = {name: _span(evaluation.intervals[name]) for name in ("fmr", "fnmr", "eer")}
-    return [
+    sentences = [
         f"On {evaluation.photos:,} photos of {evaluation.people:,} people, at the threshold from {evaluation.threshold_from}, "
-        f"strangers were taken for one person in {_percent(fmr.value)} of {fmr.trials:,} comparisons, and photos of one person "
-        f"were refused in {_percent(fnmr.value)} of {fnmr.trials:,}. For other people like these expect false matches in "
-        f"{spans['fmr']}, and refusals in {spans['fnmr']} of the comparisons.",
-        f"Where both errors are equal they are {_percent(evaluation.eer)} ({spans['eer']}; equal error rate).",
+        f"{_percent(fmr.value)} of {fmr.trials:,} comparisons of different people were accepted (false match rate, 95 % interval "
+        f"{spans['fmr']}), and {_percent(fnmr.value)} of {fnmr.trials:,} comparisons of one person were rejected (false non-match "
+        f"rate, {spans['fnmr']}). The intervals are those of the rates of people like these; another sample will scatter more.",
+        f"Equal error rate: {_percent(evaluation.eer)} ({spans['eer']}).",
     ]
+    if evaluation.concentrated:
+        sentences.append(
+            f"Few people hold most of the pairs of one person: they weigh as {evaluation.effective_people:,.0f} people would. "
+            f"With every person weighing the same, the false match rate is {_percent(evaluation.balanced['fmr'])} and the false "
+            f"non-match rate {_percent(evaluation.balanced['fnmr'])}."
+        )
+    return sentences
+
+
+def _costs(evaluation: Evaluation) -> dict[str, Any]:
+    costs, (low, high) = evaluation.costs, evaluation.intervals["cllr"]
+    assert costs is not None
+    return {
+        "cllr": f"{costs.cllr:.4f} ({low:.4f} to {high:.4f})",
+        "min_cllr": f"{costs.min_cllr:.4f}",
+        "detection": [
+            {"prior": f"{row.costs.prior:g}", "dcf": f"{row.actual:.4f}", "min_dcf": f"{row.minimum:.4f}"}
+            for row in costs.detection
+        ],
+    }
 
 
 def _percent(rate: float) -> str:
@@ -138,33 +159,33 @@ def _span(limits: tuple[float, float]) -> str:
     return f"{_percent(limits[0])} to {_percent(limits[1])}"
 
 
-def _rules(evaluation: Evaluation) -> list[dict[str, str]]:
-    """What each decision rule promised, and what it did here."""
+def _operating_points(evaluation: Evaluation) -> list[dict[str, str]]:
+    """The model's operating points: what was measured where they were chosen, and here."""
     return [
         {
-            "target": "none" if reached.rule.target_fmr is None else _percent(reached.rule.target_fmr),
-            "threshold": f"{reached.rule.score:.4f}",
-            "chosen": _chosen(reached.rule),
+            "target": "none" if reached.point.target_fmr is None else _percent(reached.point.target_fmr),
+            "threshold": f"{reached.point.score:.4f}",
+            "chosen": _chosen(reached.point),
             "fmr": f"{_percent(reached.fmr.value)} ({_span(reached.fmr.interval)})",
             "fnmr": f"{_percent(reached.fnmr.value)} ({_span(reached.fnmr.interval)})",
         }
-        for reached in evaluation.rules
+        for reached in evaluation.points_reached
     ]
 
 
 def _group(errors: GroupErrors) -> dict[str, str]:
-    told = {"name": errors.name, "people": f"{errors.people:,}"}
-    for name, rate, enough in (("fmr", errors.fmr, errors.tells_fmr), ("fnmr", errors.fnmr, errors.tells_fnmr)):
+    row = {"name": errors.name, "people": f"{errors.people:,}"}
+    for name, rate, enough in (("fmr", errors.fmr, errors.enough_fmr), ("fnmr", errors.fnmr, errors.enough_fnmr)):
         few = "" if enough else ", too few"
-        told[name] = f"{_percent(rate.value)} ({_span(rate.interval)}{few})" if rate.trials else "no such pairs"
-    return told
+        row[name] = f"{_percent(rate.value)} ({_span(rate.interval)}{few})" if rate.trials else "no such pairs"
+    return row
 
 
 def _search(search: SearchEvaluation) -> dict[str, Any]:
     rates = [
-        ("The right person first, whatever the score (rank 1)", search.rank1),
+        ("Right person first, whatever the score (rank 1)", search.rank1),
         ("Enrolled people not found at the threshold (FNIR)", search.fnir),
-        ("Strangers taken for somebody (FPIR)", search.fpir),
+        ("People not enrolled for whom a candidate was returned (FPIR)", search.fpir),
     ]
     return {
         "rates": [
@@ -179,16 +200,22 @@ def _search(search: SearchEvaluation) -> dict[str, Any]:
             {"enrolled": f"{step.enrolled:,}", "measured": _percent(step.measured), "predicted": _percent(step.predicted)}
             for step in search.growth
         ],
-        "told": f"{search.enrolled:,} people are enrolled with {search.photos} photos each ({search.template}); "
-        f"{search.strangers:,} others are strangers. The threshold is {search.threshold:.4f}.",
+        "summary": f"{search.enrolled:,} people are enrolled with {search.photos} photos each ({search.reference}); "
+        f"{search.not_enrolled:,} others are not. The threshold is {search.threshold:.4f}.",
     }
 
 
-def _chosen(rule: OperatingPoint) -> str:
-    if not rule.nonmated:
-        return rule.chosen_on
-    bound = "" if rule.fmr_upper is None else f", at most {_percent(rule.fmr_upper)}"
-    return f"{_percent(rule.false_matches / rule.nonmated)}{bound} on {rule.people:,} {rule.chosen_on}"
+def _chosen(point: OperatingPoint) -> str:
+    if not point.nonmated:
+        return point.chosen_on
+    kind = "" if point.chosen_as is None else f"{point.chosen_as}: "
+    if len(point.populations) > 1:
+        rows = [
+            f"{_percent(row.fmr)}, at most {_percent(row.fmr_upper)}, on {row.people:,} {row.name}" for row in point.populations
+        ]
+        return kind + "; ".join(rows)
+    bound = "" if point.fmr_upper is None else f", at most {_percent(point.fmr_upper)}"
+    return f"{kind}{_percent(point.false_matches / point.nonmated)}{bound} on {point.people:,} {point.chosen_on}"
 
 
 def _folded(folded: FoldedEvaluation) -> dict[str, str]:
@@ -204,9 +231,11 @@ def _folded(folded: FoldedEvaluation) -> dict[str, str]:
 def _warnings(evaluation: Evaluation, card: Card) -> list[str]:
     warnings = []
     if card.split == "photo":
-        warnings.append("The data was split by photo: these people were also trained on. For anybody else errors are higher.")
+        warnings.append(
+            "The data was split by photo: the model was also trained on these people. Errors on other people are higher."
+        )
     if evaluation.trained_people:
-        warnings.append("People that the model was trained on may be among these. For anybody else errors are higher.")
+        warnings.append("People whom the model was trained on may be among these. Errors on other people are higher.")
     return warnings
 
 
@@ -228,7 +257,7 @@ def _rates(evaluation: Evaluation) -> list[dict[str, str]]:
     ]
     for name, rate in evaluation.rates().items():
         counts = f"{rate.count:,} of {rate.trials:,}"
-        interval = _span(evaluation.intervals[name])
+        interval = "extrapolated" if name in evaluation.extrapolated else _span(rate.interval)
         rows.append({"name": _NAMES[name], "value": _percent(rate.value), "interval": interval, "counts": counts})
     if evaluation.folded is not None:
         rows.append(_folded(evaluation.folded))

@@ -1,6 +1,7 @@
-"""What an evaluation found: numbers only, each with its counts."""
+"""What an evaluation found: numbers only, each with its counts and its interval."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -9,17 +10,19 @@ import numpy.typing as npt
 
 from visavis.evaluation.sampling import SampledPairs
 from visavis.metrics import Confusion, ErrorCurve, Rate, equal_error_rate, roc_auc, tar_at_fmr
-from visavis.metrics.bootstrap import Replicates, interval
-from visavis.metrics.calibration import Reliability
-from visavis.metrics.intervals import FEW, RATES
+from visavis.metrics.bootstrap import CurveRows, PeopleCurves, ResampledCurves
+from visavis.metrics.intervals import limits_of, smallest_fmr
 from visavis.metrics.operating_points import OperatingPoint
-from visavis.metrics.quality import RejectCurve
+from visavis.metrics.quality import DiscardCurve
+from visavis.metrics.reliability import CostSummary, Reliability
 from visavis.metrics.search import SearchEvaluation
 from visavis.metrics.subgroups import Subgroups
 
-__all__ = ["Evaluation", "FoldedEvaluation", "RuleReached", "tar_name"]
+__all__ = ["REPORTED_FMR", "Evaluation", "FoldedEvaluation", "PointReached", "tar_name"]
 
 REPORTED_FMR = (1e-2, 1e-3)
+_RATES = ("accuracy", "precision", "recall", "fmr", "fnmr")
+_CONCENTRATED = 0.5  # the share of people, by effective number, below which a report warns
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,17 @@ class Evaluation:
         threshold: The score at which the decisions were made.
         threshold_from: Where that comes from.
         curve: Accepted pairs at every threshold.
-        effective: For each rate at the threshold, how many independent trials would tell as much as these pairs do.
-        replicates: The curve of resampled people.
-        rules: The model's other decision rules, and what they did.
-        reliability: How far the model's probabilities can be believed; None: it gives none.
-        groups: The errors of subgroups, one for each attribute that tells them apart.
-        quality: What refusing poor photos would bring, one for each measure of their quality.
-        search: Searches of a gallery of some of the people; None: not tried.
+        curves: The same by people, at some hundred thresholds.
+        effective_people: How many people with equally many mated pairs would weigh as these do.
+        operating_points: Other operating points of the model, which were measured as well.
+        reliability: The model's probabilities compared with the truth; None: it gives none.
+        costs: Cllr and detection costs of its log-likelihood ratios; None likewise.
+        groups: The errors of subgroups, one for each attribute.
+        quality: Error versus discard, one for each quality measure.
+        search: Searches in a gallery of some of the people; None: not measured.
         folded: Accuracy with each fold's threshold from the other folds; None: the pairs have no folds.
         sampled: What the pairs were drawn from; None: they are all that there are.
-        trained_people: Whether people that the model learned from may be among them.
+        trained_people: Whether people whom the model was trained on may be among them.
         data_digest: SHA-256 of people, photos and pairs, hexadecimal; the same for any model that is measured on them.
     """
 
@@ -52,17 +56,22 @@ class Evaluation:
     threshold: float
     threshold_from: str
     curve: ErrorCurve
-    effective: dict[str, float]
-    replicates: Replicates
-    rules: tuple["RuleReached", ...] = ()
+    curves: PeopleCurves
+    effective_people: float
+    operating_points: tuple[OperatingPoint, ...] = ()
     reliability: Reliability | None = None
+    costs: CostSummary | None = None
     groups: tuple[Subgroups, ...] = ()
-    quality: tuple[RejectCurve, ...] = ()
+    quality: tuple[DiscardCurve, ...] = ()
     search: SearchEvaluation | None = None
     folded: "FoldedEvaluation | None" = None
     sampled: SampledPairs | None = None
     trained_people: bool = False
     data_digest: str = ""
+
+    def __repr__(self) -> str:
+        """Show what was evaluated and the EER."""
+        return f"Evaluation({self.name!r}, {self.people:,} people, {self.photos:,} photos, EER {self.eer:.2%})"
 
     @property
     def decisions(self) -> Confusion:
@@ -71,7 +80,7 @@ class Evaluation:
 
     @property
     def eer(self) -> float:
-        """Equal error rate; it knows the truth and so is not what a threshold reaches in use."""
+        """Equal error rate. Its threshold comes from these very pairs, so it is not what a threshold reaches in use."""
         return equal_error_rate(self.curve)[0]
 
     @property
@@ -83,131 +92,223 @@ class Evaluation:
         """True accept rate at the threshold where these very pairs have this false match rate."""
         return tar_at_fmr(self.curve, fmr)
 
+    @cached_property
+    def resampled_curves(self) -> ResampledCurves:
+        """The curves of resampled people."""
+        return self.curves.resampled()
+
+    @cached_property
+    def smallest_fmr(self) -> float:
+        """The smallest false match rate that these people can show; true accept rates at smaller ones are extrapolated."""
+        return smallest_fmr(self.curves.people, self.curves.effective_pairs, confidence=0.975)
+
+    @property
+    def extrapolated(self) -> tuple[str, ...]:
+        """The names of true accept rates at a false match rate that these people cannot show."""
+        return tuple(tar_name(fmr) for fmr in REPORTED_FMR if fmr < self.smallest_fmr)
+
+    @property
+    def concentrated(self) -> bool:
+        """Whether few people hold most of the mated pairs, so that person-balanced rates may differ."""
+        return bool(self.effective_people < _CONCENTRATED * np.count_nonzero(self.curves.mated[:, -1]))
+
+    @cached_property
+    def balanced(self) -> dict[str, float]:
+        """False match and false non-match rate at the threshold with every person weighing the same."""
+        place = int(np.flatnonzero(self.curves.thresholds >= self.threshold)[-1]) if self._on_curve else 0
+        rates = {}
+        for name, counts in (("fmr", self.curves.nonmated), ("fnmr", self.curves.mated)):
+            own = counts[counts[:, -1] > 0]
+            accepted = own[:, place] / own[:, -1] if self._on_curve else np.zeros(len(own))
+            rates[name] = float(np.mean(accepted if name == "fmr" else 1 - accepted))
+        return rates
+
+    @property
+    def _on_curve(self) -> bool:
+        return bool(self.curves.thresholds[0] >= self.threshold)
+
     def rates(self) -> dict[str, Rate]:
         """Every rate that has counts, by name."""
-        found = {name: replace(getattr(self.decisions, name), effective=self.effective[name]) for name in RATES}
-        return found | {tar_name(fmr): self.tar_at_fmr(fmr) for fmr in REPORTED_FMR}
+        rates = {name: getattr(self.decisions, name) for name in _RATES}
+        rates |= {tar_name(fmr): self.tar_at_fmr(fmr) for fmr in REPORTED_FMR}
+        return {name: Rate(rate.count, rate.trials, self.intervals[name]) for name, rate in rates.items()}
 
     @cached_property
     def resampled(self) -> dict[str, npt.NDArray[np.float64]]:
-        """What resampled people gave, by name, `(r,)` each; the first is that of the people as they are."""
-        replicates = self.replicates
-        fmr, fnmr = replicates.at(self.threshold)
-        found = {"eer": replicates.eer(), "roc_auc": replicates.roc_auc(), "fmr": fmr, "fnmr": fnmr}
-        return found | {tar_name(fmr): 1 - replicates.fnmr_at(fmr) for fmr in REPORTED_FMR}
+        """The measures that models are compared by, of resampled people: `(r,)` each, the first not resampled."""
+        measures = self._measures
+        names = ("eer", "roc_auc", "fmr", "fnmr", *(tar_name(fmr) for fmr in REPORTED_FMR))
+        return {name: measures[name](self.resampled_curves) for name in names}
 
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """Where each rate lies with 95 % confidence, by name.
+        """The 95 % interval of each measure, by name; for true accept rates their threshold is resampled with them."""
+        resampled = self.resampled_curves
+        return {name: limits_of(measure(resampled.best), measure(resampled.worst)) for name, measure in self._measures.items()}
 
-        At the threshold, from the effective number of trials; where the threshold itself depends on the people, by resampling them.
-        """
-        found = {"eer": self._eer_interval(), "roc_auc": interval(self.resampled["roc_auc"], self.roc_auc, self.people)}
-        for name, rate in self.rates().items():
-            found[name] = rate.interval if name in RATES else interval(self.resampled[name], rate.value, self.people)
-        return found
+    @property
+    def _measures(self) -> dict[str, Callable[[CurveRows], npt.NDArray[np.float64]]]:
+        """How each measure follows from error curves."""
+        threshold, mated, nonmated = self.threshold, self.curve.mated, self.curve.nonmated
 
-    def _eer_interval(self) -> tuple[float, float]:
-        """Where hardly a mated pair is refused, resampling them cannot tell how many might have been."""
-        low, high = interval(self.resampled["eer"], self.eer, self.people)
-        refused = self.curve.at(equal_error_rate(self.curve)[1]).fnmr
-        if refused.count < FEW:
-            people = max(1.0, min(refused.trials, self.effective["recall"]))
-            high = max(high, replace(refused, effective=people).interval[1])
-        return low, high
+        def accuracy(rows: CurveRows) -> npt.NDArray[np.float64]:
+            fmr, fnmr = rows.at(threshold)
+            return 1 - (fmr * nonmated + fnmr * mated) / (mated + nonmated)
+
+        def precision(rows: CurveRows) -> npt.NDArray[np.float64]:
+            fmr, fnmr = rows.at(threshold)
+            accepted = (1 - fnmr) * mated
+            return np.asarray(accepted / np.maximum(accepted + fmr * nonmated, 1e-300))
+
+        measures: dict[str, Callable[[CurveRows], npt.NDArray[np.float64]]] = {
+            "eer": lambda rows: rows.eer(),
+            "roc_auc": lambda rows: rows.roc_auc(),
+            "accuracy": accuracy,
+            "precision": precision,
+            "recall": lambda rows: 1 - rows.at(threshold)[1],
+            "fmr": lambda rows: rows.at(threshold)[0],
+            "fnmr": lambda rows: rows.at(threshold)[1],
+        }
+        for fmr in REPORTED_FMR:
+            measures[tar_name(fmr)] = lambda rows, fmr=fmr: 1 - rows.fnmr_at(fmr)  # type: ignore[misc]
+        if self.costs is not None:
+            by_threshold = self.costs.by_threshold
+            measures["cllr"] = lambda rows: rows.mean_cost(*by_threshold)
+        return measures
+
+    @cached_property
+    def points_reached(self) -> tuple["PointReached", ...]:
+        """The model's other operating points, and what they did."""
+        reached = []
+        for point in self.operating_points:
+            sides = zip(self.resampled_curves.best.at(point.score), self.resampled_curves.worst.at(point.score), strict=True)
+            fmr, fnmr = (limits_of(*side) for side in sides)
+            decisions = self.curve.at(point.score)
+            rates = (Rate(rate.count, rate.trials, limits) for rate, limits in ((decisions.fmr, fmr), (decisions.fnmr, fnmr)))
+            reached.append(PointReached(point, *rates))
+        return tuple(reached)
 
     def to_json(self) -> dict[str, Any]:
         """Return every number under its plain name, with the counts and intervals beside."""
         rates = self.rates()
         decisions = self.decisions
+        pairs = {"mated": self.curve.mated, "nonmated": self.curve.nonmated}
         return {
             "name": self.name,
             "people": self.people,
+            "effective_people": self.effective_people,
             "photos": self.photos,
             "mated_pairs": self.curve.mated,
             "nonmated_pairs": self.curve.nonmated,
+            "effective_nonmated_pairs": self.curves.effective_pairs,
+            "smallest_fmr": self.smallest_fmr,
+            "extrapolated": list(self.extrapolated),
             "trained_people": self.trained_people,
             "data_digest": self.data_digest,
             "eer": self.eer,
             "roc_auc": self.roc_auc,
             **{name: rate.value for name, rate in rates.items()},
             "f1": decisions.f1,
+            "balanced": self.balanced,
             "threshold": self.threshold,
             "threshold_from": self.threshold_from,
-            "operating_points": [rule.to_json() for rule in self.rules],
+            "operating_points": [point.to_json() for point in self.points_reached],
             "reliability": self.reliability and self.reliability.to_json(),
+            "costs": self.costs and self.costs.to_json(),
             "groups": [group.to_json() for group in self.groups],
             "search": self.search and self.search.to_json(),
             "folded": self.folded and self.folded.to_json(),
             "sampled": self.sampled and self.sampled.to_json({name: rates[name] for name in ("fmr", "recall")}),
             "quality": [curve.to_json() for curve in self.quality],
             "counts": {
-                "eer": {"mated": self.curve.mated, "nonmated": self.curve.nonmated},
-                "roc_auc": {"mated": self.curve.mated, "nonmated": self.curve.nonmated},
+                "eer": pairs,
+                "roc_auc": pairs,
                 "f1": {"tp": decisions.tp, "fp": decisions.fp, "tn": decisions.tn, "fn": decisions.fn},
-                **{name: {"count": rate.count, "trials": rate.trials, "effective": rate.effective} for name, rate in rates.items()},
+                **{name: {"count": rate.count, "trials": rate.trials} for name, rate in rates.items()},
             },
             "intervals": {name: list(limits) for name, limits in self.intervals.items()},
         }
 
     def __str__(self) -> str:
         """Show the numbers as a small table."""
+        return "\n".join([*self._header(), *self._rate_rows(), *self._further_rows()])
+
+    def _header(self) -> list[str]:
         low, high = self.intervals["eer"]
-        rows = [
+        return [
             f"{self.name}: {self.photos:,} photos of {self.people:,} people, "
             f"{self.curve.mated:,} mated and {self.curve.nonmated:,} non-mated pairs",
             f"  {'equal error rate':<22} {self.eer:.2%} ({low:.2%} .. {high:.2%})",
             f"  {'ROC AUC':<22} {self.roc_auc:.4f}",
             f"  at threshold {self.threshold:.3f} (from {self.threshold_from}):",
         ]
+
+    def _rate_rows(self) -> list[str]:
+        rows = []
         for name, rate in self.rates().items():
-            low, high = self.intervals[name]
-            counts = f"{rate.count:,} of {rate.trials:,}"
+            low, high = rate.interval
+            note = f"; extrapolated: these people show FMR {self.smallest_fmr:.2g} at best" if name in self.extrapolated else ""
+            counts = f"{rate.count:,} of {rate.trials:,}{note}"
             rows.append(f"  {name.replace('_', ' '):<22} {rate.value:.2%} ({low:.2%} .. {high:.2%}; {counts})")
         rows.append(f"  {'F1':<22} {self.decisions.f1:.4f}")
-        rows += [f"  {rule}" for rule in self.rules]
+        if self.concentrated:
+            rows.append(
+                f"  few people hold most of the mated pairs: they weigh as {self.effective_people:,.0f} people would; "
+                f"with every person weighing the same, FMR {self.balanced['fmr']:.2%}, FNMR {self.balanced['fnmr']:.2%}"
+            )
+        return rows
+
+    def _further_rows(self) -> list[str]:
+        rows = [f"  {point}" for point in self.points_reached]
         if self.reliability is not None:
-            rows.append(f"  probabilities: Brier score {self.reliability.brier:.4f}, calibration error {self.reliability.ece:.4f}")
+            prior = f"at prior {self.reliability.prior:g}"
+            rows.append(
+                f"  probabilities {prior}: Brier score {self.reliability.brier:.4f}, calibration error {self.reliability.ece:.4f}"
+            )
+        if self.costs is not None:
+            low, high = self.intervals["cllr"]
+            rows.append(f"  Cllr {self.costs.cllr:.4f} ({low:.4f} .. {high:.4f}), minimum {self.costs.min_cllr:.4f}")
         if self.folded is not None:
             rows.append(f"  each fold at the best threshold of the others: {self.folded}")
         if self.search is not None:
             rows.append(f"  {self.search}")
         if self.sampled is not None:
             fmr, fnmr = (self.sampled.standard_error(rate) for rate in (self.decisions.fmr, self.decisions.fnmr))
-            rows.append(f"  drawing pairs in the place of all adds a standard error of {fmr:.2g} to FMR and {fnmr:.2g} to FNMR")
+            rows.append(f"  sampling pairs instead of taking all adds a standard error of {fmr:.2g} to FMR and {fnmr:.2g} to FNMR")
         rows += [f"  {finding}" for group in self.groups for finding in group.findings]
-        return "\n".join([*rows, *(f"  {curve.finding}" for curve in self.quality)])
+        return rows + [f"  {curve.finding}" for curve in self.quality]
 
 
 @dataclass(frozen=True)
-class RuleReached:
-    """What a decision rule did.
+class PointReached:
+    """What an operating point did to other people than those it was chosen on.
 
     Attributes:
-        rule: The rule, and what it did to the people that it was chosen on.
+        point: The operating point, with what it did to the people that it was chosen on.
         fmr: The false match rate that it reached here.
         fnmr: The false non-match rate.
     """
 
-    rule: OperatingPoint
+    point: OperatingPoint
     fmr: Rate
     fnmr: Rate
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        found = {name: rate.value for name, rate in (("fmr", self.fmr), ("fnmr", self.fnmr))}
+        rates = {name: rate.value for name, rate in (("fmr", self.fmr), ("fnmr", self.fnmr))}
         intervals = {name: list(rate.interval) for name, rate in (("fmr", self.fmr), ("fnmr", self.fnmr))}
-        return {"target_fmr": self.rule.target_fmr, "threshold": self.rule.score, **found, "intervals": intervals}
+        about = {"target_fmr": self.point.target_fmr, "threshold": self.point.score, "chosen_as": self.point.chosen_as}
+        return {**about, **rates, "intervals": intervals}
 
     def __str__(self) -> str:
-        """Tell the aim and what came of it."""
-        aim = "" if self.rule.target_fmr is None else f"for FMR {self.rule.target_fmr:g}, "
-        return f"{aim}threshold {self.rule.score:.3f}: FMR {self.fmr}, FNMR {self.fnmr}"
+        """Show the target and what was reached."""
+        aim = "" if self.point.target_fmr is None else f"for FMR {self.point.target_fmr:g}, "
+        return f"{aim}threshold {self.point.score:.3f}: FMR {self.fmr}, FNMR {self.fnmr}"
 
 
 @dataclass(frozen=True, eq=False)
 class FoldedEvaluation:
-    """LFW View 2: each fold's accuracy at the threshold that is best on the other folds.
+    """Accuracy of each fold at the threshold that is best on the other folds, as in LFW View 2.
 
     Attributes:
         folds: The folds' numbers.
@@ -233,7 +334,7 @@ class FoldedEvaluation:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean accuracy: the folds' standard deviation divided by the root of their number."""
+        """Standard error of the mean accuracy: the folds' standard deviation divided by the root of their number."""
         return float(self.accuracies.std(ddof=1) / np.sqrt(len(self.folds)))
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pairs drawn from all pairs of very many photos, and the error that drawing them adds."""
+"""Sample pairs of very many photos, and report the standard error that sampling adds."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ Pairs = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class SampledPairs:
-    """Pairs that stand for all pairs.
+    """Pairs sampled from all pairs.
 
     Attributes:
         protocol: The pairs drawn.
@@ -30,7 +30,7 @@ class SampledPairs:
     nonmated: int
 
     def standard_error(self, rate: Rate) -> float:
-        """How far drawing the pairs alone moves a rate of theirs, one standard deviation; 0 where all were taken.
+        """Return the standard error that sampling adds to a rate; 0 where all pairs were taken.
 
         Args:
             rate: Of the mated or of the non-mated pairs drawn.
@@ -46,7 +46,7 @@ class SampledPairs:
 
 
 def sample_pairs(labels: npt.NDArray[np.int64], *, count: int = 1_000_000, seed: int = 0) -> SampledPairs:
-    """Draw pairs of photos: of each kind all pairs, or `count` of them where there are more, each as likely as any other.
+    """Draw pairs of photos: of each kind all pairs, or `count` of them where there are more, with equal probability.
 
     Time and memory are those of the pairs drawn, not of all pairs. Pairs are drawn one by one, with repetition.
 
@@ -60,13 +60,13 @@ def sample_pairs(labels: npt.NDArray[np.int64], *, count: int = 1_000_000, seed:
         ValueError: If `count` is not positive.
     """
     if count < 1:
-        raise ValueError(f"count must be positive. Received: count={count}")
+        raise ValueError(f"count must be positive, got {count}")
     rng = np.random.default_rng(seed)
     people, photos = np.unique(labels, return_inverse=True, return_counts=True)[1:]
     mated = int(np.sum(photos * (photos - 1) // 2))
     nonmated = len(labels) * (len(labels) - 1) // 2 - mated
     if not mated or not nonmated:
-        raise DataError(f"sampling needs mated and non-mated pairs. Received: {mated:,} mated and {nonmated:,} non-mated pairs")
+        raise DataError(f"sampling needs mated and non-mated pairs, got {mated:,} mated and {nonmated:,} non-mated pairs")
     own = _mated(people, photos, np.arange(mated) if mated <= count else rng.integers(0, mated, count))
     others = _all_nonmated(people) if nonmated <= count else _drawn_nonmated(people, count, rng)
     name = f"{len(own):,} of {mated:,} mated and {len(others):,} of {nonmated:,} non-mated pairs"
@@ -93,8 +93,8 @@ def _all_nonmated(people: Pairs) -> Pairs:
 
 
 def _drawn_nonmated(people: Pairs, count: int, rng: np.random.Generator) -> Pairs:
-    found = np.empty((0, 2), dtype=np.int64)
-    while len(found) < count:
+    drawn = np.empty((0, 2), dtype=np.int64)
+    while len(drawn) < count:
         pairs = rng.integers(0, len(people), (count, 2))
-        found = np.concatenate([found, pairs[people[pairs[:, 0]] != people[pairs[:, 1]]]])
-    return found[:count]
+        drawn = np.concatenate([drawn, pairs[people[pairs[:, 0]] != people[pairs[:, 1]]]])
+    return drawn[:count]

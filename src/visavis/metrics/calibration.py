@@ -1,29 +1,28 @@
-"""From comparison scores to probabilities, and how far these can be believed."""
+"""Calibration: from comparison scores to log-likelihood ratios and probabilities."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from visavis.errors import DataError
+from visavis.errors import DataError, check_option
 from visavis.metrics import ErrorCurve
 
 __all__ = [
-    "METHODS",
     "Calibration",
-    "Reliability",
+    "Method",
     "distance_of",
     "fit_calibration",
     "fit_isotonic",
     "fit_sigmoid",
-    "measure_reliability",
     "score_of",
+    "score_shares",
 ]
 
 Floats = npt.NDArray[np.float64]
 
-METHODS = ("logistic", "isotonic")
+Method = Literal["logistic", "isotonic"]
 
 
 def distance_of(score: float) -> float:
@@ -43,13 +42,13 @@ def score_of(distance: float) -> float:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a comparison score is worth as evidence.
+    """The log-likelihood ratio of a comparison score.
 
     Attributes:
         offset: Of the logistic calibration: the log-likelihood ratio is ``offset - slope * distance``.
         slope: Likewise, positive.
-        isotonic: Scores, rising, with the log-likelihood ratio of each, and straight lines between; then it is this that counts.
-            Empty: the logistic calibration counts.
+        isotonic: Scores, rising, with the log-likelihood ratio of each, linear between them; used instead where given. Empty: the
+            logistic calibration is used.
     """
 
     offset: float
@@ -57,7 +56,7 @@ class Calibration:
     isotonic: tuple[tuple[float, float], ...] = ()
 
     def log_likelihood_ratio(self, scores: npt.ArrayLike) -> Floats:
-        """Return the natural logarithm of how much likelier scores are for one person than for two."""
+        """Return the natural logarithm of the likelihood ratio of scores: mated to non-mated."""
         cosines = np.asarray(scores, dtype=np.float64)
         if self.isotonic:
             known, ratios = np.array(self.isotonic).T
@@ -66,7 +65,7 @@ class Calibration:
 
     @property
     def even_score(self) -> float:
-        """The score that is as likely for one person as for two."""
+        """The score at which the likelihood ratio is 1: the threshold of a decision without prior."""
         if not self.isotonic:
             return score_of(max(0.0, self.offset / self.slope))
         scores, ratios = np.array(self.isotonic).T
@@ -80,36 +79,35 @@ class Calibration:
 
         Args:
             scores: Comparison scores.
-            prior: The part of mated pairs among all that are compared, in (0, 1), before their photos are seen.
+            prior: The probability of a mated pair before the photos are seen, in (0, 1).
 
         Raises:
             ValueError: If `prior` is out of range.
         """
         if not 0 < prior < 1:
-            raise ValueError(f"prior must be in (0, 1). Received: prior={prior}")
+            raise ValueError(f"prior must be in (0, 1), got {prior}")
         return 1 / (1 + np.exp(-self.log_likelihood_ratio(scores) - np.log(prior / (1 - prior))))
 
 
-def fit_calibration(curve: ErrorCurve, method: str = "logistic") -> Calibration:
-    """Fit a calibration to pairs, mated and non-mated ones each with half of the weight.
+def fit_calibration(curve: ErrorCurve, method: Method = "logistic") -> Calibration:
+    """Fit a calibration to pairs; mated and non-mated ones have half of the weight each.
 
     Args:
         curve: The pairs' cosines, from `metrics.error_curve` or `metrics.all_pairs_curve`.
-        method: `"logistic"`, two numbers, which some hundred pairs tell well enough; or `"isotonic"`, any rising function, which
-            wants thousands.
+        method: `"logistic"`, two parameters, which some hundred pairs determine; or `"isotonic"`, any rising function, which needs
+            thousands.
 
     Raises:
-        DataError: If there are no mated or no non-mated pairs, or if mated pairs are farther apart than non-mated ones.
-        ValueError: If there is no such method.
+        DataError: If there are no mated or no non-mated pairs, or if mated pairs do not score higher than non-mated ones.
+        ValueError: If `method` is another one.
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}. Received: method={method!r}")
+    check_option("method", method, Method)
     offset, slope = fit_sigmoid(curve)
     return Calibration(offset, slope, fit_isotonic(curve) if method == "isotonic" else ())
 
 
 def fit_sigmoid(curve: ErrorCurve, *, iterations: int = 100) -> tuple[float, float]:
-    """Fit ``sigmoid(offset - slope * distance)`` to pairs, mated and non-mated ones each with half of the weight.
+    """Fit ``sigmoid(offset - slope * distance)`` to pairs, mated and non-mated ones with half of the weight each.
 
     So 0.5 is where a pair is as likely to be of one person as of two, if both are as frequent. Newton's method on the logistic
     likelihood, with steps halved until they help, and with Platt's (1999) softened targets, which keep the slope finite where the
@@ -117,15 +115,15 @@ def fit_sigmoid(curve: ErrorCurve, *, iterations: int = 100) -> tuple[float, flo
 
     Args:
         curve: The pairs' cosines, from `metrics.error_curve` or `metrics.all_pairs_curve`.
-        iterations: The most steps of Newton's method.
+        iterations: Steps of Newton's method, at most.
 
     Returns:
         Offset and slope, the slope positive.
 
     Raises:
-        DataError: If there are no mated or no non-mated pairs, or if mated pairs are farther apart than non-mated ones.
+        DataError: If there are no mated or no non-mated pairs, or if mated pairs do not score higher than non-mated ones.
     """
-    scores, mated, nonmated = _shares(curve)
+    scores, mated, nonmated = score_shares(curve)
     distances = np.sqrt(np.maximum(0.0, 2.0 - 2.0 * scores))
     inputs = np.stack([np.ones_like(distances), -distances], axis=1)
     weights = (mated + nonmated) / 2
@@ -149,12 +147,12 @@ def fit_sigmoid(curve: ErrorCurve, *, iterations: int = 100) -> tuple[float, flo
             break
     offset, slope = parameters
     if not slope > 0:
-        raise DataError("mated pairs are farther apart than non-mated pairs: the embeddings tell nobody apart")
+        raise DataError("mated pairs do not score higher than non-mated pairs: the embeddings do not tell people apart")
     return float(offset), float(slope)
 
 
 def fit_isotonic(curve: ErrorCurve) -> tuple[tuple[float, float], ...]:
-    """Fit the rising function of the score that makes the pairs likeliest, by pooling adjacent violators.
+    """Fit the rising function of the score with the highest likelihood, by pooling adjacent violators.
 
     One mated pair is added below all scores and one non-mated pair above all, so that no ratio is infinite (Brummer and du Preez,
     2006).
@@ -167,7 +165,7 @@ def fit_isotonic(curve: ErrorCurve) -> tuple[tuple[float, float], ...]:
     """
     from sklearn.isotonic import isotonic_regression
 
-    scores, mated, nonmated = (values[::-1] for values in _shares(curve))
+    scores, mated, nonmated = (values[::-1] for values in score_shares(curve))
     scores = np.concatenate([[scores[0]], scores, [scores[-1]]])
     mated = np.concatenate([[1 / curve.mated], mated, [0]])
     nonmated = np.concatenate([[0], nonmated, [1 / curve.nonmated]])
@@ -179,66 +177,15 @@ def fit_isotonic(curve: ErrorCurve) -> tuple[tuple[float, float], ...]:
     return tuple(dict.fromkeys((float(score), float(ratio)) for score, ratio in knots))
 
 
-@dataclass(frozen=True, eq=False)
-class Reliability:
-    """Probabilities against the truth, in bins of equal width from 0 to 1.
-
-    Attributes:
-        prior: The part of mated pairs that is supposed: mated pairs have this weight in all, non-mated ones the rest.
-        predicted: `(k,)`, the mean probability of each bin that has pairs.
-        observed: `(k,)`, the part of mated pairs in it.
-        weight: `(k,)`, the part of all pairs that it has.
-        brier: The mean squared difference of probability and truth (Brier, 1950): 0 is perfect, a coin has 0.25.
-    """
-
-    prior: float
-    predicted: Floats
-    observed: Floats
-    weight: Floats
-    brier: float
-
-    @property
-    def ece(self) -> float:
-        """Expected calibration error: the mean difference of both over the bins."""
-        return float(np.sum(self.weight * np.abs(self.predicted - self.observed)))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        bins = {name: getattr(self, name).tolist() for name in ("predicted", "observed", "weight")}
-        return {"prior": self.prior, "brier": self.brier, "ece": self.ece, **bins}
-
-
-def measure_reliability(curve: ErrorCurve, calibration: Calibration, *, prior: float = 0.5, bins: int = 15) -> Reliability:
-    """Compare the probabilities of pairs with the truth.
-
-    Args:
-        curve: The pairs' cosines; of other people than those that the calibration was fitted to.
-        calibration: What gives the probabilities.
-        prior: The part of mated pairs that is supposed, in (0, 1).
-        bins: How many, of equal width.
+def score_shares(curve: ErrorCurve) -> tuple[Floats, Floats, Floats]:
+    """Return the scores that occur, falling, with the share of all mated and of all non-mated pairs that each has, `(k,)` each.
 
     Raises:
         DataError: If there are no mated or no non-mated pairs.
-        ValueError: If `prior` is out of range.
     """
-    scores, mated, nonmated = _shares(curve)
-    probabilities = calibration.probability(scores, prior=prior)
-    mated, nonmated = prior * mated, (1 - prior) * nonmated
-    places = np.minimum((probabilities * bins).astype(int), bins - 1)
-    weight, inside, predicted = (
-        np.bincount(places, weights=values, minlength=bins).astype(np.float64)
-        for values in (mated + nonmated, mated, (mated + nonmated) * probabilities)
-    )
-    seen = weight > 0
-    brier = float(np.sum(mated * (1 - probabilities) ** 2 + nonmated * probabilities**2))
-    return Reliability(prior, predicted[seen] / weight[seen], inside[seen] / weight[seen], weight[seen], brier)
-
-
-def _shares(curve: ErrorCurve) -> tuple[Floats, Floats, Floats]:
-    """Scores that occur, falling, with the part of all mated and of all non-mated pairs that each has."""
     if not curve.mated or not curve.nonmated:
         raise DataError(
-            f"a calibration needs mated and non-mated pairs. Received: {curve.mated} mated and {curve.nonmated} non-mated pairs"
+            f"a calibration needs mated and non-mated pairs, got {curve.mated} mated and {curve.nonmated} non-mated pairs"
         )
     mated = np.diff(curve.accepted_mated, prepend=0) / curve.mated
     nonmated = np.diff(curve.accepted_nonmated, prepend=0) / curve.nonmated

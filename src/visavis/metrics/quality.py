@@ -1,4 +1,4 @@
-"""What refusing poor photos would bring, and what it would cost."""
+"""Error versus discard: what rejecting photos of low quality would gain, and what it would cost (Grother and Tabassi, 2007)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,104 +7,131 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.errors import DataError
-from visavis.metrics import Rate
+from visavis.metrics.curves import Rate
+from visavis.metrics.intervals import PeopleWeights, people_interval
+from visavis.metrics.scores import PairScores
 
-__all__ = ["RejectCurve", "evaluate_quality"]
+__all__ = ["DiscardCurve", "check_quality", "evaluate_quality"]
 
 _SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
-_WORTH = 0.05  # the part of the errors that a gate must save
-_BLOCK = 1024
+_REPORTED = 0.1  # the share of photos of which `finding` speaks
+_WORTH = 0.05  # the share of the errors that a gate must save
+_MIN_PEOPLE = 10  # with false non-matches; fewer cannot show that a gate helps
 
 
 @dataclass(frozen=True)
-class RejectCurve:
-    """Errors among the photos that are left when the poorest are refused.
+class DiscardCurve:
+    """Errors among the photos that are left when those of the lowest quality are rejected.
 
     Attributes:
-        measure: What the quality is, such as `"sharpness"`; the higher the better.
+        measure: The quality measure, such as `"sharpness"`; the higher the better.
         threshold: The score from which on a pair was accepted.
-        gates: For each share that was to be refused: photos below this quality were.
-        refused: The share of photos that was refused in fact.
+        gates: For each share that was to be rejected: photos below this quality were.
+        rejected: The share of photos that was rejected in fact.
         fmr: The false match rate of the others.
-        fnmr: The false non-match rate.
+        fnmr: The false non-match rate, with its interval.
+        change: 95 % interval of the ratio of the false non-match rate with about a tenth rejected to that of all photos.
+        people: How many people have a false non-match.
     """
 
     measure: str
     threshold: float
     gates: tuple[float, ...]
-    refused: tuple[float, ...]
+    rejected: tuple[float, ...]
     fmr: tuple[Rate, ...]
     fnmr: tuple[Rate, ...]
+    change: tuple[float, float]
+    people: int
+
+    @property
+    def helps(self) -> bool | None:
+        """Whether rejecting about a tenth of the photos saves errors beyond chance; None: too few people to show it."""
+        if self.people < _MIN_PEOPLE:
+            return None
+        return self.change[1] < 1 - _WORTH
 
     @property
     def finding(self) -> str:
-        """What follows from it, in words: the gate that refuses one photo in ten, or nearly."""
-        place = int(np.argmin(np.abs(np.array(self.refused) - 0.1)))
-        pays = self.fnmr[place].value < (1 - _WORTH) * self.fnmr[0].value
-        told = (
-            f"{self.measure}: refusing the {self.refused[place]:.0%} of photos below {self.gates[place]:g} takes the false "
-            f"non-match rate from {self.fnmr[0].value:.2%} to {self.fnmr[place].value:.2%}"
+        """What the rates show of the gate that rejects one photo in ten, or nearly."""
+        place = _reported(self.rejected)
+        low, high = self.change
+        sentence = (
+            f"{self.measure}: rejecting the {self.rejected[place]:.0%} of photos below {self.gates[place]:g} changes the false "
+            f"non-match rate from {self.fnmr[0].value:.2%} to {self.fnmr[place].value:.2%} ({low:.2f} to {high:.2f} times)"
         )
-        return told if pays else f"{told}: it does not pay"
+        if self.helps is None:
+            return f"{sentence}: too few people with errors to show whether it helps"
+        return f"{sentence}: it helps" if self.helps else f"{sentence}: no gain shown"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        rates = {name: [rate.value if rate.trials else None for rate in getattr(self, name)] for name in ("fmr", "fnmr")}
-        counts = {name: [[rate.count, rate.trials] for rate in getattr(self, name)] for name in ("fmr", "fnmr")}
-        told = {"measure": self.measure, "threshold": self.threshold, "finding": self.finding}
-        return {**told, "gates": list(self.gates), "refused": list(self.refused), **rates, "counts": counts}
+        rates = {name: [rate.to_json() for rate in getattr(self, name)] for name in ("fmr", "fnmr")}
+        about = {"measure": self.measure, "threshold": self.threshold, "finding": self.finding, "helps": self.helps}
+        return {**about, "gates": list(self.gates), "rejected": list(self.rejected), "change": list(self.change), **rates}
+
+
+def check_quality(quality: npt.NDArray[np.float64], measure: str) -> npt.NDArray[np.float64]:
+    """Return the qualities below which photos are rejected, rising.
+
+    Raises:
+        DataError: If half of the photos or more have the lowest quality.
+    """
+    gates = np.quantile(np.where(np.isnan(quality), np.inf, quality), _SHARES, method="lower")
+    if gates[0] == gates[-1]:
+        raise DataError(f"{measure}: half of the photos or more have the lowest quality ({gates[0]:g}), so it rejects all or none")
+    return np.unique(gates)
 
 
 def evaluate_quality(
-    embeddings: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
-    quality: npt.NDArray[np.float64],
-    *,
-    threshold: float,
-    measure: str = "quality",
-) -> RejectCurve:
-    """Refuse ever more of the poorest photos, and count the errors among all pairs of the others (Grother and Tabassi, 2007).
+    scores: PairScores, quality: npt.NDArray[np.float64], *, threshold: float, measure: str = "quality"
+) -> DiscardCurve:
+    """Reject more and more of the photos of low quality, and count the errors among all pairs of the others.
 
     Args:
-        embeddings: `(n, d)`, rows of unit length.
-        labels: `(n,)`, equal for photos of one person.
-        quality: `(n,)`, the higher the better; photos without one (NaN) are refused last.
+        scores: All pairs of photos, those that the threshold accepts among them.
+        quality: `(n,)`, the higher the better; photos without one (NaN) are rejected last.
         threshold: The score from which on a pair is accepted.
-        measure: What the quality is.
+        measure: The name of the quality measure.
 
     Raises:
-        DataError: If all photos are of one quality.
+        DataError: As `check_quality`.
     """
+    gates = check_quality(quality, measure)
     quality = np.where(np.isnan(quality), np.inf, quality)
-    gates = np.quantile(quality, _SHARES, method="lower")
-    if gates[0] == gates[-1]:
-        raise DataError(f"{measure}: half of the photos or more have the lowest quality ({gates[0]:g}), so it refuses all or none")
-    gates = np.unique(gates)
-    worst_mated, accepted_mated, worst_matched = _worse_of_pairs(embeddings, labels, quality, threshold)
-    refused, fmr, fnmr = [], [], []
+    matches = scores.nonmated.where(scores.nonmated.scores >= threshold)
+    lower_mated, lower_match = (np.minimum(quality[pairs.first], quality[pairs.second]) for pairs in (scores.mated, matches))
+    wrong, person = scores.mated.scores < threshold, scores.people[scores.mated.first]
+    people = len(scores.nonmated_of)
+    rejected, fmr, fnmr, events, trials = [], [], [], [], []
     for gate in gates:
-        kept = quality >= gate
-        photos = np.bincount(labels[kept]).astype(np.int64)
-        nonmated = int((photos.sum() ** 2 - (photos**2).sum()) // 2)
-        mated = worst_mated >= gate
-        refused.append(float(1 - kept.mean()))
-        fmr.append(Rate(int(np.sum(worst_matched >= gate)), nonmated))
-        fnmr.append(Rate(int(np.sum(mated & ~accepted_mated)), int(mated.sum())))
-    return RejectCurve(measure, threshold, tuple(map(float, gates)), tuple(refused), tuple(fmr), tuple(fnmr))
+        kept, mated = quality >= gate, lower_mated >= gate
+        photos = np.bincount(scores.people[kept]).astype(np.int64)
+        events.append(np.bincount(person[mated & wrong], minlength=people))
+        trials.append(np.bincount(person[mated], minlength=people))
+        rejected.append(float(1 - kept.mean()))
+        fmr.append(Rate(int(np.sum(lower_match >= gate)), int((photos.sum() ** 2 - (photos**2).sum()) // 2)))
+        fnmr.append(Rate(int(events[-1].sum()), int(trials[-1].sum()), people_interval(events[-1], trials[-1])))
+    place = _reported(rejected)
+    change = _ratio_interval(events[0], trials[0], events[place], trials[place])
+    with_errors = int(np.count_nonzero(events[0]))
+    return DiscardCurve(measure, threshold, tuple(map(float, gates)), tuple(rejected), tuple(fmr), tuple(fnmr), change, with_errors)
 
 
-def _worse_of_pairs(
-    embeddings: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], quality: npt.NDArray[np.float64], threshold: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
-    """The lower quality of the two photos of each mated pair, whether it was accepted, and the same of each false match."""
-    found = []
-    for start in range(0, len(labels), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        accepted = embeddings[block] @ embeddings[start:].T >= threshold
-        later = np.arange(len(labels) - start)[None, :] > np.arange(len(accepted))[:, None]
-        same = (labels[block][:, None] == labels[start:][None, :]) & later
-        mated, matched = np.nonzero(same), np.nonzero(accepted & later & ~same)
-        worse = [np.minimum(quality[start + rows], quality[start + columns]) for rows, columns in (mated, matched)]
-        found.append((worse[0], accepted[mated], worse[1]))
-    worst_mated, accepted_mated, worst_matched = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return worst_mated, accepted_mated, worst_matched
+def _reported(rejected: list[float] | tuple[float, ...]) -> int:
+    return int(np.argmin(np.abs(np.array(rejected) - _REPORTED)))
+
+
+def _ratio_interval(
+    events: npt.NDArray[np.int64],
+    trials: npt.NDArray[np.int64],
+    kept_events: npt.NDArray[np.int64],
+    kept_trials: npt.NDArray[np.int64],
+) -> tuple[float, float]:
+    """Return the 95 % interval of the ratio of a rate after to that before, the same people being resampled for both."""
+    weights = PeopleWeights.draw(len(trials))
+    before, after = (
+        weights.shares(count[:, None].astype(np.float64), of.astype(np.float64))[:, 0]
+        for count, of in ((events, trials), (kept_events, kept_trials))
+    )
+    ratios = (after / np.maximum(before, 1e-12))[1:]
+    return float(np.quantile(ratios, 0.025)), float(np.quantile(ratios, 0.975))

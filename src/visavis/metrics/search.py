@@ -1,30 +1,30 @@
-"""One against many: is a person found among those who are enrolled, and are strangers left alone?"""
+"""Identification (1:N): FNIR, FPIR, rank 1 and CMC of searches in a gallery of some of the people."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from visavis.errors import DataError
-from visavis.metrics import Rate, equal_error_rate, error_curve, tar_at_fmr, unit_rows
-from visavis.metrics.intervals import RATES, PeopleErrors
+from visavis.errors import DataError, check_option
+from visavis.metrics.curves import Rate, equal_error_rate, error_curve, tar_at_fmr
+from visavis.metrics.intervals import people_interval
+from visavis.metrics.scores import cosine_scores, scored_blocks, unit_rows
 
-__all__ = ["TEMPLATES", "Growth", "SearchEvaluation", "evaluate_search", "template_scores"]
+__all__ = ["Growth", "Reference", "SearchEvaluation", "evaluate_search", "reference_scores"]
 
-TEMPLATES = ("mean", "best")
+Reference = Literal["mean", "best"]
 _RANKS = 10
-_BLOCK = 1024
 
 
 @dataclass(frozen=True)
 class Growth:
-    """What becomes of the false positives as more people are enrolled.
+    """False positives with some number of people enrolled.
 
     Attributes:
         enrolled: How many.
-        measured: The part of strangers' searches that found somebody.
-        predicted: The same as the false match rate of single comparisons foretells, were they independent: ``1 - (1 - FMR)^n``.
+        measured: The FPIR that was measured.
+        predicted: The FPIR that the false match rate of single comparisons predicts if they are independent: ``1 - (1 - FMR)^n``.
     """
 
     enrolled: int
@@ -39,48 +39,44 @@ class SearchEvaluation:
     Attributes:
         enrolled: How many people are enrolled.
         photos: With how many photos each.
-        template: How these become one: `"mean"` of their embeddings, or the `"best"` score of any.
-        strangers: How many people who are not enrolled were searched for.
-        threshold: The score that a person who is found must reach.
+        reference: How these are compared: the `"mean"` of their embeddings, or the `"best"` score of any.
+        not_enrolled: How many people who are not enrolled were searched for.
+        threshold: The score that a candidate must reach.
         rank1: Searches for enrolled people that have the right one first, whatever the score.
-        cmc: The part that has the right one among the first 1 .. 10.
-        fnir: False negative identification rate: searches for enrolled people that do not find the right one first, with a score
+        cmc: The share that has the right one among the first 1 .. 10.
+        fnir: False negative identification rate: searches for enrolled people that do not return the right one first with a score
             that reaches the threshold.
-        fpir: False positive identification rate: searches for strangers that find somebody.
+        fpir: False positive identification rate: searches for people who are not enrolled that return a candidate.
         growth: False positives by the number of people enrolled.
-        template_eer: Equal error rate of single comparisons of a photo with a template.
-        template_tar: Their true accept rate at a false match rate of 0.001.
+        reference_eer: Equal error rate of single comparisons of a photo with a person's references.
+        reference_tar: Their true accept rate at a false match rate of 0.001.
     """
 
     enrolled: int
     photos: int
-    template: str
-    strangers: int
+    reference: Reference
+    not_enrolled: int
     threshold: float
     rank1: Rate
     cmc: tuple[float, ...]
     fnir: Rate
     fpir: Rate
     growth: tuple[Growth, ...]
-    template_eer: float
-    template_tar: float
+    reference_eer: float
+    reference_tar: float
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        rates = {}
-        for name in ("rank1", "fnir", "fpir"):
-            rate: Rate = getattr(self, name)
-            rates[name] = {**vars(rate), "value": rate.value, "interval": list(rate.interval)}
+        rates = {name: getattr(self, name).to_json() for name in ("rank1", "fnir", "fpir")}
         plain = {name: value for name, value in vars(self).items() if name not in rates and name != "growth"}
         return {**plain, **rates, "growth": [vars(step) for step in self.growth]}
 
     def __str__(self) -> str:
-        """Tell it in words."""
-        whole = self.growth[-1]
+        """Return a one-sentence summary."""
         return (
-            f"search among {self.enrolled:,} people, {self.photos} photos each ({self.template}): first {self.rank1}, "
-            f"missed at threshold {self.threshold:.3f} {self.fnir}, strangers taken for somebody {self.fpir}, "
-            f"foretold by single comparisons {whole.predicted:.2%}"
+            f"search among {self.enrolled:,} people, {self.photos} photos each ({self.reference}): rank 1 {self.rank1}, "
+            f"at threshold {self.threshold:.3f} FNIR {self.fnir}, FPIR {self.fpir}, "
+            f"predicted from single comparisons {self.growth[-1].predicted:.2%}"
         )
 
 
@@ -90,37 +86,38 @@ def evaluate_search(
     *,
     threshold: float,
     photos: int = 1,
-    template: str = "mean",
+    reference: Reference = "mean",
     seed: int = 0,
 ) -> SearchEvaluation:
-    """Enrol half of the people who have photos to spare, and search for their other photos and for all other people's.
+    """Enrol half of the people who have photos to spare, and search for their other photos and for those of all other people.
 
     Args:
         embeddings: `(n, d)`, rows of unit length.
         labels: `(n,)`, equal for photos of one person.
-        threshold: The score that a person who is found must reach.
+        threshold: The score that a candidate must reach.
         photos: How many photos of each are enrolled.
-        template: How these become one: `"mean"` or `"best"`.
+        reference: How these are compared: `"mean"` or `"best"`.
         seed: Draws who is enrolled, and with which photos.
 
     Raises:
-        DataError: If fewer than two people have more than `photos` photos, or if no stranger is left.
+        DataError: If fewer than two people have more than `photos` photos, or if nobody is left who is not enrolled.
         ValueError: If an argument is out of range.
     """
+    check_option("reference", reference, Reference)
     if photos < 1:
-        raise ValueError(f"photos must be at least 1. Received: photos={photos}")
+        raise ValueError(f"photos must be at least 1, got {photos}")
     rng = np.random.default_rng(seed)
     counts = np.bincount(labels)
     able = rng.permutation(np.flatnonzero(counts > photos))
     enrolled = np.sort(able[: max(2, len(able) // 2)])
     if len(able) < 2 or len(enrolled) == np.count_nonzero(counts):
         raise DataError(
-            f"a search wants two people or more with more than {photos} photos, and strangers beside them. "
-            f"Received: {len(able)} such people of {np.count_nonzero(counts)}"
+            f"a search needs at least two people with more than {photos} photos, and others who are not enrolled, "
+            f"got {len(able)} such people of {np.count_nonzero(counts)}"
         )
     kept = np.concatenate([rng.choice(np.flatnonzero(labels == person), photos, replace=False) for person in enrolled])
     probes = np.setdiff1d(np.arange(len(labels)), kept)
-    scores = template_scores(embeddings[probes], embeddings[kept].reshape(len(enrolled), photos, -1), template)
+    scores = reference_scores(embeddings[probes], embeddings[kept].reshape(len(enrolled), photos, -1), reference)
     truth = labels[probes][:, None] == enrolled[None, :]
     known = truth.any(axis=1)
     own = scores[known][truth[known]]
@@ -138,50 +135,49 @@ def evaluate_search(
     return SearchEvaluation(
         enrolled=len(enrolled),
         photos=photos,
-        template=template,
-        strangers=len(np.unique(searched[~known])),
+        reference=reference,
+        not_enrolled=len(np.unique(searched[~known])),
         threshold=threshold,
         rank1=_rate(ranks == 0, searched[known]),
         cmc=tuple(float(np.mean(ranks < rank)) for rank in range(1, _RANKS + 1)),
         fnir=_rate((ranks > 0) | (own < threshold), searched[known]),
         fpir=_rate(top >= threshold, searched[~known]),
         growth=tuple(growth),
-        template_eer=equal_error_rate(curve)[0],
-        template_tar=tar_at_fmr(curve, 1e-3).value,
+        reference_eer=equal_error_rate(curve)[0],
+        reference_tar=tar_at_fmr(curve, 1e-3).value,
     )
 
 
-def template_scores(
-    probes: npt.NDArray[np.float32], enrolled: npt.NDArray[np.float32], template: str = "mean"
+def reference_scores(
+    probes: npt.NDArray[np.float32], enrolled: npt.NDArray[np.float32], reference: Reference = "mean"
 ) -> npt.NDArray[np.float32]:
-    """Compare photos with people of whom several photos are known.
+    """Compare photos with people of whom several photos are enrolled.
 
     Args:
         probes: `(m, d)`, rows of unit length.
         enrolled: `(p, k, d)`, k photos of each person, likewise.
-        template: `"mean"`: the cosine with the mean of the embeddings; `"best"`: the best cosine with any.
+        reference: `"mean"`: the cosine with the mean of the embeddings; `"best"`: the best cosine with any.
 
     Returns:
         `(m, p)` scores.
 
     Raises:
-        ValueError: If there is no such template.
+        ValueError: If `reference` is another one.
     """
-    if template not in TEMPLATES:
-        raise ValueError(f"template must be one of {', '.join(TEMPLATES)}. Received: template={template!r}")
-    if template == "mean":
-        return np.asarray(probes @ unit_rows(enrolled.mean(axis=1)).T, dtype=np.float32)
-    people, photos, size = enrolled.shape
-    flat = enrolled.reshape(people * photos, size)
-    blocks = [probes[start : start + _BLOCK] @ flat.T for start in range(0, len(probes), _BLOCK)]
-    return np.concatenate([block.reshape(len(block), people, photos).max(axis=2) for block in blocks])
+    check_option("reference", reference, Reference)
+    if reference == "mean":
+        return cosine_scores(probes, unit_rows(enrolled.mean(axis=1)))
+    people, photos, _ = enrolled.shape
+    best = np.full((len(probes), people), -1, dtype=np.float32)
+    for place in range(photos):
+        for row, column, scores in scored_blocks(probes, np.ascontiguousarray(enrolled[:, place])):
+            block = best[row : row + len(scores), column : column + scores.shape[1]]
+            np.maximum(block, scores, out=block)
+    return best
 
 
 def _rate(happened: npt.NDArray[np.bool_], people: npt.NDArray[np.int64]) -> Rate:
-    """A rate of searches, with the effective number of them: those for one person depend on each other."""
+    """Return the rate of searches by the person searched for, whose searches depend on each other."""
     _, numbers = np.unique(people, return_inverse=True)
-    yes, no = (np.bincount(numbers, weights=side).astype(np.float64) for side in (happened, ~happened))
-    none = np.zeros(0)
-    errors = PeopleErrors(yes, no, none.astype(np.int64), none.astype(np.int64), none, none)
-    effective = errors.effective(*RATES["recall"])
-    return Rate(int(happened.sum()), len(happened), float(effective) if np.isfinite(effective) else float(errors.people))
+    events, trials = np.bincount(numbers, weights=happened), np.bincount(numbers)
+    return Rate(int(happened.sum()), len(happened), people_interval(events, trials))

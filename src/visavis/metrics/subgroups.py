@@ -1,4 +1,4 @@
-"""Error rates by subgroup, at one threshold for all: within each group, and between strangers of two groups."""
+"""Error rates by subgroup, at one threshold for all: within each group, and between people of two groups."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.errors import DataError
-from visavis.metrics import Rate, all_pairs_curve, equal_error_rate
-from visavis.metrics.intervals import PeopleErrors, all_pairs_errors, cross_pairs_errors, effective_trials
+from visavis.metrics.bootstrap import PeopleCurves
+from visavis.metrics.curves import Rate, equal_error_rate
+from visavis.metrics.intervals import limits_of, smallest_fmr
+from visavis.metrics.scores import PairScores
 
-__all__ = ["MOST_GROUPS", "GroupErrors", "Subgroups", "evaluate_groups"]
+__all__ = ["MAX_GROUPS", "GroupErrors", "Subgroups", "check_groups", "evaluate_groups"]
 
 _RULE_OF_THREE = 3.0
-MOST_GROUPS = 20
+MAX_GROUPS = 20
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,12 @@ class GroupErrors:
 
     Attributes:
         first: The group.
-        second: The same, or another one: then pairs are of one photo of either.
+        second: The same, or another one: then a pair has one photo of each.
         people: How many people are compared.
         fmr: The false match rate.
         fnmr: The false non-match rate; without trials where no person has photos in both groups.
-        tells_fmr: Whether there are pairs enough that false matches as frequent as among all would have been seen.
-        tells_fnmr: Likewise for false non-matches.
+        enough_fmr: Whether there are people enough to show a false match rate like that of all people.
+        enough_fnmr: Likewise for false non-matches.
     """
 
     first: str
@@ -36,20 +38,20 @@ class GroupErrors:
     people: int
     fmr: Rate
     fnmr: Rate
-    tells_fmr: bool
-    tells_fnmr: bool
+    enough_fmr: bool
+    enough_fnmr: bool
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """The group's name, or both names."""
         return self.first if self.first == self.second else f"{self.first} with {self.second}"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        rates = {}
-        for name, rate, tells in (("fmr", self.fmr, self.tells_fmr), ("fnmr", self.fnmr, self.tells_fnmr)):
-            value = rate.value if rate.trials else None
-            rates[name] = {**vars(rate), "value": value, "interval": list(rate.interval), "enough": tells}
+        rates = {
+            "fmr": {**self.fmr.to_json(), "enough": self.enough_fmr},
+            "fnmr": {**self.fnmr.to_json(), "enough": self.enough_fnmr},
+        }
         return {"first": self.first, "second": self.second, "people": self.people, **rates}
 
 
@@ -69,28 +71,26 @@ class Subgroups:
 
     @property
     def findings(self) -> list[str]:
-        """What follows from it, in words."""
+        """What the rates show, one sentence each."""
         within = [group for group in self.groups if group.first == group.second]
-        small = [group.name for group in within if not (group.tells_fmr and group.tells_fnmr)]
-        told = [
-            self._difference([group for group in within if group.tells_fmr], "fmr", "strangers are taken for one person"),
-            self._difference([group for group in within if group.tells_fnmr], "fnmr", "photos of one person are refused"),
+        small = [group.name for group in within if not (group.enough_fmr and group.enough_fnmr)]
+        sentences = [
+            self._difference([group for group in within if group.enough_fmr], "fmr", "false match rate"),
+            self._difference([group for group in within if group.enough_fnmr], "fnmr", "false non-match rate"),
         ]
-        if small:
-            told.append(f"Too few pairs to tell both errors: {', '.join(small)}.")
-        return told
+        return [*sentences, f"Too few people to show both error rates: {', '.join(small)}."] if small else sentences
 
-    def _difference(self, groups: list[GroupErrors], rate: str, event: str) -> str:
-        """Say which group has the most errors and which the fewest, if their intervals lie apart."""
+    def _difference(self, groups: list[GroupErrors], rate: str, name: str) -> str:
+        """Say which group has the highest rate and which the lowest, if their intervals do not overlap."""
         if len(groups) < 2:
-            return f"{self.attribute}: there are not two groups large enough to compare how often {event}."
-        most, least = (pick(groups, key=lambda group: getattr(group, rate).value) for pick in (max, min))
-        high, low = getattr(most, rate), getattr(least, rate)
+            return f"{self.attribute}: fewer than two groups are large enough to compare the {name}."
+        highest, lowest = (pick(groups, key=lambda group: getattr(group, rate).value) for pick in (max, min))
+        high, low = getattr(highest, rate), getattr(lowest, rate)
         if high.interval[0] <= low.interval[1]:
-            return f"{self.attribute}: no group in which {event} more often than in another, as far as these people can tell."
+            return f"{self.attribute}: no difference in the {name} shown between groups of this size."
         return (
-            f"{self.attribute}: {event} more often where it is {most.name} ({high.value:.2%}, {_span(high)}) "
-            f"than where it is {least.name} ({low.value:.2%}, {_span(low)})."
+            f"{self.attribute}: the {name} is higher for {highest.name} ({high.value:.2%}, {_span(high)}) "
+            f"than for {lowest.name} ({low.value:.2%}, {_span(low)})."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -99,59 +99,62 @@ class Subgroups:
         return {"attribute": self.attribute, "threshold": self.threshold, "findings": self.findings, "groups": groups}
 
 
-def evaluate_groups(
-    embeddings: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
-    values: npt.NDArray[np.str_],
-    *,
-    threshold: float,
-    attribute: str = "group",
-) -> Subgroups:
-    """Score all pairs within each group and between every two.
-
-    Args:
-        embeddings: `(n, d)`, rows of unit length.
-        labels: `(n,)`, equal for photos of one person.
-        values: `(n,)`, the group of each photo; empty where it is not known, such photos are left out.
-        threshold: The score from which on a pair is accepted, the same for all groups.
-        attribute: What tells the groups apart.
+def check_groups(values: npt.NDArray[np.str_], attribute: str) -> list[str]:
+    """Return the names of the groups of photos; empty values are no group.
 
     Raises:
-        DataError: If there are no two groups, or more than twenty.
+        DataError: If there is only one group, or if there are more than twenty.
     """
     names = [str(name) for name in np.unique(values) if name]
-    if not 2 <= len(names) <= MOST_GROUPS:
-        raise DataError(f"{attribute}: needs 2 to {MOST_GROUPS} groups. Received: {len(names)}")
-    thresholds = [threshold, equal_error_rate(all_pairs_curve(embeddings, labels))[1]]
-    rows = {name: np.flatnonzero(values == name) for name in names}
-    found: dict[tuple[str, str], list[PeopleErrors]] = {}
-    for name in names:
-        found[name, name] = all_pairs_errors(embeddings[rows[name]], labels[rows[name]], thresholds)
-    for one, other in combinations(names, 2):
-        found[one, other] = cross_pairs_errors(embeddings, labels, rows[one], rows[other], thresholds)
-    overall = all_pairs_errors(embeddings, labels, [threshold])[0]
-    return Subgroups(attribute, threshold, tuple(_group(*names, at, lax, overall) for names, (at, lax) in found.items()))
+    if not 2 <= len(names) <= MAX_GROUPS:
+        raise DataError(f"{attribute} must have 2 to {MAX_GROUPS} groups, got {len(names)}")
+    return names
 
 
-def _group(first: str, second: str, errors: PeopleErrors, lax: PeopleErrors, overall: PeopleErrors) -> GroupErrors:
-    rates = {}
-    for name in ("fmr", "fnmr"):
-        count, trials = errors.counts(name)
-        rates[name] = Rate(int(count), int(trials), effective_trials(name, errors, lax) if trials else None)
+def evaluate_groups(scores: PairScores, values: npt.NDArray[np.str_], *, threshold: float, attribute: str = "group") -> Subgroups:
+    """Count errors within each group and between every two.
+
+    Args:
+        scores: All pairs of photos, those that the threshold accepts among them.
+        values: `(n,)`, the group of each photo; photos without one (empty) are left out.
+        threshold: The score from which on a pair is accepted, the same for all groups.
+        attribute: What the groups differ in.
+
+    Raises:
+        DataError: As `check_groups`.
+    """
+    names = check_groups(values, attribute)
+    lax = max(scores.floor, equal_error_rate(scores.curve)[1])
+    limits = np.unique([threshold, lax, -1.0])[::-1]
+    overall = PeopleCurves.of(scores, limits)
+    pairs = [(name, name) for name in names] + list(combinations(names, 2))
+    groups = []
+    for one, other in pairs:
+        own = PeopleCurves.of(scores.between(values == one, values == other), limits)
+        groups.append(_group(one, other, own, overall, threshold))
+    return Subgroups(attribute, threshold, tuple(groups))
+
+
+def _group(first: str, second: str, own: PeopleCurves, overall: PeopleCurves, threshold: float) -> GroupErrors:
+    place = int(np.flatnonzero(own.thresholds == threshold)[0])
+    resampled = own.resampled()
+    limits = [limits_of(*sides) for sides in zip(resampled.best.at(threshold), resampled.worst.at(threshold), strict=True)]
+    matched, nonmated = (int(own.nonmated[:, column].sum()) // 2 for column in (place, -1))
+    accepted, mated = (int(own.mated[:, column].sum()) for column in (place, -1))
+    fmr = overall.nonmated[:, place].sum() / max(1.0, overall.nonmated[:, -1].sum())
+    fnmr = 1 - overall.mated[:, place].sum() / max(1.0, overall.mated[:, -1].sum())
+    pairs = own.mated[:, -1]
+    effective_people = pairs.sum() ** 2 / max(1.0, np.square(pairs).sum())
+    people = int(np.count_nonzero(own.nonmated[:, -1] + pairs))
     return GroupErrors(
         first,
         second,
-        errors.people,
-        fmr=rates["fmr"],
-        fnmr=rates["fnmr"],
-        tells_fmr=_tells(rates["fmr"], *overall.counts("fmr")),
-        tells_fnmr=_tells(rates["fnmr"], *overall.counts("fnmr")),
+        people,
+        fmr=Rate(matched, nonmated, limits[0] if nonmated else None),
+        fnmr=Rate(mated - accepted, mated, limits[1] if mated else None),
+        enough_fmr=nonmated > 0 and bool(smallest_fmr(people, own.effective_pairs) <= fmr),
+        enough_fnmr=bool(effective_people * fnmr >= _RULE_OF_THREE),
     )
-
-
-def _tells(rate: Rate, count: float, trials: float) -> bool:
-    """Whether no error at all among the group's pairs would show that it has fewer than all people have (the rule of three)."""
-    return rate.effective is not None and rate.effective * count / max(1.0, trials) >= _RULE_OF_THREE
 
 
 def _span(rate: Rate) -> str:

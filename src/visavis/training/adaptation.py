@@ -16,7 +16,7 @@ import numpy.typing as npt
 from visavis.backend import keras
 from visavis.data import FaceDataset, Split
 from visavis.metrics import unit_rows
-from visavis.metrics.bootstrap import ONE_STANDARD_ERROR, chance_of_fewer_errors
+from visavis.metrics.bootstrap import ONE_STANDARD_ERROR, probability_of_fewer_errors
 from visavis.models import copy_network
 from visavis.training.frozen import FrozenTrunk, can_be_cut, head_of_trunk
 
@@ -66,7 +66,7 @@ def adapt(
     validation = split.validation
     features = trunk.views(validation.faces, flip=flip)
     old, new = (trunk.embed(features, head) for head in (trunk.head, head_of_trunk(network)))
-    worse = broadcast(chance_of_fewer_errors(old, new, validation.labels)) < 1 - ONE_STANDARD_ERROR
+    worse = broadcast(probability_of_fewer_errors(old, new, validation.labels)) < 1 - ONE_STANDARD_ERROR
     return (start, None) if worse else (network, shrinkage)
 
 

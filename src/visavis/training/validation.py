@@ -11,7 +11,7 @@ from visavis.backend import keras
 from visavis.data import FaceDataset
 from visavis.errors import TrainingError
 from visavis.metrics import all_pairs_curve, equal_error_rate
-from visavis.metrics.bootstrap import ONE_STANDARD_ERROR, chance_of_fewer_errors
+from visavis.metrics.bootstrap import ONE_STANDARD_ERROR, probability_of_fewer_errors
 from visavis.models import embed, embedding_of
 from visavis.training.checkpoints import Checkpoint
 from visavis.training.configuration import TrainingConfig
@@ -114,7 +114,7 @@ class ValidationMonitor:
         embeddings = self._embed(weights, flip=self.config.flip)
         if self.best_step != default["step"]:
             best = self._embed(self.best_weights, flip=self.config.flip)
-            if chance_of_fewer_errors(embeddings, best, self.validation.labels) >= ONE_STANDARD_ERROR:
+            if probability_of_fewer_errors(embeddings, best, self.validation.labels) >= ONE_STANDARD_ERROR:
                 return best
             self.siamese.set_weights(weights)
         self.best_step, self.best_eer = int(default["step"]), default["validation_eer"]
