@@ -26,7 +26,7 @@ from visavis.encoders import Encoder, embed_faces, load_encoder, load_faces
 from visavis.errors import DataError
 from visavis.evaluation import Claims, evaluate_all_pairs, evaluate_folds, pair_scores
 from visavis.evaluation.evaluate import EvaluationOptions, evaluate_model
-from visavis.metrics import Rate, all_pairs_curve, equal_error_rate, error_curve
+from visavis.metrics import Rate, all_pairs_curve, error_curve
 from visavis.metrics.calibration import fit_calibration, measure_reliability
 from visavis.metrics.normalisation import normalised_scores
 from visavis.metrics.operating_points import threshold_for_fmr
@@ -145,7 +145,14 @@ def report(encoder: Encoder, embeddings: Embeddings) -> dict[str, float]:
     """Measure the full report on all pairs of LFW."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        evaluate_model(Cached(encoder, embeddings), str(RUNS / "lfw-faces"), options=EvaluationOptions(enrol=1), people="all", out=folder, overwrite=True)
+        evaluate_model(
+            Cached(encoder, embeddings),
+            str(RUNS / "lfw-faces"),
+            options=EvaluationOptions(enrol=1),
+            people="all",
+            out=folder,
+            overwrite=True,
+        )
     seconds = time.perf_counter() - start
     return {"seconds": seconds, "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9}
 

@@ -136,6 +136,6 @@ def test_groups_and_qualities_come_into_the_report(tmp_path):
     assert [curve["measure"] for curve in told["quality"]] == ["light"]
     assert told["search"]["rank1"]["trials"] == 15 * 2
     page = result.report.read_text()
-    assert "candidate was returned (FPIR)" in page
+    assert "Searches for people not enrolled that return a candidate (FPIR)" in page
     assert "even with odd" in page and "light: rejecting the 9% of photos below 11" in page
     assert (tmp_path / "run" / "pictures" / "quality.png").stat().st_size > 5000

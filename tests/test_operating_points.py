@@ -50,7 +50,9 @@ def test_guaranteed_thresholds_hold_on_the_population_they_are_for():
 
 
 def test_too_few_people_are_refused_and_the_number_advised_is_enough():
-    with pytest.raises(DataError, match=r"0.01 cannot be guaranteed on door people: 15 people with 1,680 non-mated pairs") as refusal:
+    with pytest.raises(
+        DataError, match=r"0.01 cannot be guaranteed on door people: 15 people with 1,680 non-mated pairs"
+    ) as refusal:
         threshold_for_fmr(*people(np.random.default_rng(3), 15, 4), 0.01, chosen_on="door people")
     advised = int(re.search(r"Take about ([\d,]+) people", str(refusal.value))[1].replace(",", ""))
     assert 200 < advised < 600

@@ -78,7 +78,15 @@ def group() -> None:
 
 group.add_section("Data", data.prepare, data.inspect)
 group.add_section(
-    "Train and measure", models.demo, models.train, models.evaluate, models.report, models.calibrate, models.check, models.card, models.export
+    "Train and measure",
+    models.demo,
+    models.train,
+    models.evaluate,
+    models.report,
+    models.calibrate,
+    models.check,
+    models.card,
+    models.export,
 )
 group.add_section("Use", photos.verify, photos.compare, photos.explain, data.embed, encoders.encoders)
 group.add_section("Gallery and service", gallery.gallery, service.serve, service.keys)

@@ -56,7 +56,7 @@ def calibrate_model(
     Args:
         model: What `load_encoder` takes.
         data: What `load_dataset` takes, or a data set; or several of them, such as one for each camera. Thresholds are then chosen
-            on each, and the highest counts. People whom the model was trained on are left out by name.
+            on each, and the highest counts. People that the model was trained on are left out by name.
         out: The file to write, `.onnx` for an ONNX model and `.keras` for a Keras model; or a run folder.
         options: How to choose; None: `CalibrationOptions()`.
 
@@ -88,7 +88,7 @@ def calibrate_model(
 
 
 def _usable_people(encoder: Encoder, source: Data, rules: IntakeRules | None) -> FaceDataset:
-    """Load a data set without the people whom the model was trained on."""
+    """Load a data set without the people that the model was trained on."""
     faces = load_faces(encoder.card, source, rules)
     unseen = [person for person in faces.people if not encoder.card.has_seen(person, sides=("train",))]
     if len(unseen) < 2:

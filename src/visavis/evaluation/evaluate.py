@@ -50,7 +50,7 @@ class EvaluationOptions:
     """What `evaluate_model` measures besides the error rates of all pairs.
 
     Attributes:
-        pairs: A protocol file; pairs with people whom the model has seen are left out. None: all pairs of the photos.
+        pairs: A protocol file; pairs with people that the model was trained, validated or calibrated on are left out. None: all pairs of the photos.
         sample: Take so many mated and so many non-mated pairs at random where there are more, instead of all pairs; the result says
             what standard error this adds. For more photos than some ten thousand.
         attributes: A CSV of attributes of people or photos, see `read_attributes`: a column of at most 20 different values makes
@@ -117,7 +117,7 @@ def evaluate_model(
     Args:
         model: What `load_encoder` takes, or an encoder.
         data: What `load_dataset` takes, or a data set.
-        people: `"unseen"` leaves out everybody whom the model was trained, validated or calibrated on, by name; `"all"` keeps them,
+        people: `"unseen"` leaves out people that the model was trained, validated or calibrated on, by name; `"all"` keeps them,
             and the report says so.
         options: What else to measure; None: `EvaluationOptions()`.
         out: The folder to write to; None: the model's.
@@ -270,7 +270,7 @@ def _folder_of(model: Path | str | Encoder) -> Path:
 
 
 def _unseen(faces: FaceDataset, card: Card) -> npt.NDArray[np.int64]:
-    """Return the photos of people whom a model was not trained, validated or calibrated on."""
+    """Return the photos of people that a model was not trained, validated or calibrated on."""
     if card.split == "photo":
         return np.arange(len(faces))
     unseen = np.array([not card.has_seen(person) for person in faces.people])

@@ -94,10 +94,10 @@ def write_audit(path: Path, audit: Audit, *, name: str, montages: Mapping[str, b
     """
     sections = []
     for kind, montage in montages.items():
-        told = [finding.text for finding in audit.of_kind(kind)]
+        lines = [finding.text for finding in audit.of_kind(kind)]
         data = base64.b64encode(montage).decode()
-        more = max(0, len(told) - most)
-        sections.append({"title": KINDS[kind], "count": len(told), "data": data, "lines": told[:most], "more": more})
+        more = max(0, len(lines) - most)
+        sections.append({"title": KINDS[kind], "count": len(lines), "data": data, "lines": lines[:most], "more": more})
     return _write(
         path,
         "audit.html",
@@ -185,7 +185,7 @@ def _search(search: SearchEvaluation) -> dict[str, Any]:
     rates = [
         ("Right person first, whatever the score (rank 1)", search.rank1),
         ("Enrolled people not found at the threshold (FNIR)", search.fnir),
-        ("People not enrolled for whom a candidate was returned (FPIR)", search.fpir),
+        ("Searches for people not enrolled that return a candidate (FPIR)", search.fpir),
     ]
     return {
         "rates": [
@@ -235,7 +235,7 @@ def _warnings(evaluation: Evaluation, card: Card) -> list[str]:
             "The data was split by photo: the model was also trained on these people. Errors on other people are higher."
         )
     if evaluation.trained_people:
-        warnings.append("People whom the model was trained on may be among these. Errors on other people are higher.")
+        warnings.append("People that the model was trained on may be among these. Errors on other people are higher.")
     return warnings
 
 

@@ -46,7 +46,7 @@ class Evaluation:
         search: Searches in a gallery of some of the people; None: not measured.
         folded: Accuracy with each fold's threshold from the other folds; None: the pairs have no folds.
         sampled: What the pairs were drawn from; None: they are all that there are.
-        trained_people: Whether people whom the model was trained on may be among them.
+        trained_people: Whether people that the model was trained on may be among them.
         data_digest: SHA-256 of people, photos and pairs, hexadecimal; the same for any model that is measured on them.
     """
 

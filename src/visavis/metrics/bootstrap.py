@@ -81,8 +81,8 @@ class ResampledCurves(CurveRows):
     """Error curves of resampled people. The first row is that of the people as they are.
 
     Attributes:
-        unseen_fmr: `(r,)`, the share of non-mated pairs that may be false matches and were not seen.
-        unseen_fnmr: `(r,)`, likewise of mated pairs that may be false non-matches.
+        unseen_fmr: `(r,)`, the share of non-mated pairs that may be unobserved false matches.
+        unseen_fnmr: `(r,)`, likewise of mated pairs that may be unobserved false non-matches.
     """
 
     unseen_fmr: Floats
@@ -90,7 +90,7 @@ class ResampledCurves(CurveRows):
 
     @cached_property
     def worst(self) -> CurveRows:
-        """The curves where all that was not seen goes wrong at every threshold; for the limits on the side of more errors."""
+        """The curves with everything unobserved going wrong at every threshold; for the limits on the side of more errors."""
         pairs, mated = self.unseen_fmr[:, None], self.unseen_fnmr[:, None]
         fmr = np.concatenate([pairs, pairs + (1 - pairs) * self.fmr], axis=1)
         fnmr = np.concatenate([np.ones_like(mated), mated + (1 - mated) * self.fnmr], axis=1)
@@ -99,7 +99,7 @@ class ResampledCurves(CurveRows):
 
     @cached_property
     def best(self) -> CurveRows:
-        """The curves where nothing of what was not seen goes wrong; for the limits on the side of fewer errors."""
+        """The curves with nothing unobserved going wrong; for the limits on the side of fewer errors."""
         pairs, mated = self.unseen_fmr[:, None], self.unseen_fnmr[:, None]
         fmr = np.concatenate([np.zeros_like(pairs), (1 - pairs) * self.fmr], axis=1)
         fmr[:, -1] = 1

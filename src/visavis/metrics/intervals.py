@@ -1,14 +1,14 @@
 """Intervals of rates whose trials share people, which never claim more than those people can show.
 
 A rate is resampled over people with the Bayesian bootstrap (Rubin, 1981): each person has a random weight. Resampling alone
-collapses where nothing went wrong, so one more person is added who was not seen: at the upper limit one for whom everything goes
-wrong, at the lower limit one for whom nothing does (Learned-Miller and Thomas, 2019). Where all trials of a person end alike, this
-is the interval of Clopper and Pearson (1934) with people as trials.
+collapses where nothing went wrong, so one more, unobserved person is added: everything goes wrong for this person at the upper
+limit, nothing at the lower limit (Learned-Miller and Thomas, 2019). Where all trials of a person end alike, this is the interval of
+Clopper and Pearson (1934) with people as trials.
 
 A non-mated pair belongs to two people. Its rate is resampled to first order: twice the deviation of the mean over people, whose
-spread is that of the people's sums (Fafchamps and Gubert, 2007). The person who was not seen may match everybody; kinds of people
-rarer than `RAREST_KIND` are left out of account, since no sample of ordinary size excludes them. For these stands one more false
-match among as many independent pairs as would tell as much, by the design effect at a lax threshold, where it is well known.
+spread is that of the people's sums (Fafchamps and Gubert, 2007). The unobserved person may match everybody; kinds of people rarer
+than `RAREST_KIND` are left out of account, since no sample of ordinary size excludes them. For these stands one more false match
+among as many independent pairs as would tell as much, by the design effect at a lax threshold, where it is well known.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 RESAMPLES = 1000
 RAREST_KIND = 1 / 80
-"""The rarest kind of people, as a share of all, that intervals and guarantees allow for though nobody of it was seen."""
+"""The rarest kind of people, as a share of all, that intervals and guarantees allow for although it is not in the sample."""
 LAX_FMR = 0.05
 """The false match rate at which the design effect of non-mated pairs is estimated."""
 _TAIL = 0.025
@@ -71,7 +71,7 @@ class PeopleWeights:
         return np.asarray(extra / np.maximum(extra + self.seen @ trials, 1e-300))
 
     def unseen_pairs(self, trials: Floats, effective: float) -> Floats:
-        """Return the share of non-mated pairs that may be false matches and were not seen, `(r,)`."""
+        """Return the share of non-mated pairs that may be unobserved false matches, `(r,)`."""
         share = self.unseen_share(trials)
         kinds = np.where(share >= RAREST_KIND, 1 - np.square(1 - share), 0)
         return np.maximum(kinds, self.unseen / (self.unseen + effective))

@@ -88,7 +88,7 @@ class PopulationRates:
     def __str__(self) -> str:
         """Show the rates with their bounds."""
         return (
-            f"{self.name} ({self.people:,} people): FMR {self.fmr:.2g} (at most {self.fmr_upper:.2g}), "
+            f"{self.people:,} people: FMR {self.fmr:.2g} (at most {self.fmr_upper:.2g}), "
             f"FNMR {self.fnmr:.2g} (at most {self.fnmr_upper:.2g})"
         )
 
@@ -140,7 +140,7 @@ class OperatingPoint:
 
     @property
     def measured_on(self) -> str:
-        """On whom the false match rate was measured, such as `"FMR at most 0.1% on LFW and wild"`; empty without counts."""
+        """The populations on which the false match rate was measured, such as `"FMR at most 0.1% on LFW and wild"`; empty without counts."""
         if not self.nonmated:
             return ""
         names = [rates.name for rates in self.populations] or [self.chosen_on]
@@ -173,8 +173,8 @@ def choose_operating_point(
             rate itself is.
 
     Raises:
-        DataError: If a population has too few people. For a guarantee that depends on how many there are and on the design effect at
-            a lax threshold, not on how few false matches happened to be seen; for an estimate, on how many pairs there are.
+        DataError: If a population has too few people. For a guarantee that depends on how many there are and on the design effect
+            at a lax threshold, not on how few false matches happened to be seen; for an estimate, on how many pairs there are.
         ValueError: If an argument is out of range.
     """
     if not 0 < target < 1:

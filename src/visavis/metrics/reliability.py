@@ -227,7 +227,7 @@ def min_cllr(curve: ErrorCurve) -> float:
 
 
 def dcf(curve: ErrorCurve, calibration: Calibration, costs: Costs) -> float:
-    """Return the detection cost at the threshold that the calibration gives for these costs; 1 is that of not looking at photos."""
+    """Return the detection cost at the threshold that the calibration gives for these costs; 1 is that of ignoring the photos."""
     scores, mated, nonmated = score_shares(curve)
     accepted = calibration.log_likelihood_ratio(scores) >= costs.threshold
     return float(costs.of(nonmated[accepted].sum(), mated[~accepted].sum()))

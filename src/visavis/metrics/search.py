@@ -151,7 +151,7 @@ def evaluate_search(
 def reference_scores(
     probes: npt.NDArray[np.float32], enrolled: npt.NDArray[np.float32], reference: Reference = "mean"
 ) -> npt.NDArray[np.float32]:
-    """Compare photos with people of whom several photos are enrolled.
+    """Compare photos with people who have several photos enrolled.
 
     Args:
         probes: `(m, d)`, rows of unit length.
