@@ -27,9 +27,10 @@ from visavis.errors import DataError
 from visavis.evaluation import Claims, evaluate_all_pairs, evaluate_folds, pair_scores
 from visavis.evaluation.evaluate import EvaluationOptions, evaluate_model
 from visavis.metrics import Rate, all_pairs_curve, error_curve
-from visavis.metrics.calibration import fit_calibration, measure_reliability
+from visavis.metrics.calibration import fit_calibration
 from visavis.metrics.normalisation import normalised_scores
 from visavis.metrics.operating_points import threshold_for_fmr
+from visavis.metrics.reliability import measure_reliability
 
 Embeddings = npt.NDArray[np.float32]
 

@@ -78,5 +78,5 @@ def test_calibrating_for_other_people_forgets_the_populations(card, rows):
 
 def test_a_rate_that_one_population_cannot_show_is_refused(populations):
     few = Population("few people", score_all_pairs(*embeddings(12, 1.0, seed=2)))
-    with pytest.raises(DataError, match="0.03 cannot be guaranteed on few people: 12 people"):
+    with pytest.raises(DataError, match="0.1 cannot be guaranteed on few people: 12 people"):
         calibrated_on(Card(Crop((8, 8))), [few, *populations], TARGETS)

@@ -138,5 +138,5 @@ def test_the_rate_on_another_population_is_predicted():
     check = predict_fmr(score_all_pairs(*other), histogram, threshold)
     assert check.higher and check.shift > 0.05
     assert check.fmr_expected == pytest.approx(all_pairs_curve(*other).at(threshold).fmr.value, rel=0.5)
-    assert "score higher among different people than LFW" in str(check)
+    assert "score higher among different people than those of LFW" in str(check)
     assert check.to_json()["higher"] is True

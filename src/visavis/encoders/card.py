@@ -184,19 +184,19 @@ class Card:
         """
         try:
             if int(values.get("format", FORMAT)) > FORMAT:
-                raise ModelError(
-                    f"{source}: made by a newer visavis (card format {values['format']}, known up to {FORMAT}). Upgrade visavis."
-                )
-            known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-            known["input_shape"] = tuple(known["input_shape"])
-            if known.get("threshold") is not None:
-                known["threshold"] = OperatingPoint.from_json(known["threshold"])
-            if known.get("calibration") is not None:
-                known["calibration"] = _calibration(known["calibration"])
-            if known.get("histogram") is not None:
-                known["histogram"] = _histogram(known["histogram"])
-            known["operating_points"] = tuple(map(OperatingPoint.from_json, known.get("operating_points", ())))
-            known["sides"] = {
+                made = f"card format {values['format']}, supported up to {FORMAT}"
+                raise ModelError(f"{source}: made by a newer visavis ({made}). Upgrade visavis.")
+            parts = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+            parts["format"] = FORMAT
+            parts["crop"] = Crop.from_json(values["crop"]) if "input_shape" not in values else _crop_of_format_1(values)
+            if parts.get("threshold") is not None:
+                parts["threshold"] = OperatingPoint.from_json(parts["threshold"])
+            if parts.get("calibration") is not None:
+                parts["calibration"] = _calibration(parts["calibration"])
+            if parts.get("histogram") is not None:
+                parts["histogram"] = _histogram(parts["histogram"])
+            parts["operating_points"] = tuple(map(OperatingPoint.from_json, parts.get("operating_points", ())))
+            parts["sides"] = {
                 name: DataSide(tuple(side["people"]), side["photos"], side["digest"])
                 for name, side in parts.get("sides", {}).items()
             }

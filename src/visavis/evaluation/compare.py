@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import t as student
 
 from visavis.errors import DataError
 
-__all__ = ["METRICS", "MIN_PEOPLE", "Difference", "ReportComparison", "compare_reports"]
+__all__ = ["METRICS", "MIN_PEOPLE", "Difference", "ReportComparison", "compare_reports", "paired_limits"]
 
 METRICS = "metrics.json"
 MIN_PEOPLE = 20
@@ -110,12 +111,25 @@ def compare_reports(first: Path | str, second: Path | str) -> ReportComparison:
     return ReportComparison(str(first), str(second), one["people"], tuple(differences))
 
 
-def _difference(measure: str, one: dict[str, Any], two: dict[str, Any], people: float) -> Difference:
-    replicates = np.array(two["resampled"][measure]) - np.array(one["resampled"][measure])
+def paired_limits(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], people: float) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of a measure, second minus first, of models on the same people.
+
+    Args:
+        first: `(r,)`, the first model's measure of resampled people; the first value is not resampled.
+        second: `(r,)`, the second model's, of the same resamples.
+        people: The effective number of people.
+    """
+    change = second - first
     freedom = max(1.0, people - 1)
-    half = float(np.std(replicates[1:])) * np.sqrt((freedom + 1) / freedom) * float(student.ppf(0.975, freedom))
-    change = two[measure] - one[measure]
-    return Difference(measure, one[measure], two[measure], change - half, change + half, people)
+    half = float(np.std(change[1:])) * np.sqrt((freedom + 1) / freedom) * float(student.ppf(0.975, freedom))
+    return float(change[0]) - half, float(change[0]) + half
+
+
+def _difference(measure: str, one: dict[str, Any], two: dict[str, Any], people: float) -> Difference:
+    first, second = (np.array(report["resampled"][measure]) for report in (one, two))
+    low, high = paired_limits(first, second, people)
+    shift = two[measure] - one[measure] - (second[0] - first[0])
+    return Difference(measure, one[measure], two[measure], low + shift, high + shift, people)
 
 
 def _read(path: Path) -> dict[str, Any]:

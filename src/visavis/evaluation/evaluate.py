@@ -50,7 +50,7 @@ class EvaluationOptions:
     """What `evaluate_model` measures besides the error rates of all pairs.
 
     Attributes:
-        pairs: A protocol file; pairs with people that the model was trained, validated or calibrated on are left out. None: all pairs of the photos.
+        pairs: A protocol file, of which pairs with people that were left out are left out too. None: all pairs of the photos.
         sample: Take so many mated and so many non-mated pairs at random where there are more, instead of all pairs; the result says
             what standard error this adds. For more photos than some ten thousand.
         attributes: A CSV of attributes of people or photos, see `read_attributes`: a column of at most 20 different values makes

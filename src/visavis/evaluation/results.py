@@ -136,7 +136,7 @@ class Evaluation:
     @cached_property
     def resampled(self) -> dict[str, npt.NDArray[np.float64]]:
         """The measures that models are compared by, of resampled people: `(r,)` each, the first not resampled."""
-        measures = self._measures
+        measures = self.measures
         names = ("eer", "roc_auc", "fmr", "fnmr", *(tar_name(fmr) for fmr in REPORTED_FMR))
         return {name: measures[name](self.resampled_curves) for name in names}
 
@@ -144,11 +144,11 @@ class Evaluation:
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % interval of each measure, by name; for true accept rates their threshold is resampled with them."""
         resampled = self.resampled_curves
-        return {name: limits_of(measure(resampled.best), measure(resampled.worst)) for name, measure in self._measures.items()}
+        return {name: limits_of(measure(resampled.best), measure(resampled.worst)) for name, measure in self.measures.items()}
 
     @property
-    def _measures(self) -> dict[str, Callable[[CurveRows], npt.NDArray[np.float64]]]:
-        """How each measure follows from error curves."""
+    def measures(self) -> dict[str, Callable[[CurveRows], npt.NDArray[np.float64]]]:
+        """Each measure by name, as a function of error curves: a value for each row."""
         threshold, mated, nonmated = self.threshold, self.curve.mated, self.curve.nonmated
 
         def accuracy(rows: CurveRows) -> npt.NDArray[np.float64]:
@@ -173,7 +173,7 @@ class Evaluation:
             measures[tar_name(fmr)] = lambda rows, fmr=fmr: 1 - rows.fnmr_at(fmr)  # type: ignore[misc]
         if self.costs is not None:
             by_threshold = self.costs.by_threshold
-            measures["cllr"] = lambda rows: rows.mean_cost(*by_threshold)
+            measures["cllr"] = lambda rows: rows.mean_cost(*(cost[-len(rows.thresholds) :] for cost in by_threshold))
         return measures
 
     @cached_property

@@ -98,7 +98,8 @@ class PopulationCheck:
         )
         if self.higher:
             return (
-                f"these photos score higher among different people than those of {self.chosen_on}, which the threshold was chosen on: {rates}"
+                f"these photos score higher among different people than those of {self.chosen_on}, which the threshold was "
+                f"chosen on: {rates}"
             )
         return f"these photos do not score higher among different people than {self.chosen_on}: {rates}"
 

@@ -140,7 +140,7 @@ class OperatingPoint:
 
     @property
     def measured_on(self) -> str:
-        """The populations on which the false match rate was measured, such as `"FMR at most 0.1% on LFW and wild"`; empty without counts."""
+        """Where the rate was measured, such as `"FMR at most 0.001 on LFW and wild"`; empty without counts."""
         if not self.nonmated:
             return ""
         names = [rates.name for rates in self.populations] or [self.chosen_on]
