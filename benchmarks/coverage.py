@@ -7,9 +7,11 @@ The truth is that of a population; samples of people are drawn from it, all pair
 `visavis evaluate` does, and each interval either holds the truth or does not. A cell of the grid is a number of people, photos per
 person (four each, or Pareto with at most 60), people (homogeneous, or with 5 % wolves who match many others and 5 % goats who do
 not match themselves) and an encoder (ordinary, good, or nearly without errors). A cell fails where the exact 99.9 % upper
-confidence bound of a coverage is below 92 %. Rates that the report marks as extrapolated are left out. Beside them stand the widths
-of Wilson's interval on pairs, of the plain bootstrap over people and of the Bayesian bootstrap; how often guaranteed thresholds exceed
-their target, two equally good models are called different, a better model is found, and random quality is said to help.
+confidence bound of a coverage is below 92 %. Rates that the report marks as extrapolated are left out.
+
+Beside them stand the widths of Wilson's interval on pairs, of the plain bootstrap over people and of the Bayesian bootstrap; how
+often guaranteed thresholds exceed their target, two equally good models are called different, a better model is found, and random
+quality is said to help.
 
 `--real` adds samples of the people of LFW and of people in the wild, by the bundled encoder: needs `runs/lfw-faces` and
 `runs/wild-faces`, see `recipes/README.md`. Every finished cell is written to `results/coverage.json` at once, and is not computed
@@ -32,10 +34,10 @@ from scipy.stats import beta
 from visavis.encoders import load_encoder
 from visavis.errors import DataError
 from visavis.evaluation import Claims, Evaluation
-from visavis.evaluation.compare import MIN_PEOPLE, paired_limits
+from visavis.evaluation.compare import MIN_PEOPLE
 from visavis.evaluation.protocols import evaluate_scores
 from visavis.metrics import ErrorCurve, Rate, error_curve, score_all_pairs, threshold_at_fmr
-from visavis.metrics.bootstrap import CurveRows
+from visavis.metrics.bootstrap import CurveRows, paired_limits
 from visavis.metrics.calibration import Calibration, fit_calibration
 from visavis.metrics.operating_points import Population, choose_operating_point
 from visavis.metrics.quality import evaluate_quality

@@ -10,8 +10,6 @@ FOLDERS = ("src", "docs", "benchmarks", "recipes", "examples", "scripts")
 SUFFIXES = {".css", ".html", ".ipynb", ".js", ".md", ".py", ".pyi", ".svg", ".toml", ".txt"}
 # Not rewritten yet. This list only gets shorter.
 REMAINING = (
-    "docs/concepts.md",
-    "docs/decisions.md",
     "src/visavis/data",
     "src/visavis/evaluation/report.py",
     "src/visavis/files.py",

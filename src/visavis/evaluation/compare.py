@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
-from scipy.stats import t as student
 
 from visavis.errors import DataError
+from visavis.metrics.bootstrap import paired_limits
 
-__all__ = ["METRICS", "MIN_PEOPLE", "Difference", "ReportComparison", "compare_reports", "paired_limits"]
+__all__ = ["METRICS", "MIN_PEOPLE", "Difference", "ReportComparison", "compare_reports"]
 
 METRICS = "metrics.json"
 MIN_PEOPLE = 20
@@ -109,20 +108,6 @@ def compare_reports(first: Path | str, second: Path | str) -> ReportComparison:
     effective = min(float(report["effective_people"]) for report in (one, two))
     differences = [_difference(measure, one, two, effective) for measure in _LOWER_IS_BETTER]
     return ReportComparison(str(first), str(second), one["people"], tuple(differences))
-
-
-def paired_limits(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], people: float) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of a measure, second minus first, of models on the same people.
-
-    Args:
-        first: `(r,)`, the first model's measure of resampled people; the first value is not resampled.
-        second: `(r,)`, the second model's, of the same resamples.
-        people: The effective number of people.
-    """
-    change = second - first
-    freedom = max(1.0, people - 1)
-    half = float(np.std(change[1:])) * np.sqrt((freedom + 1) / freedom) * float(student.ppf(0.975, freedom))
-    return float(change[0]) - half, float(change[0]) + half
 
 
 def _difference(measure: str, one: dict[str, Any], two: dict[str, Any], people: float) -> Difference:

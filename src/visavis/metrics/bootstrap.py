@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import t as student
 
 from visavis.metrics.curves import ErrorCurve
 from visavis.metrics.intervals import (
@@ -16,7 +17,15 @@ from visavis.metrics.intervals import (
 )
 from visavis.metrics.scores import PairScores, first_accepting, score_all_pairs
 
-__all__ = ["ONE_STANDARD_ERROR", "CurveRows", "PeopleCurves", "ResampledCurves", "curve_points", "probability_of_fewer_errors"]
+__all__ = [
+    "ONE_STANDARD_ERROR",
+    "CurveRows",
+    "PeopleCurves",
+    "ResampledCurves",
+    "curve_points",
+    "paired_limits",
+    "probability_of_fewer_errors",
+]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -212,6 +221,20 @@ def probability_of_fewer_errors(
         scores = score_all_pairs(rows, labels)
         rates.append(PeopleCurves.of(scores, curve_points(scores.curve)).resampled(seed=seed).eer()[1:])
     return float(np.mean((rates[1] < rates[0]) + 0.5 * (rates[1] == rates[0])))
+
+
+def paired_limits(first: Floats, second: Floats, people: float) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of a measure, second minus first, of models on the same people.
+
+    Args:
+        first: `(r,)`, the first model's measure of resampled people; the first value is not resampled.
+        second: `(r,)`, the second model's, of the same resamples.
+        people: The effective number of people.
+    """
+    change = second - first
+    freedom = max(1.0, people - 1)
+    half = float(np.std(change[1:])) * np.sqrt((freedom + 1) / freedom) * float(student.ppf(0.975, freedom))
+    return float(change[0]) - half, float(change[0]) + half
 
 
 def _below(scores: PairScores, counts: Floats, thresholds: Floats) -> Floats:

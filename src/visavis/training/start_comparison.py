@@ -3,12 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from visavis.data import FaceDataset
 from visavis.encoders import Encoder
-from visavis.metrics import all_pairs_curve, equal_error_rate
-from visavis.metrics.bootstrap import all_pairs_by_people, telling_thresholds
+from visavis.metrics import equal_error_rate, score_all_pairs
+from visavis.metrics.bootstrap import PeopleCurves, curve_points, paired_limits
 from visavis.metrics.operating_points import OperatingPoint
 
 __all__ = ["StartComparison", "compare_with_start"]
@@ -73,14 +71,10 @@ def compare_with_start(start: Encoder, trained: Encoder, people: FaceDataset, *,
         name: What to call the start.
         kept: Whether the result is the start, unchanged.
     """
-    rows = [encoder.embed(people.faces) for encoder in (start, trained)]
-    curves = [all_pairs_curve(embeddings, people.labels) for embeddings in rows]
-    replicates = [
-        all_pairs_by_people(embeddings, people.labels, telling_thresholds(curve)).resampled().eer()[1:]
-        for embeddings, curve in zip(rows, curves, strict=True)
-    ]
-    count = min(map(len, replicates))
-    low, high = np.percentile(replicates[1][:count] - replicates[0][:count], [2.5, 97.5]) if count else (-1.0, 1.0)
+    scores = [score_all_pairs(encoder.embed(people.faces), people.labels) for encoder in (start, trained)]
+    curves = [each.curve for each in scores]
+    rates = [PeopleCurves.of(each, curve_points(each.curve)).resampled().eer() for each in scores]
+    difference = paired_limits(rates[0], rates[1], scores[0].effective_people)
     before, after = (
         None if encoder.card.threshold is None else _rates(encoder.card.threshold.score, curve, len(people.people))
         for encoder, curve in zip((start, trained), curves, strict=True)
@@ -88,9 +82,7 @@ def compare_with_start(start: Encoder, trained: Encoder, people: FaceDataset, *,
     start_fmr, start_fnmr = before or (None, None)
     fmr, fnmr = after or (float("nan"), float("nan"))
     start_eer, eer = (equal_error_rate(curve)[0] for curve in curves)
-    return StartComparison(
-        name, kept, len(people.people), start_eer, eer, (float(low), float(high)), start_fmr, start_fnmr, fmr, fnmr
-    )
+    return StartComparison(name, kept, len(people.people), start_eer, eer, difference, start_fmr, start_fnmr, fmr, fnmr)
 
 
 def _rates(score: float, curve: Any, people: int) -> tuple[float, float]:
