@@ -49,7 +49,7 @@ def main() -> None:
             if not plain:
                 continue
             counts["upright"] += 1
-            counts["upright_taken_for_turned"] += upright[0].turns != 0
+            counts["upright_taken_for_turned"] += int(upright[0].turns != 0)
             for turns in (1, 2, 3):
                 faces = detect_any_turn(np.ascontiguousarray(np.rot90(photo, turns)), finder)
                 counts["turned"] += 1
@@ -58,7 +58,7 @@ def main() -> None:
                     continue
                 landmarks = positions_back(faces[0].landmarks, turns, photo.shape)
                 distance = np.linalg.norm(landmarks - upright[0].landmarks, axis=1).mean()
-                counts["another_face"] += distance > upright[0].eye_distance / 4
+                counts["another_face"] += bool(distance > upright[0].eye_distance / 4)
     low, high = Rate(counts["another_face"], counts["turned"]).interval
     figures = {**counts, "another_face_interval": [low, high], "time_ratio": seconds["any_turn"] / seconds["detector"]}
     print(write_result("turned", figures, command=f"python benchmarks/turned.py --photos {photos}"))

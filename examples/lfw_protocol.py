@@ -18,7 +18,9 @@ def main() -> None:
     parser.add_argument("--model", default="pretrained")
     parser.add_argument("--out", type=Path, default=Path("lfw-figures"))
     options = parser.parse_args()
-    result = visavis.evaluate_model(options.model, str(options.faces), options=visavis.EvaluationOptions(pairs=options.pairs), out=options.out)
+    result = visavis.evaluate_model(
+        options.model, str(options.faces), options=visavis.EvaluationOptions(pairs=options.pairs), out=options.out
+    )
     print(result.evaluation)
     print(result.evaluation.folded)
 

@@ -187,9 +187,7 @@ def report(first: Path, second: Path, *, as_json: bool) -> None:
     help="Calibration of probabilities.",
 )
 @options(rules_options, quiet_option, json_option)
-def calibrate(
-    model: str, data: tuple[str, ...], *, out: Path, rules: Any, quiet: bool, as_json: bool, **settings: Any
-) -> None:
+def calibrate(model: str, data: tuple[str, ...], *, out: Path, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Fit thresholds and probabilities to your own people and camera.
 
     With several DATA the thresholds hold on each of them, and the card keeps a table of the error rates.
@@ -197,7 +195,7 @@ def calibrate(
     """
     from visavis.evaluation.calibrate import CalibrationOptions, calibrate_model
 
-    chosen_as = "estimated" if settings.pop("estimate") else "guaranteed"
+    chosen_as: Any = "estimated" if settings.pop("estimate") else "guaranteed"
     options = CalibrationOptions(**settings, rules=rules, chosen_as=chosen_as, progress=not quiet)
     result = calibrate_model(model, data, out, options)
     print_json(result.to_json()) if as_json else click.echo(str(result))
