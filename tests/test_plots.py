@@ -75,11 +75,11 @@ def test_history(tmp_path):
 
 def test_comparison_and_pairs():
     face = np.zeros((8, 8, 3), np.uint8)
-    verdicts = [Verdict(True, 0.9, 0.4, 0.95, 0.5), Verdict(False, 0.1, 1.3, 0.05, 0.5)]
+    verdicts = [Verdict(True, 0.9, 0.4, 0.95, 0.5, prior=0.5), Verdict(False, 0.1, 1.3, 0.05, 0.5, prior=0.5)]
     shown = titles(plot_comparison(face, [(face, verdict) for verdict in verdicts]))
     assert shown[0] == "anchor"
-    assert "same person\nscore 0.90, p = 0.95" in shown[1]
-    assert "different people\nscore 0.10, p = 0.05" in shown[2]
+    assert "same person\nscore 0.90, threshold 0.50" in shown[1]
+    assert "different people\nscore 0.10, threshold 0.50" in shown[2]
     figure = plot_pairs(np.zeros((3, 2, 8, 8, 1), np.uint8), np.array([0.5, 0.2, 0.1]), ["a", "b", "c"], columns=2)
     assert titles(figure) == ["a: 0.50", "b: 0.20", "c: 0.10"]
 

@@ -523,7 +523,7 @@ def test_no_route_answers_without_the_right_key(tmp_path):
                 for scope in ("read", "write", "admin")[: ("read", "write", "admin").index(needed)]:
                     assert needed in problem(ask(f"Bearer {keys[scope]}"), 403, "scope")
                 if method != "delete":
-                    assert ask(f"Bearer {keys[needed]}").status_code in (200, 411, 415)
+                    assert ask(f"Bearer {keys[needed]}").status_code in (200, 411, 415, 422)
         assert walked >= 9
         assert len(gallery) == 1
 
@@ -535,7 +535,7 @@ def test_the_docs_list_every_problem():
 
 def test_the_docs_list_every_route(url):
     text = DOCS.read_text()
-    listed = {(path, method.lower()) for method, path in re.findall(r"`(GET|POST|DELETE) (/[\w/{}]+)`", text)}
+    listed = {(path, method.lower()) for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) (/[\w/{}]+)`", text)}
     described = requests.get(f"{url}/openapi.json").json()["paths"]
     assert listed == {(path, method) for path, methods in described.items() for method in methods}
     for path, method in listed - OPEN:

@@ -20,7 +20,7 @@ def test_perfectly_parted_scores_keep_the_slope_finite():
     offset, slope = fit_sigmoid(error_curve([0.9, 0.8, 0.1, 0.0], [1, 1, 0, 0]))
     assert 0 < slope < 100
     assert 0.1 < score_of(offset / slope) < 0.8
-    with pytest.raises(DataError, match="tell nobody apart"):
+    with pytest.raises(DataError, match="do not tell people apart"):
         fit_sigmoid(error_curve([0.9, 0.8, 0.1, 0.0], [0, 0, 1, 1]))
     with pytest.raises(DataError, match="2 mated and 0 non-mated"):
         fit_sigmoid(error_curve([0.9, 0.8], [1, 1]))

@@ -74,7 +74,8 @@ class PeopleWeights:
         """Return the share of non-mated pairs that may be unobserved false matches, `(r,)`."""
         share = self.unseen_share(trials)
         kinds = np.where(share >= RAREST_KIND, 1 - np.square(1 - share), 0)
-        return np.maximum(kinds, self.unseen / (self.unseen + effective))
+        total = self.unseen + effective
+        return np.maximum(kinds, np.divide(self.unseen, total, out=np.ones_like(total), where=total > 0))
 
 
 def limits_of(best: Floats, worst: Floats, *, tail: float = _TAIL) -> tuple[float, float]:
