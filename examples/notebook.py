@@ -43,7 +43,7 @@ print(evaluation)
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(10, 4))
 plot_scores(evaluation.curve, evaluation.threshold, ax=axes[0])
-plot_det(evaluation.curve, replicates=evaluation.replicates, ax=axes[1])
+plot_det(evaluation.curve, resampled=evaluation.resampled_curves, ax=axes[1])
 
 # %% [markdown]
 # One photo against five others:

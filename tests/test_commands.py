@@ -18,7 +18,7 @@ def test_train_and_evaluate_from_the_command_line(capsys, folder, tmp_path):
     code, text, _ = call(capsys, "evaluate", out, folder, "--json", "--quiet")
     assert code == 0
     assert {"eer", "accuracy", "recall", "f1", "counts"} <= set(json.loads(text))
-    assert call(capsys, "evaluate", out, folder, "--quiet")[1].startswith("all pairs of 3 unseen people")
+    assert call(capsys, "evaluate", out, folder, "--quiet", "--overwrite")[1].startswith("all pairs of 3 unseen people")
     code, _, err = call(capsys, *arguments[:-2], "--resume", "--quiet")
     assert (code, "other hyperparameters" in err) == (2, True)
 

@@ -20,7 +20,7 @@ def test_evaluation_leaves_out_whom_the_model_saw(run, folder, tmp_path):
     assert "the model was trained on may be among these" in (tmp_path / "report.html").read_text()
     seen = visavis.load_dataset(folder, size=(32, 32)).select_people(visavis.Verifier(run).card.sides["train"].people)
     with pytest.raises(DataError, match="0 of 11 people in the data are unseen"):
-        evaluate_model(visavis.load_model(run), seen, out=tmp_path)
+        evaluate_model(visavis.load_model(run), seen, out=tmp_path, overwrite=True)
 
 
 def test_a_report_holds_all_it_needs(run, folder, tmp_path):

@@ -41,7 +41,9 @@ def report(tmp_path_factory):
     rng = np.random.default_rng(0)
     rows = np.repeat(rng.normal(size=(30, 8)), 4, axis=0) + 0.3 * rng.normal(size=(120, 8))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    evaluation = evaluate_all_pairs(rows, np.repeat(np.arange(30), 4), Claims(operating_points=POINTS, calibration=Calibration(5.0, 10.0)))
+    evaluation = evaluate_all_pairs(
+        rows, np.repeat(np.arange(30), 4), Claims(operating_points=POINTS, calibration=Calibration(5.0, 10.0))
+    )
     card = Card(Crop((80, 80)), threshold=POINTS[0], operating_points=POINTS[1:])
     pictures = [*(picture(660, 462, f"Plot {number}") for number in range(5)), picture(1300, 600, "Photos", broad=True)]
     path = tmp_path_factory.mktemp("report") / "report.html"

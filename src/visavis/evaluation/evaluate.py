@@ -131,10 +131,13 @@ def evaluate_model(
     """
     check_option("people", people, People)
     options = options or EvaluationOptions()
-    out = _folder_of(model) if out is None else Path(out)
-    if not overwrite and (out / REPORT).exists():
-        raise DataError(f"{out / REPORT} exists. Give another folder, or allow it to be overwritten (--overwrite)")
+    folder = _folder_of(model) if out is None else Path(out)
+    if folder is not None and not overwrite and (folder / REPORT).exists():
+        raise DataError(f"{folder / REPORT} exists. Give another folder, or allow it to be overwritten (--overwrite)")
     encoder = load_encoder(model) if isinstance(model, str | Path) else model
+    if folder is None:
+        raise ValueError("out must be a folder where the model is not a run folder or a file, got None")
+    out = folder
     claims = _claims(encoder.card, options)
     faces = load_faces(encoder.card, data, options.rules)
     photos = _unseen(faces, encoder.card) if people == "unseen" else np.arange(len(faces))
@@ -262,10 +265,10 @@ def _digest(faces: FaceDataset, protocol: PairProtocol | None) -> str:
     return sha.hexdigest()
 
 
-def _folder_of(model: Path | str | Encoder) -> Path:
-    """Return the folder of a model."""
+def _folder_of(model: Path | str | Encoder) -> Path | None:
+    """Return the folder of a model; None: it has none."""
     if not isinstance(model, str | Path) or not Path(model).exists():
-        raise ValueError("out must be a folder where the model is not a run folder or a file, got None")
+        return None
     return Path(model) if Path(model).is_dir() else Path(model).parent
 
 

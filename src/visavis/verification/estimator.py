@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from visavis.data import FaceDataset, Split, read_arrays, split_people
+from visavis.data.labels import number_labels
 from visavis.errors import DataError
 from visavis.evaluation import evaluate_all_pairs
 from visavis.images import resize_image
@@ -95,6 +96,9 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         from visavis.training.trainer import Trainer
 
         photos, labels = validate_data(self, X, y, allow_nd=True, ensure_min_samples=2, ensure_min_features=2)
+        if labels.dtype == object:  # as pandas keeps strings
+            people, numbers = number_labels(labels, "y")
+            labels = people[numbers]
         check_classification_targets(labels)
         if not 0 < self.validation < 1:
             raise ValueError(f"validation must be in (0, 1), got {self.validation}")
