@@ -94,7 +94,7 @@ def test_a_photo_damaged_in_an_archive_costs_no_others(finder, photos, tmp_path)
     result = prepare_photos(damaged_zip(tmp_path / "photos.zip", files, "damaged"), tmp_path / "faces", workers=1, progress=False)
     assert (result.photos, result.faces, result.failures) == (6, 2, 4)
     reasons = {row["source"]: row["reason"] for row in rows_of(tmp_path / "faces" / "failures.csv")}
-    assert reasons["anna/2.png"].startswith("cannot be read out of the archive")
+    assert reasons["anna/2.png"].startswith("cannot be read from the archive")
 
 
 def test_all_faces_of_a_photo(finder, photos, tmp_path):
@@ -129,7 +129,7 @@ def test_what_was_interrupted_goes_on(finder, photos, tmp_path, monkeypatch):
     assert finder.seen == 4  # the part that was missing has one readable photo, without a face from any side
     prepare_photos(photos, tmp_path / "other", workers=1, progress=False)
     np.testing.assert_array_equal(load_dataset(out).faces, load_dataset(tmp_path / "other").faces)
-    with pytest.raises(DataError, match="holds a data set already"):
+    with pytest.raises(DataError, match="already holds a data set"):
         prepare_photos(photos, out, workers=1, progress=False)
 
 
@@ -187,7 +187,7 @@ def test_nothing_to_do(finder, tmp_path):
         prepare_photos(tmp_path / "empty", tmp_path / "faces", workers=1)
     (tmp_path / "one" / "a").mkdir(parents=True)
     Image.new("RGB", (120, 120)).save(tmp_path / "one" / "a" / "dark.png")
-    with pytest.raises(DataError, match=r"none of 1 photos gave a face; the reasons: .*failures\.csv"):
+    with pytest.raises(DataError, match=r"none of 1 photos has a usable face; reasons in .*failures\.csv"):
         prepare_photos(tmp_path / "one", tmp_path / "faces", workers=1, progress=False)
 
 

@@ -44,7 +44,7 @@ def atomic_write(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]], *, private: bool = False) -> None:
-    """Write a CSV in UTF-8 with a line of column names, whole or not at all; `private` as in `atomic_write`."""
+    """Write a CSV in UTF-8 with a line of column names, atomically; `private` as in `atomic_write`."""
     with atomic_write(path, private=private) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         _write_rows(file, columns, rows)
 

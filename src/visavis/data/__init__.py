@@ -1,7 +1,7 @@
 """Labelled faces: the intake of photos, readers, splits by person, protocol files, and generated faces."""
 
 from visavis.data.arrays import read_arrays, read_npy, read_npz
-from visavis.data.attributes import as_numbers, check_attributes, read_attributes
+from visavis.data.attributes import as_numbers, read_attributes
 from visavis.data.dataset import DatasetSummary, FaceDataset, read_saved
 from visavis.data.downloads import fetch_lfw, fetch_olivetti
 from visavis.data.folders import PhotoFiles, open_photos, read_archive, read_folder
@@ -24,7 +24,6 @@ __all__ = [
     "PhotoFiles",
     "Split",
     "as_numbers",
-    "check_attributes",
     "check_leaks",
     "check_name",
     "default_crop",

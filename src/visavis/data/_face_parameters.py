@@ -1,4 +1,4 @@
-"""What generated faces are made from: who somebody is, and how a photo of them was taken. All drawn from plain uniform numbers."""
+"""Parameters of generated faces: of the person and of the conditions of a photo, from uniform random numbers."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -11,7 +11,7 @@ from visavis.data.protocols import numbers_of_photos
 from visavis.data.tables import read_table
 from visavis.errors import DataError
 
-__all__ = ["as_numbers", "check_attributes", "read_attributes"]
+__all__ = ["as_numbers", "read_attributes"]
 
 _KEYS = ("person", "photo", "source")
 
@@ -50,18 +50,6 @@ def read_attributes(path: Path | str, dataset: FaceDataset, *, encoding: str | N
     if not matched:
         raise DataError(f"{path}: names none of the {len(dataset.people):,} people in the data")
     return {name: column.astype(np.str_) for name, column in values.items()}
-
-
-def check_attributes(path: Path | str, attributes: dict[str, npt.NDArray[np.str_]]) -> None:
-    """Refuse attributes that divide the photos into fewer than two groups: there is nothing to compare.
-
-    Raises:
-        DataError: If no attribute has two different values.
-    """
-    groups = {name: sorted(set(column.tolist()) - {""}) for name, column in attributes.items()}
-    if all(len(values) < 2 for values in groups.values()):
-        found = "; ".join(f"{name}: {', '.join(values) or 'nothing'}" for name, values in groups.items())
-        raise DataError(f"{path}: must have an attribute with at least two different values in the data, got {found}")
 
 
 def _rows_of_photos(dataset: FaceDataset) -> dict[str, npt.NDArray[np.int64]]:

@@ -59,7 +59,7 @@ class FaceDataset:
         pixels: `(m, h, w, c)` uint8, an array or a read-only memory map.
         labels: `(n,)` int64, indices into `people`.
         people: The people's names, normalised (`normalise_name`), each once.
-        sources: `n` names of photos: files, or whatever tells them apart.
+        sources: `n` names of photos: files, or other unique names.
         rows: `(n,)` int64, the row of `pixels` that each photo is in; None: all of them in order.
         crop: The crop to which faces were aligned in their photos; None: they are not aligned.
         landmarks: `(m, 5, 2)` float32, the landmarks of each face in pixels of `pixels`, NaN where none were detected; None: those
@@ -185,7 +185,7 @@ class FaceDataset:
     def cut(self, crop: Crop) -> "FaceDataset":
         """Return the faces as an encoder takes them.
 
-        Aligned faces are cut by their landmarks for a crop that has some; all others are brought to the crop's size and colour.
+        Aligned faces are cut by their landmarks for a crop that has some; all others are resized and converted to its colour.
 
         Args:
             crop: The encoder's.
@@ -194,7 +194,7 @@ class FaceDataset:
             This data set where it has that crop already, else a copy in memory.
 
         Raises:
-            DataError: If the crop needs landmarks and the faces are not aligned, or if it reaches beyond what was kept of them.
+            DataError: If the crop needs landmarks and the faces are not aligned, or if it shows more than the prepared faces do.
         """
         crop = replace(crop, colour="rgb") if crop.colour == "bgr" else crop
         self.check_crop(crop)

@@ -151,10 +151,10 @@ class PhotoFiles:
         return self.found.intake(self.root)
 
     def fetch(self, name: str) -> Path | bytes:
-        """Return what `read_image` takes for a photo's name: a path, or the bytes out of an archive.
+        """Return what `read_image` takes for a photo's name: a path, or the bytes of a member of an archive.
 
         Raises:
-            ImageError: If it cannot be read out of the archive.
+            ImageError: If the archive is damaged there.
         """
         return self.store.fetch(self.found.paths[name])
 

@@ -97,7 +97,7 @@ class PassedOver(NamedTuple):
     Attributes:
         name: Its path below the root, as `shown_name` escapes it.
         kind: What it is counted as.
-        reason: Why, in words.
+        reason: Why it was not taken.
     """
 
     name: str
@@ -271,7 +271,7 @@ def sort_entries(entries: Iterable[Entry], root: str, rules: IntakeRules) -> Pho
 
 
 def is_system_entry(name: str) -> bool:
-    """Tell whether a file or folder of this name is hidden, or left by an operating system, a network drive or a photo manager."""
+    """Return whether this is the name of a hidden file, or of one that a system, a network drive or a photo manager leaves."""
     return (name.startswith(".") and name != "..") or name.casefold() in _SYSTEM_NAMES
 
 

@@ -1,4 +1,4 @@
-"""Tell image formats by the first bytes of a file, never by its name."""
+"""Recognise image formats by the first bytes of a file, never by its name."""
 
 import re
 from pathlib import Path
@@ -64,7 +64,7 @@ def is_image_file(path: Path) -> bool:
 
 
 def _format_of_brands(head: bytes) -> str | None:
-    """Tell HEIC from AVIF (ISO/IEC 23008-12): by the major brand, and for a generic one by the compatible brands."""
+    """Distinguish HEIC from AVIF (ISO/IEC 23008-12): by the major brand, and for a generic one by the compatible brands."""
     brands = [head[at : at + 4] for at in (8, *range(16, min(int.from_bytes(head[:4]), len(head)), 4))]
     for brand in brands if brands[0] in (b"mif1", b"msf1") else brands[:1]:
         if brand in _AVIF_BRANDS:

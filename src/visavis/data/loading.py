@@ -102,7 +102,7 @@ def default_crop(data: str | Path) -> float | None:
 
 
 def is_aligned(data: str | Path) -> bool:
-    """Tell whether this is a folder of aligned faces, as `visavis prepare` writes them."""
+    """Return whether this is a folder of aligned faces, as `visavis prepare` writes them."""
     return (Path(data) / FACES).is_file() and read_saved(Path(data)).aligned
 
 

@@ -1,4 +1,4 @@
-"""Whole photos to aligned faces on disk: in parallel, resumable, and with a reason for every photo that gave none."""
+"""Prepare whole photos as aligned faces on disk: in parallel, resumable, with a reason for every failure."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from visavis.data import FaceDataset, Intake, IntakeRules, PhotoFiles, open_photos
 from visavis.data.dataset import FACES, map_new
-from visavis.data.folders import check_outside
+from visavis.data.folders import check_outside, fetched
 from visavis.data.intake import PASSED_OVER
 from visavis.data.names import UNNAMED
 from visavis.errors import DataError, ImageError
@@ -39,16 +39,16 @@ _COLUMNS += (*QUALITIES, "warnings")
 
 @dataclass(frozen=True)
 class Preparation:
-    """What became of a folder of photos.
+    """The result of `prepare_photos`.
 
     Attributes:
         out: The folder of the data set.
-        photos: How many photos there were.
-        faces: How many faces they gave.
-        people: How many people have a face.
-        failures: How many photos gave none; `failures.csv` says why.
-        lost_people: People of whom no photo gave a face.
-        intake: The photos that were found, and the files that were passed over; `passed_over.csv` lists these.
+        photos: Number of photos.
+        faces: Number of faces.
+        people: Number of people with a face and a name.
+        failures: Number of photos without a usable face; `failures.csv` lists the reasons.
+        lost_people: People without a usable face.
+        intake: The photos and the files that were passed over; `passed_over.csv` lists these.
     """
 
     out: Path
@@ -60,7 +60,7 @@ class Preparation:
     intake: Intake
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the result as JSON-serialisable values."""
         rate = self.failures / self.photos
         return {**asdict(self), "out": str(self.out), "intake": self.intake.to_json(), "failure_to_acquire_rate": rate}
 
@@ -69,7 +69,7 @@ class Preparation:
         lines = [f"{self.faces:,} faces of {self.people:,} people from {self.photos:,} photos, in {self.out}"]
         if self.failures:
             rate = self.failures / self.photos
-            lines.append(f"{self.failures:,} photos gave no face ({rate:.2%}); the reasons: {self.out / FAILURES}")
+            lines.append(f"{self.failures:,} photos without a usable face ({rate:.2%}); reasons in {self.out / FAILURES}")
         if self.intake.passed_over:
             lines.append(self.intake.describe_passed_over(self.out / PASSED_OVER))
         if self.lost_people:
@@ -88,26 +88,26 @@ def prepare_photos(
     workers: int | None = None,
     progress: bool = True,
 ) -> Preparation:
-    """Find and align the faces of many photos, and write them as a data set.
+    """Detect and align the faces of many photos, and write them as a data set.
 
     The folder `out` holds the faces in `PREPARED_CROP`, from which every encoder's crop can be cut, with landmarks, people and
     sources, as `load_dataset` reads them; `faces.csv` with box, landmarks, detector score, distance of the eyes, sharpness and
-    warnings of each; and `failures.csv` with the reason for every photo that gave none. Called again after an interruption, it
-    continues where it stopped.
+    warnings of each; `failures.csv` with the photos without a usable face and `passed_over.csv` with the files that are no photos,
+    with the reasons. An interrupted call is resumed by calling again.
 
     Args:
         photos: A folder with one sub-folder per person, or a `.tar` or `.zip` of one.
-        out: A new folder.
+        out: A new folder, outside of that of the photos.
         policy: Which face of several; see `acquire_faces`.
-        fallback: What to take where there is none; see `acquire_faces`.
+        fallback: What to use if no face is detected; see `acquire_faces`.
         finder: The face detector; None: `FaceFinder()`. Several processes need one that can be pickled.
         rules: Which files are photos, and whose, and the limits of one; None: photos in no person's folder have no name.
-        workers: How many processes; None: one for each core.
+        workers: Number of processes; None: one per core.
         progress: Whether to show a bar on standard error.
 
     Raises:
-        DataError: If there are no photos, if none gives a face, if `out` holds a finished data set, or one begun with other photos
-            or other settings.
+        DataError: If there are no photos, or none with a face; if `out` lies among the photos, holds a finished data set, or one
+            begun with other photos or other settings.
         ValueError: If an option is not one of its values, or if several processes are to use a detector that cannot be pickled.
     """
     out, rules = check_path(out), rules or IntakeRules(people="optional")
@@ -118,11 +118,10 @@ def prepare_photos(
         names = [files.photos[start : start + _PART] for start in range(0, len(files.photos), _PART)]
         missing = [number for number in range(len(names)) if not _part(parts, number).is_file()]
         tasks = (
-            _Task(_part(parts, number), files.root, [(*photo, _fetched(files, photo[0])) for photo in names[number]], acquisition)
+            _Task(_part(parts, number), files.root, [(*photo, fetched(files, photo.name)) for photo in names[number]], acquisition)
             for number in missing
         )
-        left = sum(len(names[number]) for number in missing)
-        done = len(files.photos) - left
+        done = len(files.photos) - sum(len(names[number]) for number in missing)
         with tqdm(total=len(files.photos), initial=done, desc="faces", unit="photo", disable=not progress) as bar:
             processes = min(workers or os.cpu_count() or 1, max(1, len(missing)))
             if processes > 1:
@@ -136,7 +135,7 @@ def prepare_photos(
 
 @dataclass(frozen=True)
 class _Task:
-    """One part of the work, and the file that it ends in."""
+    """One part of the work, and the file to write."""
 
     part: Path
     root: str
@@ -145,27 +144,19 @@ class _Task:
 
 
 def _begin(out: Path, files: PhotoFiles, acquisition: AcquisitionSettings) -> Path:
-    """Return the folder of the finished parts; make sure that they are of the same photos and settings."""
+    """Return the folder of the finished parts; check that they belong to the same photos and settings."""
     if (out / FACES).exists():
-        raise DataError(f"{out}: holds a data set already. Give a new folder")
+        raise DataError(f"{out}: already holds a data set. Choose a new folder")
     parts = out / _PARTS
     make_private_folder(out)
     make_private_folder(parts)
     listing = json.dumps([str(Path(files.root).resolve()), files.photos, acquisition.key, _PART]).encode()
     plan = {"digest": hashlib.sha256(listing).hexdigest()}
     if (parts / _PLAN).is_file() and json.loads((parts / _PLAN).read_text()) != plan:
-        raise DataError(f"{out}: was begun with other photos or other settings. Give a new folder, or delete this one")
+        raise DataError(f"{out}: was begun with other photos or other settings. Choose a new folder, or delete this one")
     with atomic_write(parts / _PLAN) as path:
         path.write_text(json.dumps(plan))
     return parts
-
-
-def _fetched(files: PhotoFiles, name: str) -> Path | bytes | ImageError:
-    """What an archive holds under this name, or why it cannot be read: one damaged photo is to cost no others."""
-    try:
-        return files.fetch(name)
-    except ImageError as error:
-        return error
 
 
 def _part(parts: Path, number: int) -> Path:
@@ -173,7 +164,7 @@ def _part(parts: Path, number: int) -> Path:
 
 
 def _do(task: _Task) -> None:
-    """Find the faces of some photos and write them, whole or not at all."""
+    """Detect the faces of some photos and write them atomically."""
     faces, landmarks, rows, failures = [], [], [], []
     for name, person, content in task.photos:
         try:
@@ -189,7 +180,7 @@ def _do(task: _Task) -> None:
     with atomic_write(task.part) as path:
         pixels = np.array(faces, dtype=np.uint8).reshape(-1, *PREPARED_CROP.shape)
         points = np.array(landmarks, dtype=np.float32).reshape(-1, 5, 2)
-        np.savez(path, pixels=pixels, landmarks=points, told=np.array(json.dumps([rows, failures])))
+        np.savez(path, pixels=pixels, landmarks=points, table=np.array(json.dumps([rows, failures])))
 
 
 def _landmarks(aligned: AlignedFace) -> npt.NDArray[np.float64]:
@@ -202,22 +193,22 @@ def _landmarks(aligned: AlignedFace) -> npt.NDArray[np.float64]:
 def _row(source: str, person: str, aligned: AlignedFace) -> list[Any]:
     face = aligned.face
     places = [""] * 14 if face is None else [round(float(value), 2) for value in [*face.box, *face.landmarks.ravel()]]
-    told = ["", ""] if face is None else [round(face.score, 4), round(face.eye_distance, 1)]
-    return [source, person, *places, *told, round(aligned.sharpness, 1), "; ".join(aligned.warnings)]
+    measures = ["", ""] if face is None else [round(face.score, 4), round(face.eye_distance, 1)]
+    return [source, person, *places, *measures, round(aligned.sharpness, 1), "; ".join(aligned.warnings)]
 
 
 def _join(out: Path, parts: Path, count: int, intake: Intake, people_of_photos: list[str]) -> Preparation:
-    """Put the parts together; the faces take their final name last, so that a folder with `faces.npy` is whole."""
+    """Join the parts; the faces get their final name last, so that a folder with `faces.npy` is complete."""
     rows: list[list[Any]] = []
     failures: list[list[str]] = []
     for number in range(count):
         with np.load(_part(parts, number), allow_pickle=False) as part:
-            more_rows, more_failures = json.loads(str(part["told"]))
+            more_rows, more_failures = json.loads(str(part["table"]))
         rows += more_rows
         failures += more_failures
     write_csv(out / FAILURES, ("source", "person", "reason"), failures, private=True)
     if not rows:
-        raise DataError(f"none of {len(people_of_photos):,} photos gave a face; the reasons: {out / FAILURES}")
+        raise DataError(f"none of {len(people_of_photos):,} photos has a usable face; reasons in {out / FAILURES}")
     write_csv(out / TABLE, _COLUMNS, rows, private=True)
     joined = parts / FACES
     pixels = map_new(joined, (len(rows), *PREPARED_CROP.shape))

@@ -28,8 +28,8 @@ class Store:
 
     Attributes:
         entries: All of them.
-        fetch: Gives what `read_image` takes for an entry's path: a path, or the bytes out of an archive; raises `ImageError` if
-            they cannot be read out of it.
+        fetch: Returns what `read_image` takes for an entry's path: a path, or the bytes of a member of an archive; raises
+            `ImageError` if the archive is damaged there.
     """
 
     entries: list[Entry]
@@ -42,7 +42,7 @@ def open_store(root: Path, *, max_bytes: int) -> Iterator[Store]:
 
     Args:
         root: The folder or archive.
-        max_bytes: The largest file that is read out of an archive.
+        max_bytes: The largest member of an archive that is read.
 
     Raises:
         DataError: If there is no such folder or file, or if it is not a readable archive.
@@ -64,7 +64,7 @@ def open_store(root: Path, *, max_bytes: int) -> Iterator[Store]:
                 with opened.open(path) as file:
                     data = file.read(max_bytes + 1)
             except _DAMAGE as error:
-                raise ImageError(f"{root}/{path}: cannot be read out of the archive ({error})") from error
+                raise ImageError(f"{root}/{path}: cannot be read from the archive ({error})") from error
             if len(data) > max_bytes:
                 raise ImageError(f"{root}/{path}: more than the limit of {max_bytes:,} bytes")
             return data
@@ -127,7 +127,7 @@ def _entry_of(child: "os.DirEntry[str]", path: str) -> Entry:
 
 
 def _is_zip(root: Path) -> bool:
-    """Tell a ZIP from a tar. One that ends with a ZIP is still a tar, and a ZIP may stand behind a program that unpacks it."""
+    """Return whether an archive is a ZIP, not a tar: a tar may end with a ZIP, and a ZIP may follow a program that unpacks it."""
     with root.open("rb") as file:
         head = file.read(HEAD_BYTES)
     return head.startswith(b"PK") or (zipfile.is_zipfile(root) and not tarfile.is_tarfile(root))
@@ -183,7 +183,7 @@ class _Zip(_Archive):
             with self._archive.open(member) as file:
                 return Entry(path, file.read(HEAD_BYTES))
         except _DAMAGE as error:
-            return Entry(path, b"", ("unreadable", f"cannot be read out of the archive ({error})"))
+            return Entry(path, b"", ("unreadable", f"cannot be read from the archive ({error})"))
 
     def open(self, path: str) -> IO[bytes]:
         """Open a member for reading."""

@@ -249,8 +249,8 @@ def plot_montage(images: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str],
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as a PNG, atomically; return its path."""
-    with atomic_write(path) as temporary:
+    """Write a figure as a PNG, atomically and readable by its owner only; return its path."""
+    with atomic_write(path, private=True) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
     return path
 
