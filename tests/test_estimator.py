@@ -86,7 +86,8 @@ def test_numpy_integers_and_floats_are_searched_over(people):
 def coloured():
     """An estimator fitted on colour photos, and those photos."""
     faces = visavis.generate_faces(8, 4, size=32, seed=2)
-    return SiameseVerifier(steps=2, embedding_size=8, random_state=0).fit(faces.faces, faces.labels.astype(object)), faces.faces
+    names = np.array([f"person {label}" for label in faces.labels], dtype=object)  # as pandas has strings
+    return SiameseVerifier(steps=20, embedding_size=8, random_state=0).fit(faces.faces, names), faces.faces
 
 
 def test_gray_photos_are_accepted_by_a_model_of_colour_photos(coloured):
