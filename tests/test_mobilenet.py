@@ -6,10 +6,13 @@ import onnx
 import onnxruntime
 import pytest
 
+from visavis.data import generate_faces, split_people
 from visavis.encoders.mobilenet import Quantized, mobilenet_graph, read_weights
-from visavis.models import build_embedding, embed
+from visavis.models import build_embedding, embed, embedding_of
 from visavis.models.mobilenet import BLOCKS, CONVOLUTIONS, DENSE, LAST, STEM, build_mobilenet, is_mobilenet, mobilenet_weights
 from visavis.training.frozen import FrozenTrunk, can_be_cut
+from visavis.training.run_options import RunOptions
+from visavis.training.trainer import train
 
 SHAPE = (32, 32, 3)
 SIZE = 8
@@ -121,3 +124,23 @@ def test_a_network_of_another_ending_cannot_be_cut():
     assert can_be_cut(network) and not can_be_cut(cut)
     with pytest.raises(ValueError, match="network must end in Dense, BatchNormalization, UnitNormalization"):
         FrozenTrunk(cut)
+
+
+def test_only_the_last_layer_of_this_network_is_trained(weights):
+    people = generate_faces(people=6, photos=3, size=32, seed=0)
+    start = build_mobilenet(weights, SHAPE)
+    changes = {
+        "steps": 2,
+        "validate_every": 1,
+        "learning_rate": 0.1,
+        "ema_decay": 0.0,
+        "whitening": False,
+        "loss": "binary-crossentropy",
+    }
+    run = train(split_people(people, fractions=(0.5, 0.5, 0)), start=start, options=RunOptions(progress=False), **changes)
+    assert run.config.fine_tuning.head_warmup_steps == run.config.optimization.steps == 2
+    assert [row["step"] for row in run.history] == [0, 1, 2]
+    found = mobilenet_weights(embedding_of(run.siamese))
+    for name, values in mobilenet_weights(start).items():
+        if name not in (f"product_{LAST}", f"offset_{LAST}"):
+            np.testing.assert_array_equal(found[name], values, err_msg=name)

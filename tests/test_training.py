@@ -370,7 +370,7 @@ def test_an_earlier_validation_step_replaces_the_last_only_if_it_is_better_by_a_
         ({"weight_decay": -1}, "weight_decay must be at least 0, got -1"),
         ({"patience": 0}, "patience must be at least 1, or None, got 0"),
         ({"target_fmrs": (2,)}, r"target_fmrs must be in \(0, 1\), got 2"),
-        ({"head_warmup_steps": 8}, r"head_warmup_steps must be less than steps \(8\), got 8"),
+        ({"head_warmup_steps": 9}, r"head_warmup_steps must be at most steps \(8\), got 9"),
         ({"head_warmup_steps": -1}, "head_warmup_steps must be at least 0, got -1"),
         ({"learning_rate_multiplier": 0}, "learning_rate_multiplier must be positive, got 0"),
     ],

@@ -108,7 +108,7 @@ class FineTuning:
 
     Attributes:
         whitening: Whether to adapt the network to the training people in closed form first; see `visavis.training.adaptation`.
-        head_warmup_steps: Number of first steps in which all layers but the last are frozen.
+        head_warmup_steps: Number of first steps in which all layers but the last are frozen; as many as there are steps: always.
         learning_rate_multiplier: Factor of the learning rate once all layers are unfrozen.
     """
 
@@ -183,9 +183,9 @@ class TrainingConfig:
             raise ValueError(f"loss must be a name, a keras.losses.Loss or a function, got {self.loss!r}")
         elif self.loss_options:
             raise ValueError(f"loss_options must be empty where loss is an object, got {dict(self.loss_options)}")
-        if self.fine_tuning.head_warmup_steps >= self.optimization.steps:
+        if self.fine_tuning.head_warmup_steps > self.optimization.steps:
             raise ValueError(
-                f"head_warmup_steps must be less than steps ({self.optimization.steps}), got {self.fine_tuning.head_warmup_steps}"
+                f"head_warmup_steps must be at most steps ({self.optimization.steps}), got {self.fine_tuning.head_warmup_steps}"
             )
 
     def replace(self, **changes: Any) -> "TrainingConfig":
@@ -221,12 +221,13 @@ _GROUPS = {"optimization": Optimization, "validation": Validation, "fine_tuning"
 _GROUP_OF = {f.name: group for group, cls in _GROUPS.items() for f in fields(cls)}
 
 
-def config_for(dataset: FaceDataset, *, trained: bool = False, **changes: Any) -> TrainingConfig:
+def config_for(dataset: FaceDataset, *, trained: bool = False, frozen: bool = False, **changes: Any) -> TrainingConfig:
     """Return the config that suits a data set: few people with many photos, or many people with few.
 
     Args:
         dataset: The data, or its training side.
         trained: Whether training starts from a trained network, which takes few steps at a low learning rate.
+        frozen: Whether only the last layer of a trained network is trained.
         **changes: Fields of `TrainingConfig`, or of one of its groups, to set otherwise.
 
     Raises:
@@ -238,7 +239,7 @@ def config_for(dataset: FaceDataset, *, trained: bool = False, **changes: Any) -
     if trained:
         steps = changes.get("steps", 150)
         suited = {"steps": 150, "learning_rate": 2e-4, "ema_decay": 0.98, "validate_every": 25}
-        suited["head_warmup_steps"] = steps // 3 if isinstance(steps, int | np.integer) else 0
+        suited["head_warmup_steps"] = 0 if not isinstance(steps, int | np.integer) else steps if frozen else steps // 3
     elif np.median(counts) < 4 and not few:
         suited = {
             "batch": BatchShape(people=48, photos=2, single_people=16),

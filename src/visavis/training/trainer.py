@@ -29,6 +29,7 @@ from visavis.models import (
     embedding_of,
     head_of,
 )
+from visavis.models.mobilenet import is_mobilenet
 from visavis.training.adaptation import adapt
 from visavis.training.batches import Batches
 from visavis.training.checkpoints import Checkpoint, check_vacant, load_checkpoint, save_checkpoint
@@ -94,7 +95,7 @@ def train(
     if out is not None and not (options.resume or options.overwrite):
         check_vacant(out)
     check_leaks(people=split.by == "person", train=split.train, validation=split.validation, test=split.test)
-    config = config_for(split.train, trained=start is not None, **changes) if config is None else config.replace(**changes)
+    config = _suited_config(split, start, changes) if config is None else config.replace(**changes)
     devices = options.devices or Devices()
     shrinkage = None
     if start is not None:
@@ -108,6 +109,12 @@ def train(
         trainer.restore()
     trainer.run()
     return replace(trainer.finish(), shrinkage=shrinkage)
+
+
+def _suited_config(split: Split, start: keras.Model | None, changes: dict[str, Any]) -> TrainingConfig:
+    """Return the config for a data set. Of the bundled encoder's network, which is large, only the last layer is trained."""
+    frozen = start is not None and is_mobilenet(start)
+    return config_for(split.train, trained=start is not None, frozen=frozen, **changes)
 
 
 class Trainer:
