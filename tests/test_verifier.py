@@ -230,3 +230,11 @@ def test_an_unreadable_photo_is_named(run, tmp_path):
     bad.write_bytes(b"junk")
     with pytest.raises(ImageError, match="bad.jpg"):
         visavis.Verifier(run).verify(bad, bad)
+
+
+def test_a_decision_says_where_the_rate_of_its_threshold_was_measured(run):
+    point = OperatingPoint(0.8, "door", 1, 1000, 2, 50, 40, target_fmr=0.01, fmr_upper=0.009, chosen_as="guaranteed")
+    encoder = replace(visavis.load_encoder(run), card=replace(visavis.Verifier(run).card, threshold=point))
+    assert visavis.Verifier(encoder).decide(0.9).to_json()["measured_on"] == "FMR at most 0.01 on door"
+    unknown = replace(encoder, card=replace(encoder.card, threshold=OperatingPoint(0.8, "a file")))
+    assert visavis.Verifier(unknown).decide(0.9).measured_on == ""

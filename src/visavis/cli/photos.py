@@ -43,6 +43,8 @@ def verify(
         print_json({"first": str(first), "second": str(second), **verdict.to_json()})
     else:
         click.echo(verdict.describe())
+        if verdict.measured_on:
+            click.echo(f"threshold: {verdict.measured_on}; predict it for your photos with: visavis check")
         print_warnings(verdict.warnings)
     context.exit(SAME if verdict.same else DIFFERENT)
 

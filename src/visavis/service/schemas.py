@@ -42,6 +42,8 @@ _OPERATING_POINT = {
     "mated": 3221,
     "people": 491,
     "chosen_on": "validation people",
+    "chosen_as": "estimated",
+    "measured_on": "FMR about 0.01 on validation people",
 }
 _FACE = {"size": [250, 250], "box": [84.1, 68.0, 82.3, 107.9], "outline": None, "score": 0.999, "warnings": []}
 _DECISION = {
@@ -71,12 +73,17 @@ class OperatingPoint(_Schema):
     score: Annotated[float, Field(description="The threshold: a pair is accepted where its score is at least this.")]
     target_fmr: Annotated[float | None, Field(description="The false match rate that the threshold was chosen for.")]
     fmr: Annotated[float | None, Field(description="False match rate: fraction of non-mated pairs that were accepted.")]
-    fmr_upper: Annotated[float | None, Field(description="Upper end of the 95 % interval of that rate.")]
+    fmr_upper: Annotated[float | None, Field(description="One-sided 95 % bound of that rate, the highest of all populations.")]
     fnmr: Annotated[float | None, Field(description="False non-match rate: fraction of mated pairs that were rejected.")]
     nonmated: Annotated[int, Field(description="Number of non-mated pairs (of two people).")]
     mated: Annotated[int, Field(description="Number of mated pairs (of one person).")]
     people: Annotated[int, Field(description="Number of people.")]
     chosen_on: Annotated[str, Field(description="The population on which the rates were measured.")]
+    chosen_as: Annotated[
+        Literal["guaranteed", "estimated"] | None,
+        Field(description="guaranteed: fmr_upper is at most target_fmr; estimated: fmr is; null: not known."),
+    ]
+    measured_on: Annotated[str, Field(description="The false match rate and all populations it was measured on, as text.")]
 
     @classmethod
     def of(cls, point: operating_points.OperatingPoint) -> "OperatingPoint":
@@ -91,6 +98,8 @@ class OperatingPoint(_Schema):
             mated=point.mated,
             people=point.people,
             chosen_on=point.chosen_on,
+            chosen_as=point.chosen_as,
+            measured_on=point.measured_on,
         )
 
 

@@ -13,6 +13,7 @@ from visavis.encoders.card import Card
 from visavis.errors import FaceError
 from visavis.faces import AcquisitionSettings, AlignedFace, CropScorer, acquire_faces
 from visavis.images import Limits
+from visavis.metrics import cosine_scores
 from visavis.metrics.calibration import distance_of
 
 __all__ = ["AcquiredPhoto", "FoundFace", "Verdict", "Verifier"]
@@ -81,6 +82,7 @@ class Verdict:
         log_likelihood_ratio: Natural logarithm of how much likelier the score is for one person than for two; None likewise.
         faces: The faces that were compared.
         prior: P(same person) before the photos are seen, which `probability` assumes; None likewise.
+        measured_on: The false match rate of the threshold and the populations it was measured on; empty: not known.
     """
 
     same: bool
@@ -91,6 +93,7 @@ class Verdict:
     log_likelihood_ratio: float | None = None
     faces: tuple[FoundFace, ...] = ()
     prior: float | None = None
+    measured_on: str = ""
 
     @property
     def uncertain(self) -> bool:
@@ -265,7 +268,7 @@ class Verifier:
         embeddings = self._embed([first, *others])
         return [
             self.decide(float(score), faces=(first.found, other.found))
-            for score, other in zip(embeddings[1:] @ embeddings[0], others, strict=True)
+            for score, other in zip(cosine_scores(embeddings[1:], embeddings[:1])[:, 0], others, strict=True)
         ]
 
     def decide(self, score: float, *, faces: tuple[FoundFace, ...] = ()) -> Verdict:
@@ -289,6 +292,7 @@ class Verifier:
             log_likelihood_ratio=None if calibration is None else float(calibration.log_likelihood_ratio(score)),
             faces=faces,
             prior=None if calibration is None else self._prior,
+            measured_on=rule.measured_on,
         )
 
     def _acquired(self, photo: PhotoSource | AcquiredPhoto) -> AcquiredPhoto:

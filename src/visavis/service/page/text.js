@@ -31,7 +31,7 @@ export function errorRates(point) {
   const bound = point.fmr_upper === null ? "" : `, at most ${percent(point.fmr_upper)} with 95\u00a0% confidence`;
   const fmr = `False match rate: ${percent(point.fmr)} of ${formatNumber(point.nonmated)} pairs of different people${bound}.`;
   const fnmr = `False non-match rate: ${percent(point.fnmr ?? 0)} of ${formatNumber(point.mated)} pairs of the same person.`;
-  return [fmr, ...(point.fnmr === null ? [] : [fnmr]), `Measured on ${formatNumber(point.people)} ${point.chosen_on}.`].join(" ");
+  return [fmr, ...(point.fnmr === null ? [] : [fnmr]), `Measured on ${formatNumber(point.people)} ${point.chosen_on}${point.chosen_as === "guaranteed" ? ` (${point.measured_on})` : ""}.`].join(" ");
 }
 
 export function probabilitySentence(response) {
