@@ -157,6 +157,8 @@ class Cell:
 def rate(happened: list[bool]) -> dict[str, float]:
     """Return count, trials and the exact upper and lower bounds of the share."""
     count, trials = sum(happened), len(happened)
+    if not trials:
+        return {"count": 0, "trials": 0, "upper": 1.0, "lower": 0.0}
     upper = 1.0 if count == trials else float(beta.ppf(CONFIDENCE, count + 1, trials - count))
     lower = 0.0 if count == 0 else float(beta.ppf(1 - CONFIDENCE, count, trials - count + 1))
     return {"count": count, "trials": trials, "upper": upper, "lower": lower}
@@ -265,14 +267,18 @@ def failures(figures: dict[str, Any]) -> list[str]:
     """Return every coverage, guarantee and finding that misses its target."""
     found = []
     for name, cell in figures.items():
-        found += [f"{name}: {measure} covered {cell['covered'][measure]['count']} times" for measure in cell["failures"]]
+        found += [f"{name}: {measure} covered {_of(cell['covered'][measure])} times" for measure in cell["failures"]]
         for target, row in cell["exceeded"].items():
             if row["trials"] and row["lower"] > 1 - LOWEST:
-                found.append(f"{name}: guaranteed FMR {target} exceeded {row['count']} of {row['trials']} times")
+                found.append(f"{name}: guaranteed FMR {target} exceeded {_of(row)} times")
         for kind in ("called_different", "random_quality_helps"):
             if cell[kind]["lower"] > 0.05:
-                found.append(f"{name}: {kind} {cell[kind]['count']} of {cell[kind]['trials']} times")
+                found.append(f"{name}: {kind} {_of(cell[kind])} times")
     return found
+
+
+def _of(row: dict[str, Any]) -> str:
+    return f"{row['count']} of {row['trials']}"
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ def test_counts_by_people_are_those_of_the_definition():
 
 @pytest.mark.parametrize("photos", [4, 9])
 def test_the_first_row_is_the_curve_itself(photos):
-    rows, labels = rows_of(260, photos)  # with 9 photos each there are more than 2,000, and low scores are only counted
+    rows, labels = rows_of(260, photos)  # with 9 photos each there are more than 1,000, and low scores are only counted
     pairs = score_all_pairs(rows, labels)
     curve = pairs.curve
     resampled = PeopleCurves.of(pairs, curve_points(curve)).resampled(20)

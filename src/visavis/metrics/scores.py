@@ -5,10 +5,12 @@ depend on how many threads there are. `PairScores` keeps what error rates need: 
 threshold of interest could accept, and the rest in bins.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +36,11 @@ __all__ = [
 Rows = npt.NDArray[np.float32]
 Floats = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
+Result = TypeVar("Result")
 
 _BLOCK = 1024
-_KEEP_ALL = 2000  # photos: up to two million pairs are all kept
+_WORKERS, _AHEAD = 8, 4  # threads at most, and blocks for each of them at a time
+_KEEP_ALL = 1000  # photos: up to half a million pairs are all kept
 _BINS = 1 << 15  # in a unit of score: a power of two, so that a float32 score times it is exact
 _SAMPLE = 1500  # photos from which the lowest score to keep is estimated
 _MIN_KEPT, _KEPT_PER_EER = 0.06, 1.5  # share of the non-mated pairs kept: at least, and as a multiple of the EER
@@ -84,11 +88,33 @@ def scored_blocks(rows: Rows, others: Rows | None = None) -> Iterator[Block]:
         rows: Rows of unit length, float32.
         others: Likewise; None: the rows themselves, each block of pairs once, so blocks at or right of the diagonal.
     """
+    yield from map_blocks(lambda block: block, rows, others)
+
+
+def map_blocks(function: Callable[[Block], Result], rows: Rows, others: Rows | None = None) -> Iterator[Result]:
+    """Yield what a function returns of each block of `scored_blocks`, in their order; blocks are shared among the cores.
+
+    Args:
+        function: Called in several threads at a time.
+        rows: As in `scored_blocks`.
+        others: Likewise.
+    """
     columns = rows if others is None else others
+    starts = range(0, len(rows), _BLOCK)
+    corners = [(row, column) for row in starts for column in range(row if others is None else 0, len(columns), _BLOCK)]
+
+    def scored(corner: tuple[int, int]) -> Result:
+        row, column = corner
+        return function(Block(row, column, cosine_scores(rows[row : row + _BLOCK], columns[column : column + _BLOCK])))
+
+    workers = min(_WORKERS, os.cpu_count() or 1, len(corners))
     with threadpool_limits(1, user_api="blas"):
-        for row in range(0, len(rows), _BLOCK):
-            for column in range(row if others is None else 0, len(columns), _BLOCK):
-                yield Block(row, column, cosine_scores(rows[row : row + _BLOCK], columns[column : column + _BLOCK]))
+        if workers < 2:
+            yield from map(scored, corners)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            for first in range(0, len(corners), _AHEAD * workers):  # so that few blocks are in memory at a time
+                yield from pool.map(scored, corners[first : first + _AHEAD * workers])
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +226,7 @@ def score_all_pairs(
 ) -> PairScores:
     """Score all n(n-1)/2 pairs of photos by the cosine of their embeddings.
 
-    Up to 2,000 photos every score is kept. Of more, the non-mated pairs of low scores are only counted, so that memory does not
+    Up to 1,000 photos every score is kept. Of more, the non-mated pairs of low scores are only counted, so that memory does not
     grow with their number.
 
     Args:
@@ -220,7 +246,10 @@ def score_all_pairs(
     if floor > 0 and keep:
         floor = _floor(sorted_rows, sorted_people, np.asarray(thresholds, dtype=np.float64))
     bins = np.zeros(2 * _BINS + 1 if floor > -np.inf else 0, dtype=np.int64)
-    parts = [_sorted_out(block, sorted_people, np.float32(floor), bins) for block in scored_blocks(sorted_rows)]
+    parts = []
+    for *lists, counts in map_blocks(lambda block: _sorted_out(block, sorted_people, np.float32(floor)), sorted_rows):
+        parts.append(lists)
+        bins += counts
     mated, nonmated = (_joined([part[side] for part in parts], order) for side in (0, 1))
     photos = np.bincount(people)
     return PairScores(people, mated, nonmated, float(floor), bins, photos * (len(people) - photos))
@@ -280,8 +309,8 @@ def _floor(rows: Rows, people: Indices, thresholds: Floats) -> float:
     return float(np.float32(np.min(thresholds, initial=np.quantile(nonmated, 1 - kept))))
 
 
-def _sorted_out(block: Block, people: Indices, floor: np.float32, bins: Indices) -> tuple[ScoreList, ScoreList]:
-    """Return the mated pairs of a block of photos sorted by person, and the non-mated ones from `floor` on; count all in `bins`."""
+def _sorted_out(block: Block, people: Indices, floor: np.float32) -> tuple[ScoreList, ScoreList, Indices | int]:
+    """Return the mated pairs of a block of photos sorted by person, the non-mated ones from `floor` on, and all these by bin."""
     row, column, scores = block
     height, width = scores.shape
     mated, kept = _picked(block, None), scores >= floor
@@ -292,9 +321,8 @@ def _sorted_out(block: Block, people: Indices, floor: np.float32, bins: Indices)
         compared = later & ~same
         kept &= compared
         scores = scores[compared]
-    if len(bins):
-        bins += np.bincount(_bins(scores.ravel()), minlength=len(bins))
-    return mated, _picked(block, kept if floor < np.inf else None)
+    counts = np.bincount(_bins(scores.ravel()), minlength=2 * _BINS + 1) if floor > -np.inf else 0
+    return mated, _picked(block, kept if floor < np.inf else None), counts
 
 
 def _picked(block: Block, mask: npt.NDArray[np.bool_] | None) -> ScoreList:
