@@ -30,8 +30,9 @@ from visavis.data import kfold_people, read_lfw_pairs, split_people
 from visavis.encoders import load_encoder
 from visavis.evaluation import evaluate_all_pairs, evaluate_folds, pair_scores
 from visavis.faces import CANONICAL_CROP
-from visavis.metrics import all_pairs_curve, equal_error_rate, tar_at_fmr, threshold_at_fmr
-from visavis.metrics.bootstrap import Replicates, all_pairs_by_people, interval, telling_thresholds
+from visavis.metrics import all_pairs_curve, equal_error_rate, score_all_pairs, tar_at_fmr, threshold_at_fmr
+from visavis.metrics.bootstrap import PeopleCurves, ResampledCurves, curve_points
+from visavis.metrics.intervals import limits_of
 
 CLI = Path(sys.executable).with_name("visavis")
 REPORTING = 5000  # people in the wild with lower numbers helped to choose
@@ -74,13 +75,12 @@ def wild_unseen_people() -> dict[str, Any]:
     found = all_pairs({name: embeddings(name, "wild")[chosen] for name in ENCODERS}, labels)
     card = load_encoder().card
     curve = all_pairs_curve(embeddings("visavis", "wild")[chosen], labels)
-    replicates = resampled(embeddings("visavis", "wild")[chosen], labels, [rule.score for rule in card.rules])
-    people = len(np.unique(labels))
+    drawn = resampled(embeddings("visavis", "wild")[chosen], labels, [rule.score for rule in card.rules])
     found["thresholds"] = [
         {
             "target_fmr": rule.target_fmr,
             "fmr": curve.at(rule.score).fmr.value,
-            "fmr_interval": interval(replicates.at(rule.score)[0], curve.at(rule.score).fmr.value, people),
+            "fmr_interval": limits_of(drawn.best.at(rule.score)[0], drawn.worst.at(rule.score)[0]),
             "fnmr": curve.at(rule.score).fnmr.value,
         }
         for rule in card.rules
@@ -100,11 +100,11 @@ def surely_mated(card: Any, curve: Any) -> float:
     return float(mated / (mated + nonmated))
 
 
-def resampled(rows: Floats, labels: Indices, scores: list[float] | None = None) -> Replicates:
+def resampled(rows: Floats, labels: Indices, scores: list[float] | None = None) -> ResampledCurves:
     """Error curves of resampled people."""
-    curve = all_pairs_curve(rows, labels)
-    also = [threshold_at_fmr(curve, fmr) for fmr in FMRS] + (scores or [])
-    return all_pairs_by_people(rows, labels, telling_thresholds(curve, also)).resampled()
+    pairs = score_all_pairs(rows, labels, thresholds=scores or [])
+    also = [threshold_at_fmr(pairs.curve, fmr) for fmr in FMRS] + (scores or [])
+    return PeopleCurves.of(pairs, curve_points(pairs.curve, also)).resampled()
 
 
 def all_pairs(rows: dict[str, Floats], labels: Indices) -> dict[str, Any]:
@@ -123,16 +123,17 @@ def all_pairs(rows: dict[str, Floats], labels: Indices) -> dict[str, Any]:
     return found
 
 
-def rates(rows: Floats, labels: Indices, drawn: Replicates) -> tuple[dict[str, Any], dict[float, npt.NDArray[np.float64]]]:
+def rates(rows: Floats, labels: Indices, drawn: ResampledCurves) -> tuple[dict[str, Any], dict[float, npt.NDArray[np.float64]]]:
     """One encoder's rates with intervals; and of each person the share of accepted mated pairs, for each false match rate."""
-    curve, people = all_pairs_curve(rows, labels), len(np.unique(labels))
+    curve = all_pairs_curve(rows, labels)
     eer, at_eer = equal_error_rate(curve)
     found = {"mated": curve.mated, "nonmated": curve.nonmated, "eer": eer, "mated_refused_at_eer": curve.at(at_eer).fn}
-    found["eer_interval"] = interval(drawn.eer(), eer, people)
+    found["eer_interval"] = limits_of(drawn.best.eer(), drawn.worst.eer())
     shares = {fmr: share_by_person(rows, labels, threshold_at_fmr(curve, fmr)) for fmr in FMRS}
     for fmr, share in shares.items():
         name, tar = f"tar_at_fmr_{fmr:.0e}", tar_at_fmr(curve, fmr).value
-        found |= {name: tar, f"{name}_interval": interval(1 - drawn.fnmr_at(fmr), tar, people), f"{name}_by_person": share.mean()}
+        limits = limits_of(1 - drawn.best.fnmr_at(fmr), 1 - drawn.worst.fnmr_at(fmr))
+        found |= {name: tar, f"{name}_interval": limits, f"{name}_by_person": share.mean()}
     return found, shares
 
 

@@ -166,9 +166,12 @@ def test_few_people_who_hold_most_pairs_are_warned_of():
     assert result.concentrated and "few people hold most of the mated pairs" in str(result)
     assert not evaluate_all_pairs(rows, labels).concentrated
     mated = result.curves.mated
-    assert result.balanced["fnmr"] == pytest.approx(
+    assert result.balanced["fnmr"].value == pytest.approx(
         np.mean(1 - mated[:, np.flatnonzero(result.curves.thresholds == 0.5)[0]] / mated[:, -1])
     )
+    low, high = result.balanced["fnmr"].interval
+    assert low <= result.balanced["fnmr"].value <= high and high - low < np.diff(result.intervals["fnmr"])[0]
+    assert result.balanced["fmr"].interval[0] <= result.balanced["fmr"].value <= result.balanced["fmr"].interval[1]
 
 
 def test_two_people_show_next_to_nothing_of_non_mated_pairs():

@@ -131,10 +131,15 @@ def _summary(evaluation: Evaluation) -> list[str]:
     if evaluation.concentrated:
         sentences.append(
             f"Few people hold most of the pairs of one person: they weigh as {evaluation.effective_people:,.0f} people would. "
-            f"With every person weighing the same, the false match rate is {_percent(evaluation.balanced['fmr'])} and the false "
-            f"non-match rate {_percent(evaluation.balanced['fnmr'])}."
+            f"With every person weighing the same, the false match rate is {_balanced(evaluation, 'fmr')} and the false "
+            f"non-match rate {_balanced(evaluation, 'fnmr')}."
         )
     return sentences
+
+
+def _balanced(evaluation: Evaluation, name: str) -> str:
+    rate = evaluation.balanced[name]
+    return f"{_percent(rate.value)} ({_span(rate.interval)})"
 
 
 def _costs(evaluation: Evaluation) -> dict[str, Any]:

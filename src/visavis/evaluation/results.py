@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,18 +11,34 @@ import numpy.typing as npt
 from visavis.evaluation.sampling import SampledPairs
 from visavis.metrics import Confusion, ErrorCurve, Rate, equal_error_rate, roc_auc, tar_at_fmr
 from visavis.metrics.bootstrap import CurveRows, PeopleCurves, ResampledCurves
-from visavis.metrics.intervals import limits_of, smallest_fmr
+from visavis.metrics.intervals import limits_of, people_interval, smallest_fmr
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.metrics.quality import DiscardCurve
 from visavis.metrics.reliability import CostSummary, Reliability
 from visavis.metrics.search import SearchEvaluation
 from visavis.metrics.subgroups import Subgroups
 
-__all__ = ["REPORTED_FMR", "Evaluation", "FoldedEvaluation", "PointReached", "tar_name"]
+__all__ = ["REPORTED_FMR", "BalancedRate", "Evaluation", "FoldedEvaluation", "PointReached", "tar_name"]
 
 REPORTED_FMR = (1e-2, 1e-3)
 _RATES = ("accuracy", "precision", "recall", "fmr", "fnmr")
 _CONCENTRATED = 0.5  # the share of people, by effective number, below which a report warns
+
+
+class BalancedRate(NamedTuple):
+    """A rate with every person weighing the same.
+
+    Attributes:
+        value: The mean of the people's own rates.
+        interval: Its 95 % interval.
+    """
+
+    value: float
+    interval: tuple[float, float]
+
+    def __str__(self) -> str:
+        """Show rate and interval."""
+        return f"{self.value:.2%} ({self.interval[0]:.2%} .. {self.interval[1]:.2%})"
 
 
 @dataclass(frozen=True)
@@ -100,7 +116,7 @@ class Evaluation:
     @cached_property
     def smallest_fmr(self) -> float:
         """The smallest false match rate that these people can show; true accept rates at smaller ones are extrapolated."""
-        return smallest_fmr(self.curves.people, self.curves.effective_pairs, confidence=0.975)
+        return smallest_fmr(self.curves.effective_people, self.curves.effective_pairs, confidence=0.975)
 
     @property
     def extrapolated(self) -> tuple[str, ...]:
@@ -113,19 +129,17 @@ class Evaluation:
         return bool(self.effective_people < _CONCENTRATED * np.count_nonzero(self.curves.mated[:, -1]))
 
     @cached_property
-    def balanced(self) -> dict[str, float]:
+    def balanced(self) -> dict[str, BalancedRate]:
         """False match and false non-match rate at the threshold with every person weighing the same."""
-        place = int(np.flatnonzero(self.curves.thresholds >= self.threshold)[-1]) if self._on_curve else 0
+        accepting = np.flatnonzero(self.curves.thresholds >= self.threshold)
         rates = {}
         for name, counts in (("fmr", self.curves.nonmated), ("fnmr", self.curves.mated)):
             own = counts[counts[:, -1] > 0]
-            accepted = own[:, place] / own[:, -1] if self._on_curve else np.zeros(len(own))
-            rates[name] = float(np.mean(accepted if name == "fmr" else 1 - accepted))
+            accepted = own[:, accepting[-1]] / own[:, -1] if len(accepting) else np.zeros(len(own))
+            events, every = accepted if name == "fmr" else 1 - accepted, np.ones(len(own))
+            limits = people_interval(events, every, pairs=name == "fmr")
+            rates[name] = BalancedRate(float(np.mean(events)) if len(own) else float("nan"), limits)
         return rates
-
-    @property
-    def _on_curve(self) -> bool:
-        return bool(self.curves.thresholds[0] >= self.threshold)
 
     def rates(self) -> dict[str, Rate]:
         """Every rate that has counts, by name."""
@@ -209,7 +223,7 @@ class Evaluation:
             "roc_auc": self.roc_auc,
             **{name: rate.value for name, rate in rates.items()},
             "f1": decisions.f1,
-            "balanced": self.balanced,
+            "balanced": {name: {"value": rate.value, "interval": list(rate.interval)} for name, rate in self.balanced.items()},
             "threshold": self.threshold,
             "threshold_from": self.threshold_from,
             "operating_points": [point.to_json() for point in self.points_reached],
@@ -254,7 +268,7 @@ class Evaluation:
         if self.concentrated:
             rows.append(
                 f"  few people hold most of the mated pairs: they weigh as {self.effective_people:,.0f} people would; "
-                f"with every person weighing the same, FMR {self.balanced['fmr']:.2%}, FNMR {self.balanced['fnmr']:.2%}"
+                f"with every person weighing the same, FMR {self.balanced['fmr']}, FNMR {self.balanced['fnmr']}"
             )
         return rows
 

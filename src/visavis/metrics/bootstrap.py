@@ -160,9 +160,10 @@ class PeopleCurves:
         return effective_pairs(self.nonmated[:, min(place, len(self.thresholds) - 2)], self.nonmated[:, -1])
 
     @property
-    def people(self) -> int:
-        """How many people are in a non-mated pair."""
-        return int(np.count_nonzero(self.nonmated[:, -1]))
+    def effective_people(self) -> float:
+        """How many people with equally many non-mated pairs would weigh as these do (Kish, 1965)."""
+        pairs = self.nonmated[:, -1]
+        return float(pairs.sum() ** 2 / max(1e-300, np.square(pairs).sum()))
 
     def resampled(self, resamples: int = RESAMPLES, *, seed: int = 0) -> ResampledCurves:
         """Resample people.

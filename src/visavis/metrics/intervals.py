@@ -85,12 +85,13 @@ def limits_of(best: Floats, worst: Floats, *, tail: float = _TAIL) -> tuple[floa
     return float(np.quantile(best[1:], tail)), float(np.quantile(worst[1:], 1 - tail))
 
 
-def people_interval(events: npt.ArrayLike, trials: npt.ArrayLike, *, seed: int = 0) -> tuple[float, float]:
+def people_interval(events: npt.ArrayLike, trials: npt.ArrayLike, *, pairs: bool = False, seed: int = 0) -> tuple[float, float]:
     """Return the 95 % interval of the share of trials that are events, where one person's trials depend on each other.
 
     Args:
         events: `(p,)`, those of each person.
         trials: `(p,)`, likewise.
+        pairs: Whether trials are pairs of two people, which stand with both.
         seed: Draws the weights of people.
     """
     counts, of = (np.asarray(values, dtype=np.float64) for values in (events, trials))
@@ -98,7 +99,10 @@ def people_interval(events: npt.ArrayLike, trials: npt.ArrayLike, *, seed: int =
     if not len(of):
         return 0.0, 1.0
     weights = PeopleWeights.draw(len(of), seed=seed)
-    share, unseen = weights.shares(counts[:, None], of)[:, 0], weights.unseen_share(of)
+    if pairs:
+        share, unseen = weights.pair_shares(counts[:, None], of)[:, 0], weights.unseen_pairs(of, effective_pairs(counts, of))
+    else:
+        share, unseen = weights.shares(counts[:, None], of)[:, 0], weights.unseen_share(of)
     return limits_of((1 - unseen) * share, unseen + (1 - unseen) * share)
 
 
@@ -117,11 +121,11 @@ def effective_pairs(events: Floats, trials: Floats) -> float:
     return float(min(pairs, rate * (1 - rate) / variance))
 
 
-def smallest_fmr(people: int, effective: float, *, confidence: float = 0.95) -> float:
+def smallest_fmr(people: float, effective: float, *, confidence: float = 0.95) -> float:
     """Return the smallest false match rate that people can show: the upper bound where no pair at all was matched.
 
     Args:
-        people: How many.
+        people: How many, by effective number.
         effective: How many independent pairs would tell as much as theirs, see `effective_pairs`.
         confidence: Of the bound, one-sided.
 

@@ -275,13 +275,19 @@ def _check_shown(name: str, curves: PeopleCurves, target: float, chosen_as: Chos
                 f"{target * pairs:.2g} would be accepted, and at least {_MIN_MATCHES} are needed."
             )
         return
-    people, effective = curves.people, curves.effective_pairs
-    smallest = smallest_fmr(people, effective)
+    people, effective = int(np.count_nonzero(curves.nonmated[:, -1])), curves.effective_pairs
+    unseen = float(np.quantile(curves.resampled().unseen_fmr[1:], 0.95))
+    smallest = max(unseen, smallest_fmr(curves.effective_people, effective))
     if smallest > target:
-        kinds = max(RAREST_KIND, 1 - math.sqrt(1 - target))
-        needed = max(_MARGIN * people * _RULE_OF_THREE / (target * effective), math.log(0.05) / math.log(1 - kinds) + 1)
         raise DataError(
             f"a false match rate of {target:g} cannot be guaranteed on {name}: {people:,} people with {pairs:,} non-mated pairs, "
             f"which tell as much as {effective:,.0f} independent ones, can show {smallest:.2g} at best. "
-            f"Take about {math.ceil(needed):,} people, or take an estimated threshold (--estimate)."
+            f"Take about {_people_needed(curves, people, target):,} people, or take an estimated threshold (--estimate)."
         )
+
+
+def _people_needed(curves: PeopleCurves, people: int, target: float) -> int:
+    """Return how many people like these can show a false match rate, nearly surely."""
+    kinds = max(RAREST_KIND, 1 - math.sqrt(1 - target))
+    for_kinds = (math.log(0.05) / math.log(1 - kinds) + 1) * people / curves.effective_people
+    return math.ceil(_MARGIN * max(people * _RULE_OF_THREE / (target * curves.effective_pairs), for_kinds))

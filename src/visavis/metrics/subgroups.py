@@ -152,7 +152,7 @@ def _group(first: str, second: str, own: PeopleCurves, overall: PeopleCurves, th
         people,
         fmr=Rate(matched, nonmated, limits[0] if nonmated else None),
         fnmr=Rate(mated - accepted, mated, limits[1] if mated else None),
-        enough_fmr=nonmated > 0 and bool(smallest_fmr(people, own.effective_pairs) <= fmr),
+        enough_fmr=nonmated > 0 and bool(smallest_fmr(own.effective_people, own.effective_pairs) <= fmr),
         enough_fnmr=bool(effective_people * fnmr >= _RULE_OF_THREE),
     )
 
