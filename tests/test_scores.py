@@ -7,7 +7,12 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from visavis.errors import DataError
+from visavis.evaluation import evaluate_all_pairs, evaluate_folds
 from visavis.metrics import all_pairs_curve, cosine_scores, paired_scores, score_all_pairs, unit_rows
+from visavis.metrics.bootstrap import PeopleCurves, curve_points
+from visavis.metrics.calibration import fit_calibration
+from visavis.metrics.histograms import score_histogram
+from visavis.metrics.reliability import measure_reliability, summarise_costs
 from visavis.metrics.scores import first_accepting, list_scores, score_pairs, scored_blocks
 
 
@@ -140,3 +145,25 @@ def test_the_first_threshold_that_accepts_is_exact_in_every_bin():
 def test_what_cannot_be_scored_is_named(rows, labels, message):
     with pytest.raises(DataError, match=message):
         score_all_pairs(rows, labels)
+
+
+def test_reprs_are_short():
+    rows, labels = embeddings_of(80, 20)
+    pairs = score_all_pairs(rows, labels)
+    curves = PeopleCurves.of(pairs, curve_points(pairs.curve))
+    calibration = fit_calibration(pairs.curve, "isotonic")
+    shown = [
+        pairs,
+        pairs.mated,
+        pairs.curve,
+        curves,
+        curves.resampled(5),
+        calibration,
+        measure_reliability(pairs.curve, calibration),
+        summarise_costs(pairs.curve, calibration, curves.thresholds),
+        score_histogram(pairs.curve, chosen_on="test people"),
+        evaluate_all_pairs(rows, labels),
+        evaluate_folds([0.1, 0.9, 0.2, 0.8], [0, 1, 0, 1], [0, 0, 1, 1]),
+    ]
+    for value in shown:
+        assert repr(value).startswith(type(value).__name__) and len(repr(value)) < 120 and "array(" not in repr(value)

@@ -336,6 +336,10 @@ class FoldedEvaluation:
     thresholds: tuple[float, ...]
     curve: ErrorCurve
 
+    def __repr__(self) -> str:
+        """Show the mean accuracy."""
+        return f"FoldedEvaluation({self})"
+
     @property
     def accuracies(self) -> npt.NDArray[np.float64]:
         """Accuracy of each fold."""

@@ -48,6 +48,10 @@ class CurveRows:
     fmr: Floats
     fnmr: Floats
 
+    def __repr__(self) -> str:
+        """Show how many curves and thresholds there are."""
+        return f"{type(self).__name__}({len(self.fmr):,} curves, {len(self.thresholds):,} thresholds)"
+
     def eer(self) -> Floats:
         """Equal error rate of each row, `(r,)`."""
         fmr, fnmr = (np.pad(rates, ((0, 0), (1, 0)), constant_values=first) for rates, first in ((self.fmr, 0), (self.fnmr, 1)))
@@ -85,7 +89,7 @@ class CurveRows:
         return self.fmr[:, place], self.fnmr[:, place]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ResampledCurves(CurveRows):
     """Error curves of resampled people. The first row is that of the people as they are.
 
@@ -135,6 +139,10 @@ class PeopleCurves:
     thresholds: Floats
     mated: Floats
     nonmated: Floats
+
+    def __repr__(self) -> str:
+        """Show how many people and thresholds there are."""
+        return f"PeopleCurves({len(self.mated):,} people, {len(self.thresholds):,} thresholds)"
 
     @classmethod
     def of(cls, scores: PairScores, thresholds: Floats) -> "PeopleCurves":

@@ -55,6 +55,11 @@ class Calibration:
     slope: float
     isotonic: tuple[tuple[float, float], ...] = ()
 
+    def __repr__(self) -> str:
+        """Show the logistic parameters, and how many points an isotonic calibration has."""
+        points = f", isotonic with {len(self.isotonic)} points" if self.isotonic else ""
+        return f"Calibration(offset={self.offset:.4g}, slope={self.slope:.4g}{points})"
+
     def log_likelihood_ratio(self, scores: npt.ArrayLike) -> Floats:
         """Return the natural logarithm of the likelihood ratio of scores: mated to non-mated."""
         cosines = np.asarray(scores, dtype=np.float64)

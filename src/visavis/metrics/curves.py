@@ -136,6 +136,10 @@ class ErrorCurve:
     accepted_mated: Counts
     accepted_nonmated: Counts
 
+    def __repr__(self) -> str:
+        """Show how many pairs and thresholds there are."""
+        return f"ErrorCurve({self.mated:,} mated and {self.nonmated:,} non-mated pairs, {len(self.thresholds):,} thresholds)"
+
     @property
     def mated(self) -> int:
         """How many mated pairs there are."""

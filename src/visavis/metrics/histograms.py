@@ -34,6 +34,11 @@ class ScoreHistogram:
     nonmated: tuple[int, ...]
     chosen_on: str
 
+    def __repr__(self) -> str:
+        """Show how many pairs of which people there are."""
+        pairs = f"{sum(self.mated):,} mated and {sum(self.nonmated):,} non-mated pairs"
+        return f"ScoreHistogram({pairs} of {self.chosen_on}, {len(self.mated)} bins)"
+
 
 def score_histogram(curve: ErrorCurve, *, chosen_on: str, bins: int = 100) -> ScoreHistogram:
     """Count pairs by their score, from -1 to 1.

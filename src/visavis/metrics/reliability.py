@@ -45,6 +45,10 @@ class Reliability:
     weight: Floats
     brier: float
 
+    def __repr__(self) -> str:
+        """Show the calibration error and the Brier score."""
+        return f"Reliability(prior={self.prior:g}, ece={self.ece:.4f}, brier={self.brier:.4f}, {len(self.weight)} bins)"
+
     @property
     def ece(self) -> float:
         """Expected calibration error: the weighted mean difference of both over the bins."""
@@ -154,6 +158,10 @@ class CostSummary:
     detection: tuple[DetectionCost, ...]
     by_threshold: tuple[Floats, Floats]
 
+    def __repr__(self) -> str:
+        """Show Cllr and its minimum."""
+        return f"CostSummary(cllr={self.cllr:.4f}, min_cllr={self.min_cllr:.4f})"
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
         detection = [
@@ -197,7 +205,7 @@ def cllr(curve: ErrorCurve, calibration: Calibration) -> float:
     """
     scores, mated, nonmated = score_shares(curve)
     ratios = calibration.log_likelihood_ratio(scores)
-    return float(mated @ np.logaddexp(0, -ratios) + nonmated @ np.logaddexp(0, ratios)) / (2 * np.log(2))
+    return float((mated @ np.logaddexp(0, -ratios) + nonmated @ np.logaddexp(0, ratios)) / (2 * np.log(2)))
 
 
 def cllr_costs(curve: ErrorCurve, calibration: Calibration, thresholds: Floats) -> tuple[Floats, Floats]:

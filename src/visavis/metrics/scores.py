@@ -131,6 +131,10 @@ class ScoreList:
     second: npt.NDArray[np.int32]
     scores: Rows
 
+    def __repr__(self) -> str:
+        """Show how many pairs there are."""
+        return f"ScoreList({len(self):,} pairs)"
+
     def __len__(self) -> int:
         """Return how many pairs there are."""
         return len(self.scores)
@@ -159,6 +163,11 @@ class PairScores:
     floor: float
     bins: Indices
     nonmated_of: Indices
+
+    def __repr__(self) -> str:
+        """Show how many people, photos and pairs there are."""
+        pairs = f"{len(self.mated):,} mated and {int(self.nonmated_of.sum()) // 2:,} non-mated pairs"
+        return f"PairScores({self.compared:,} people, {len(self.people):,} photos, {pairs})"
 
     @cached_property
     def mated_of(self) -> Indices:
