@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from visavis.data.kinds import READABLE, image_format
@@ -282,7 +282,7 @@ def natural_order(text: str) -> list[tuple[int, int | str]]:
 
 def _problem_of(entry: Entry, is_repeated: bool) -> tuple[Kind, str] | None:
     """Return why a file is no photo: kind and reason."""
-    parts = PurePosixPath(entry.path).parts
+    parts = entry.path.split("/")
     if system := next((part for part in parts if is_system_entry(part)), None):
         what = "a hidden or system file" if system == parts[-1] else f"in the system folder {shown_name(system)}"
         return "system file", what
