@@ -163,7 +163,7 @@ def test_the_settings_reach_detector_and_decoder(run, door, options, reason, cap
     assert run(DOORS[door], *options) == 2
     error = capsys.readouterr().err
     if "failures.csv" in error:
-        error = Path(error.strip().rpartition("reasons: ")[2]).read_text()
+        error = Path(error.strip().rpartition("reasons in ")[2]).read_text()
     assert reason in error
 
 
