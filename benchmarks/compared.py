@@ -35,8 +35,8 @@ _BATCH = 8
 
 
 def faces_of(data: str) -> FaceDataset:
-    """Return a data set's faces, detected and kept in `runs/DATA-compared` if they are not there yet."""
-    out = RUNS / f"{data}-compared"
+    """Return a data set's faces, detected and kept in `runs/DATA-faces` if they are not there yet."""
+    out = RUNS / f"{data}-faces"
     if not (out / "faces.npy").is_file():
         prepare_photos(PHOTOS / _ARCHIVES[data], out, **_OPTIONS.get(data, {}))
     return load_dataset(out)

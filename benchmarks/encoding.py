@@ -38,12 +38,10 @@ CORES = os.cpu_count() or 1
 
 def operations(path: Path) -> float:
     """Count the floating-point operations of a network for one face, two per multiplication and addition."""
-    model = onnx.load(path)
+    model = onnx.load_from_string(_folded(path))
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    kept_in_16_bits = [node for node in model.graph.node if node.op_type == "Cast" and node.input[0] in weights]
-    weights |= {node.output[0]: weights[node.input[0]] for node in kept_in_16_bits}
     shapes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)
@@ -59,12 +57,23 @@ def operations(path: Path) -> float:
     return 2 * total
 
 
+def _folded(path: Path) -> bytes:
+    """Return a model in which all that is derived from weights alone is computed."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = f"{folder}/folded.onnx"
+        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return Path(options.optimized_model_filepath).read_bytes()
+
+
 def _places(weight: np.ndarray, settings: dict[str, Any], sides: list[int]) -> int:
     """Count the pairs of kernel and image positions that a convolution multiplies, without padding."""
     count = 1
     pads = settings.get("pads", [0] * 4)
     for axis, side in enumerate(sides):
-        kernel, stride, before, after = weight.shape[2 + axis], settings["strides"][axis], pads[axis], pads[axis + 2]
+        kernel, stride, before, after = weight.shape[2 + axis], settings.get("strides", [1, 1])[axis], pads[axis], pads[axis + 2]
         starts = np.arange(0, side + before + after - kernel + 1, stride) - before
         places = starts[:, None] + np.arange(kernel)
         count *= int(np.sum((places >= 0) & (places < side)))

@@ -1,6 +1,6 @@
 """The bundled encoder: SFace, a last layer computed in closed form from LFW's labels, operating points, and a card.
 
-    python recipes/whiten.py --lfw runs/lfw-faces --pairs lfw-pairs.txt --wild runs/wild-dev [--try] [--out encoder.onnx]
+    python recipes/whiten.py --lfw runs/lfw-faces --pairs lfw-pairs.txt --wild runs/wild-faces [--try] [--out encoder.onnx]
 
 `--lfw` and `--wild` are what `visavis prepare` wrote for LFW (`--face centre --fallback centre`) and for photos of people in the
 wild, in folders with a number for each person. Of LFW the people of View 2's folds 1 and 2 serve for nothing, nine tenths of the
@@ -39,7 +39,7 @@ from visavis.metrics import all_pairs_curve, equal_error_rate, score_all_pairs, 
 from visavis.metrics.operating_points import Population, choose_operating_point
 from visavis.models.mobilenet import LAST
 
-__all__ = ["Sides", "closed_form", "sides_of_lfw"]
+__all__ = ["CHOOSING", "VALIDATION", "WILD", "Sides", "closed_form", "sides_of_lfw", "with_operating_points"]
 
 Floats = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
@@ -163,7 +163,12 @@ def card_of(measured: Measured, layer: tuple[Floats, Floats]) -> Card:
         command=shlex.join(["python", *sys.argv]),
         licence="Apache-2.0 (weights of SFace, OpenCV Zoo); see NOTICE.txt beside the file",
     )
-    populations = [Population(name, score_all_pairs(*found)) for name, found in measured.people(layer).items()]
+    return with_operating_points(card, measured.people(layer))
+
+
+def with_operating_points(card: Card, people: dict[str, tuple[npt.NDArray[np.float32], Indices]]) -> Card:
+    """Return a card with operating points, calibration and histogram from embeddings and labels of populations by name."""
+    populations = [Population(name, score_all_pairs(*found)) for name, found in people.items()]
     card = calibrated_on(card, populations, GUARANTEED_FMRS)
     estimated = (choose_operating_point(populations, target, chosen_as="estimated") for target in ESTIMATED_FMRS)
     return replace(card, operating_points=(*card.operating_points, *estimated))

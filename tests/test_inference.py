@@ -27,7 +27,7 @@ def test_the_cpu_runs_a_model(model, tmp_path):
     for source in (model, tmp_path / "double.onnx"):
         session = open_session(source, threads=1, provider="cpu")
         assert session.run(None, {"x": np.float32([1.5])})[0] == [3]
-        assert (provider_of(session), batch_size(session)) == ("cpu", 64)
+        assert (provider_of(session), batch_size(session)) == ("cpu", 8)
 
 
 def test_the_environment_names_the_provider_and_an_argument_overrules_it(model, monkeypatch):

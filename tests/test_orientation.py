@@ -20,37 +20,63 @@ def test_a_face_is_found_whichever_way_its_photo_lies(portrait, turns):
 
 
 class Counting:
-    """Detects a face with a given score in the photo as it is, and another one in a turned photo."""
+    """Detects a face in the upright photo and one in every turned photo, with scores given for each and for their crops."""
 
-    def __init__(self, score, turned_score):
-        self.scores, self.searched = (score, turned_score), 0
+    def __init__(self, scores, crop_scores):
+        self.scores, self.crop_scores, self.searched = scores, crop_scores, 0
 
     def detect(self, photo):
-        upright = photo[0, 0, 0] > 128
         self.searched += 1
-        score = self.scores[0 if upright else 1]
-        points = np.array([[30, 40], [60, 40], [45, 60], [35, 75], [55, 75]], dtype=float)
-        return [Face(np.array([20.0, 20, 50, 70]), points, score)] if score else []
+        score = self.scores[is_upright(photo)]
+        points = np.array([[30, 40], [60, 40], [45, 60], [35, 75], [55, 75]], dtype=float) * photo.shape[0] / 100
+        return [Face(np.array([0.0, 0, 100, 100]) * photo.shape[0] / 100, points, score)] if score else []
+
+    def score_crop(self, crop):
+        return self.crop_scores[is_upright(crop)]
+
+
+def is_upright(photo):
+    return int(photo[1, 1, 0] > 128)
 
 
 def bright_corner():
-    photo = np.zeros((100, 120, 3), np.uint8)
+    photo = np.zeros((100, 100, 3), np.uint8)
     photo[:20, :20] = 255
     return photo
 
 
 @pytest.mark.parametrize(
-    ("score", "turned_score", "turned", "searched"),
+    ("scores", "crop_scores", "turns", "searched"),
     [
-        (0.999, 0.9999, False, 1),  # sure: not searched again
-        (0.9, 0.95, True, 5),
-        (0.9, 0.85, False, 4),
-        (0.0, 0.9, True, 5),
-        (0.0, 0.0, None, 4),
+        ((0.9, 0.999), (0.3, 0.9999), 0, 1),  # clearly upright: not searched again
+        ((0.999, 0.999), (0.9998, 0.9999), 0, 5),  # in doubt, as it lies
+        ((0.9999, 0.9), (0.99999, 0.95), 1, 5),  # much clearer in a turned photo
+        ((0.9, 0.0), (0.9, 0.0), 1, 5),
+        ((0.0, 0.0), (0.0, 0.0), None, 4),
     ],
 )
-def test_turned_copies_are_searched_where_the_score_is_not_high(score, turned_score, turned, searched):
-    finder = Counting(score, turned_score)
+def test_turned_copies_are_searched_where_the_photo_is_not_clearly_upright(scores, crop_scores, turns, searched):
+    finder = Counting(scores, crop_scores)
     faces = detect_any_turn(bright_corner(), finder)
     assert finder.searched == searched
-    assert [face.turns != 0 for face in faces] == ([] if turned is None else [turned])
+    assert [face.turns for face in faces] == ([] if turns is None else [turns])
+
+
+def test_a_face_that_lies_on_its_side_does_not_make_another_turn_upright():
+    class Sideways(Counting):
+        def detect(self, photo):
+            faces = super().detect(photo)
+            if is_upright(photo):
+                return faces
+            return [Face(face.box, face.landmarks[:, ::-1], face.score) for face in faces]
+
+    assert detect_any_turn(bright_corner(), Sideways((0.9999, 0.9), (0.99999, 0.95)))[0].turns == 0
+
+
+def test_without_the_score_of_a_crop_a_photo_is_taken_as_it_lies():
+    class Plain:
+        def detect(self, photo):
+            return [Face(np.array([0.0, 0, 100, 100]), np.zeros((5, 2)), 0.9)]
+
+    (face,) = detect_any_turn(bright_corner(), Plain())
+    assert face.turns == 0

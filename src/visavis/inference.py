@@ -25,7 +25,7 @@ _NAMES = {
 }
 _PACKAGES = {"cuda": "onnxruntime-gpu", "openvino": "onnxruntime-openvino", "directml": "onnxruntime-directml"}
 _PREFERENCE = ("cuda", "directml", "coreml", "openvino")
-_BATCHES = {"cpu": 64}
+_BATCHES = {"cpu": 8}  # larger ones leave the cache
 _ACCELERATOR_BATCH = 256
 
 _logger = logging.getLogger("visavis")

@@ -43,11 +43,15 @@ def show(name: str, *, as_json: bool) -> None:
         print_json(found)
         return
     licences, figures = found.pop("licences"), found.pop("figures")
-    rows = {**found, **{f"licence ({part})": text for part, text in licences.items()}, **figures}
+    rows = {**found, **{f"licence ({part})": text for part, text in licences.items()}}
     for key, value in rows.items():
         if value not in (None, ""):
             text = f"{value:,}" if type(value) is int else value
             click.echo(f"{key.replace('_', ' '):<24} {text}")
+    for population, values in figures.items():
+        click.echo(f"\n{population}")
+        for measure, value in values.items():
+            click.echo(f"  {measure:<22} {value}")
 
 
 @click.command(epilog="Example: visavis encoders get sface --file face_recognition_sface_2021dec.onnx")

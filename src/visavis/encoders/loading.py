@@ -1,5 +1,6 @@
 """The `Encoder` protocol, and encoders loaded by path or name."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -58,8 +59,10 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None, 
     """
     if model == "dlib":
         from visavis.encoders.dlib import load_dlib
+        from visavis.encoders.registry import find_encoder
 
-        return load_dlib(threads=threads, provider=provider)
+        encoder = load_dlib(threads=threads, provider=provider)
+        return replace(encoder, card=find_encoder("dlib").with_measured(encoder.card))
     if isinstance(model, str) and model != PRETRAINED and _is_name(model):
         return _load_known(model, threads=threads, provider=provider)
     if model == PRETRAINED and not PRETRAINED_FILE.is_file():

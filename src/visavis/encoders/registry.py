@@ -84,7 +84,7 @@ class KnownEncoder:
 
     @cached_property
     def measured(self) -> dict[str, Any]:
-        """What we measured: `card`, and `figures` by population; empty where nothing was."""
+        """What `benchmarks/known.py` measured: `card`, `figures` by population, and `weights`; empty where nothing was."""
         path = self.file.with_suffix(".json")
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return values
@@ -160,6 +160,7 @@ class KnownEncoder:
             "bytes": None if self.remote is None else self.remote.size,
             "path": str(self.path) if self.origin == "download" else None,
             "described_in": str(self.file),
+            "measured_with": self.measured.get("weights", ""),
             "figures": self.measured.get("figures", {}),
         }
 

@@ -162,6 +162,7 @@ def evaluate_model(
         sampled=sampled,
         trained_people=people == "all" or encoder.card.split == "photo",
         data_digest=_digest(chosen, protocol),
+        provider=str(getattr(encoder, "provider", "")),
     )
     figures = _figures(evaluation, chosen, embeddings, out / "history.csv")
     report = _write_evaluation(out, encoder.card, evaluation, figures=figures, command=options.command)

@@ -64,6 +64,7 @@ class Evaluation:
         sampled: What the pairs were drawn from; None: they are all that there are.
         trained_people: Whether people that the model was trained on may be among them.
         data_digest: SHA-256 of people, photos and pairs, hexadecimal; the same for any model that is measured on them.
+        provider: What ran the model, such as `"cpu"`, see `visavis.inference.open_session`; empty if it is not known.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Evaluation:
     sampled: SampledPairs | None = None
     trained_people: bool = False
     data_digest: str = ""
+    provider: str = ""
 
     def __repr__(self) -> str:
         """Show what was evaluated and the EER."""
@@ -219,6 +221,7 @@ class Evaluation:
             "extrapolated": list(self.extrapolated),
             "trained_people": self.trained_people,
             "data_digest": self.data_digest,
+            "provider": self.provider,
             "eer": self.eer,
             "roc_auc": self.roc_auc,
             **{name: rate.value for name, rate in rates.items()},

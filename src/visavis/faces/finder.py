@@ -44,10 +44,13 @@ class FaceDetector(Protocol):
 
 @runtime_checkable
 class CropScorer(Protocol):
-    """Optional second method of a `FaceDetector`: check photos that are declared to be aligned crops."""
+    """Optional second method of a `FaceDetector`: check aligned crops, and judge which way up a photo lies."""
 
     def score_crop(self, crop: Pixels) -> float:
-        """Return a score, 0 .. 1, that a face fills a crop `(h, w, 3)` uint8, RGB; below 0.8 there is a warning."""
+        """Return a score, 0 .. 1, that an upright face fills a crop `(h, w, 3)` uint8, RGB.
+
+        Below 0.8 there is a warning where the crop is declared to be aligned.
+        """
         ...
 
 
