@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -50,3 +52,9 @@ def test_a_killed_process_costs_no_task(tmp_path):
 def test_a_task_that_always_kills_ends_in_an_error():
     with pytest.raises(VisavisError, match="killed 3 times in a row"):
         list(run_tasks(die, [1, 2], workers=2))
+
+
+def test_a_program_from_standard_input_runs_its_tasks_in_its_own_process():
+    code = "import operator\nfrom visavis.workers import run_tasks\nprint(list(run_tasks(operator.neg, [1, 2], workers=2)))\n"
+    done = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[-1, -2]\n", "")

@@ -3,11 +3,13 @@
 import multiprocessing
 import os
 import pickle
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 from visavis.errors import VisavisError
@@ -29,12 +31,13 @@ def run_tasks(do: Callable[[Task], Result], tasks: Iterable[Task], *, workers: i
     Args:
         do: Runs one task; a function of a module, since it is pickled by name.
         tasks: Any iterable; consumed lazily.
-        workers: Number of processes; 1: run in this one.
+        workers: Number of processes; 1: run in this one. So are tasks of a program that is read from standard input, which new
+            processes cannot import.
 
     Raises:
         VisavisError: If processes are killed three times in a row before a task finishes.
     """
-    if workers == 1:
+    if workers == 1 or not _main_can_be_imported():
         yield from map(do, tasks)
         return
     remaining, pending, killed = iter(tasks), deque[Task](), 0
@@ -57,8 +60,16 @@ def run_tasks(do: Callable[[Task], Result], tasks: Iterable[Task], *, workers: i
                 killed += 1
                 if killed == _MAX_KILLED_IN_A_ROW:
                     raise VisavisError(
-                        f"worker processes were killed {killed} times in a row. Is there enough memory for {workers} of them?"
+                        f"worker processes were killed {killed} times in a row. Is there enough memory for {workers} of them? "
+                        'In a script, is the call under `if __name__ == "__main__":`?'
                     ) from error
+
+
+def _main_can_be_imported() -> bool:
+    """Return whether a new process can import the main module, as it must unless the program is interactive."""
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    return path is None or getattr(main, "__spec__", None) is not None or Path(path).is_file()
 
 
 def check_picklable(name: str, value: object) -> None:
