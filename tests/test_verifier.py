@@ -127,6 +127,16 @@ except visavis.ModelError as error:
     assert "nowhere: no such model. Train one with: visavis train" in printed and printed.endswith("False\n")
 
 
+def test_two_photos_are_verified_without_the_libraries_that_are_slow_to_import():
+    script = (
+        "import sys, visavis\n"
+        "visavis.Verifier().verify(*2 * [visavis.generate_faces(people=2, photos=2, size=112).faces[0]])\n"
+        "print({name.partition('.')[0] for name in sys.modules} & {'keras', 'matplotlib', 'onnx', 'pandas', 'scipy', 'sklearn'})"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed == "set()\n"
+
+
 def test_photos_of_any_kind(run, folder):
     verifier = visavis.Verifier(run)
     path = folder / "person-00" / "0.png"

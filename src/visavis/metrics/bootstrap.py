@@ -5,7 +5,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
 
 from visavis.metrics.curves import ErrorCurve
 from visavis.metrics.intervals import (
@@ -240,9 +239,11 @@ def paired_limits(first: Floats, second: Floats, people: float) -> tuple[float, 
         second: `(r,)`, the second model's, of the same resamples.
         people: The effective number of people.
     """
+    from scipy.special import stdtrit  # its import takes as long as two photos take to be verified
+
     change = second - first
     freedom = max(1.0, people - 1)
-    half = float(np.std(change[1:])) * np.sqrt((freedom + 1) / freedom) * float(student.ppf(0.975, freedom))
+    half = float(np.std(change[1:])) * np.sqrt((freedom + 1) / freedom) * float(stdtrit(freedom, 0.975))
     return float(change[0]) - half, float(change[0]) + half
 
 
