@@ -53,6 +53,7 @@ def test_the_demo_leaves_all_it_promises(capsys, tmp_path):
     code, out, _ = call(capsys, "demo", "--out", tmp_path, "--steps", "4", "--quiet")
     assert code == 0
     assert "visavis train olivetti" in out
+    assert "one anchor against five photos, at the threshold for an estimated FMR of 3%" in out
     names = {"model.keras", "metrics.json", "history.csv", "report.html", "pictures/comparison.png", "photos/anchor.png"}
     assert names <= {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
 

@@ -69,6 +69,15 @@ def test_the_model_decides_by_a_threshold_for_a_false_match_rate_not_by_the_equa
         make_card(train(split, little(steps=1, target_fmrs=(1e-4,))), split, data="these")
 
 
+def test_a_threshold_that_few_people_cannot_guarantee_is_estimated_if_allowed(split):
+    with pytest.raises(DataError, match="false match rate of 0.1 cannot be guaranteed"):
+        make_card(train(split, little(steps=1, target_fmrs=(0.1,))), split, data="these")
+    config = little(steps=1, target_fmrs=(0.1, 0.2), chosen_as="estimated")
+    card = make_card(train(split, config), split, data="these")
+    assert [(rule.target_fmr, rule.chosen_as) for rule in card.rules] == [(0.1, "estimated"), (0.2, "estimated")]
+    assert all(rule.false_matches / rule.nonmated <= rule.target_fmr for rule in card.rules)
+
+
 def test_it_learns():
     split = split_people(generate_faces(80, 8, size=32, seed=11), fractions=(0.8, 0.2, 0))
     settings = {**LITTLE, "batch": BatchShape(people=16, photos=4), "steps": 200, "validate_every": 100}
@@ -370,6 +379,7 @@ def test_an_earlier_validation_step_replaces_the_last_only_if_it_is_better_by_a_
         ({"weight_decay": -1}, "weight_decay must be at least 0, got -1"),
         ({"patience": 0}, "patience must be at least 1, or None, got 0"),
         ({"target_fmrs": (2,)}, r"target_fmrs must be in \(0, 1\), got 2"),
+        ({"chosen_as": "estimate"}, "chosen_as must be 'guaranteed' or 'estimated', got 'estimate'"),
         ({"head_warmup_steps": 9}, r"head_warmup_steps must be at most steps \(8\), got 9"),
         ({"head_warmup_steps": -1}, "head_warmup_steps must be at least 0, got -1"),
         ({"learning_rate_multiplier": 0}, "learning_rate_multiplier must be positive, got 0"),

@@ -9,6 +9,7 @@ import click
 from visavis.cli.options import (
     command_line,
     decision_options,
+    estimate_option,
     json_option,
     options,
     overwrite_option,
@@ -48,7 +49,7 @@ def number_or_all(value: str) -> int | str:
     show_default=True,
     help="Split people (recommended) or photos.",
 )
-@options(target_fmrs_option)
+@options(target_fmrs_option, estimate_option)
 @click.option(
     "--devices",
     type=number_or_all,
@@ -75,7 +76,7 @@ def train(data: str, out: Path, rules: Any, quiet: bool, as_json: bool, **settin
     quiet = quiet or not devices.primary
     own_input = settings["network"] or settings["size"] or settings["crop"] or settings["gray"]
     config = {name: settings[name] for name in ("loss", "network", "steps", "seed") if settings[name] is not None}
-    config |= {"target_fmrs": tuple(settings["target_fmrs"]), "flip": settings["mirror"]}
+    config |= {"target_fmrs": tuple(settings["target_fmrs"]), "chosen_as": settings["chosen_as"], "flip": settings["mirror"]}
     options = RunOptions(
         resume=settings["resume"],
         overwrite=settings["overwrite"],
@@ -177,8 +178,7 @@ def report(first: Path, second: Path, *, as_json: bool) -> None:
     required=True,
     help="The calibrated model to write: a file of the same type, or a folder.",
 )
-@options(target_fmrs_option)
-@click.option("--estimate", is_flag=True, help="Accept thresholds whose FMR is about the target instead of guaranteed.")
+@options(target_fmrs_option, estimate_option)
 @click.option(
     "--method",
     type=click.Choice(["logistic", "isotonic"]),
@@ -195,8 +195,7 @@ def calibrate(model: str, data: tuple[str, ...], *, out: Path, rules: Any, quiet
     """
     from visavis.evaluation.calibrate import CalibrationOptions, calibrate_model
 
-    chosen_as: Any = "estimated" if settings.pop("estimate") else "guaranteed"
-    options = CalibrationOptions(**settings, rules=rules, chosen_as=chosen_as, progress=not quiet)
+    options = CalibrationOptions(**settings, rules=rules, progress=not quiet)
     result = calibrate_model(model, data, out, options)
     print_json(result.to_json()) if as_json else click.echo(str(result))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "acquisition_options",
     "command_line",
+    "estimate_option",
     "fallback_option",
     "json_option",
     "limit_options",
@@ -215,6 +216,13 @@ target_fmrs_option = click.option(
     type=float,
     multiple=True,
     help="Choose a threshold for this false match rate (FMR). Repeat it for more; the first one decides.",
+)
+estimate_option = click.option(
+    "--estimate",
+    "chosen_as",
+    is_flag=True,
+    callback=lambda context, parameter, value: "estimated" if value else "guaranteed",
+    help="Accept thresholds whose FMR is about the target instead of guaranteed.",
 )
 decision_options = options(
     click.option("--target-fmr", type=float, help="Decide by the model's threshold for this false match rate (FMR)."),

@@ -13,10 +13,10 @@ from visavis.data import FaceDataset, Split
 from visavis.encoders.card import Card, DataSide
 from visavis.errors import DataError
 from visavis.faces import Crop
-from visavis.metrics import ErrorCurve, threshold_at_fmr
+from visavis.metrics import ErrorCurve, score_all_pairs, threshold_at_fmr
 from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import score_histogram
-from visavis.metrics.operating_points import OperatingPoint, threshold_for_fmr
+from visavis.metrics.operating_points import OperatingPoint, Population, choose_operating_point, threshold_for_fmr
 from visavis.models import head_of
 from visavis.training.results import TrainingRun
 
@@ -45,8 +45,8 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
         command: The command that trained it, if any.
 
     Raises:
-        DataError: If the validation people are too few to guarantee a false match rate of the config's `target_fmrs`. The default
-            of 0.01 is only estimated where they are too few.
+        DataError: If the validation people are too few to show a false match rate of the config's `target_fmrs`. The default of
+            0.01 is only estimated where they are too few.
     """
     first, *others = _operating_points(run, split.validation)
     sides = {"train": split.train, "validation": split.validation, "test": split.test}
@@ -78,9 +78,10 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
 
 
 def _operating_points(run: TrainingRun, validation: FaceDataset) -> list[OperatingPoint]:
-    targets = run.config.validation.target_fmrs
+    targets, chosen_as = run.config.validation.target_fmrs, run.config.validation.chosen_as
     if targets:
-        return [threshold_for_fmr(run.embeddings, validation.labels, target, chosen_on=_CHOSEN_ON) for target in targets]
+        population = Population(_CHOSEN_ON, score_all_pairs(run.embeddings, validation.labels))
+        return [choose_operating_point([population], target, chosen_as=chosen_as) for target in targets]
     try:
         return [threshold_for_fmr(run.embeddings, validation.labels, DEFAULT_TARGET_FMR, chosen_on=_CHOSEN_ON)]
     except DataError:

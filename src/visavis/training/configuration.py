@@ -10,6 +10,7 @@ import numpy as np
 from visavis.backend import keras
 from visavis.data import FaceDataset
 from visavis.errors import check_option
+from visavis.metrics.operating_points import ChosenAs
 from visavis.models import NetworkName
 from visavis.models.losses import BatchBinaryCrossentropy, BatchContrastive, BatchTriplet, MultiSimilarity, SupervisedContrastive
 from visavis.training.augmentation import Augmentation
@@ -81,12 +82,14 @@ class Validation:
         patience: Early stopping: number of validation steps without a lower equal error rate after which training stops. None
             means no early stopping.
         target_fmrs: False match rates to choose thresholds for on the validation people; the model decides by the first one's.
-            Empty means 0.01, estimated even where the validation people are too few to guarantee it.
+            Empty means 0.01, estimated where the validation people are too few to guarantee it.
+        chosen_as: `"guaranteed"`: the one-sided 95 % bound of each rate is at most the target. `"estimated"`: the rate itself is.
     """
 
     validate_every: int = 100
     patience: int | None = None
     target_fmrs: tuple[float, ...] = ()
+    chosen_as: ChosenAs = "guaranteed"
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -100,6 +103,7 @@ class Validation:
         for target in self.target_fmrs:
             if not 0 < target < 1:
                 raise ValueError(f"target_fmrs must be in (0, 1), got {target}")
+        check_option("chosen_as", self.chosen_as, ChosenAs)
 
 
 @dataclass(frozen=True)
