@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from costs import cost_lines, growth_lines
+from coverage_lines import coverage_lines
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from visavis.encoders import load_encoder
@@ -275,7 +276,7 @@ def code_span(text: str) -> str:
 def templates() -> Environment:
     """Return the templates of the figures, named as in the marks."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "figures"), undefined=StrictUndefined)
-    environment.globals.update(cost_lines=cost_lines, growth_lines=growth_lines)
+    environment.globals.update(cost_lines=cost_lines, growth_lines=growth_lines, coverage_lines=coverage_lines)
     environment.filters.update(
         code=code_span,
         percent=lambda fraction, digits=1: f"{100 * fraction:.{digits}f} %",
