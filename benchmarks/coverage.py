@@ -22,6 +22,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,21 @@ from visavis.errors import DataError
 from visavis.evaluation import Claims, Evaluation
 from visavis.evaluation.compare import MIN_PEOPLE
 from visavis.evaluation.protocols import evaluate_scores
-from visavis.metrics import ErrorCurve, Rate, error_curve, score_all_pairs, threshold_at_fmr
+from visavis.metrics import (
+    ErrorCurve,
+    Rate,
+    equal_error_rate,
+    error_curve,
+    roc_auc,
+    score_all_pairs,
+    tar_at_fmr,
+    threshold_at_fmr,
+)
 from visavis.metrics.bootstrap import CurveRows, paired_limits
 from visavis.metrics.calibration import Calibration, fit_calibration
 from visavis.metrics.operating_points import Population, choose_operating_point
 from visavis.metrics.quality import evaluate_quality
+from visavis.metrics.reliability import cllr
 from visavis.metrics.scores import PairScores, list_scores
 
 Floats = npt.NDArray[np.float64]
@@ -55,6 +66,7 @@ FMR = 0.01
 LOWEST, CONFIDENCE, TAIL = 0.92, 0.999, 0.025
 _SCALE = 20  # scores in standard deviations become cosines
 _TRUTH_PAIRS = 1_000_000
+_KEEP_ALL, _MIN_KEPT, _KEPT_PER_EER = 1000, 0.06, 1.5  # as in `visavis.metrics.scores`
 
 
 def effects(kind: str, people: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -66,20 +78,35 @@ def effects(kind: str, people: int, rng: np.random.Generator) -> tuple[Floats, F
     return pull, own
 
 
-def sample(kind: str, photos: str, shifts: tuple[float, ...], people: int, rng: np.random.Generator) -> list[PairScores]:
-    """Draw people, and score all pairs of their photos by one encoder for each shift of the mated scores."""
+def sample(
+    kind: str, photos: str, shifts: tuple[float, ...], people: int, rng: np.random.Generator, *, floor: float = -np.inf
+) -> list[PairScores]:
+    """Draw people, and score all pairs of their photos by one encoder for each shift of the mated scores.
+
+    Of more than 1,000 photos, non-mated scores below `floor` are only counted in bins, as `score_all_pairs` does.
+    """
     pull, own = effects(kind, people, rng)
     count = np.full(people, 4) if photos == "balanced" else np.minimum(60, np.floor(2 * (1 + rng.pareto(1.2, people)))).astype(int)
     labels = np.repeat(np.arange(people), count)
     first, second = np.triu_indices(len(labels), 1)
     one, other = labels[first], labels[second]
     pairs, same = np.stack([first, second], axis=1), one == other
+    mean = np.where(same, own[one], pull[one] + pull[other]).astype(np.float32)
     drawn = []
     for shift in shifts:
         scores = rng.standard_normal(len(pairs), dtype=np.float32)
-        scores += np.where(same, shift + own[one], pull[one] + pull[other]).astype(np.float32)
-        drawn.append(list_scores(labels, pairs, scores / _SCALE))
+        scores += mean
+        scores[same] += np.float32(shift)
+        listed = list_scores(labels, pairs, scores / np.float32(_SCALE))
+        drawn.append(counted(listed, floor) if len(labels) > _KEEP_ALL else listed)
     return drawn
+
+
+def counted(scores: PairScores, floor: float) -> PairScores:
+    """Keep non-mated scores from `floor` on, and count all in bins of width 2^-15."""
+    bins = np.bincount((scores.nonmated.scores * np.float32(2**15)).astype(np.int32) + 2**15, minlength=2**16 + 1)
+    kept = scores.nonmated.where(scores.nonmated.scores >= floor)
+    return replace(scores, nonmated=kept, floor=float(floor), bins=bins)
 
 
 def truth_of(kind: str, shift: float) -> ErrorCurve:
@@ -96,12 +123,14 @@ class Cell:
 
     Attributes:
         truth: The curve of the population.
+        population: Its measures.
         claims: The threshold and the calibration, which are those of the population.
     """
 
     def __init__(self, truth: ErrorCurve, calibration: Calibration, threshold: float) -> None:
         """Start to count."""
         self.truth, self.claims = truth, Claims(threshold=threshold, calibration=calibration)
+        self.population = population_measures(truth, calibration, threshold)
         self.held: dict[str, list[bool]] = {name: [] for name in MEASURES}
         self.widths: dict[str, dict[str, list[float]]] = {}
         self.given: dict[float, list[bool]] = {target: [] for target in TARGETS}
@@ -112,7 +141,7 @@ class Cell:
     def add(self, scores: PairScores, seed: int) -> Evaluation:
         """Evaluate one draw."""
         result = evaluate_scores(scores, self.claims, name="a draw")
-        values = exact(self.truth, self.claims, scores)
+        values = exact(self.population, scores)
         for name, (low, high) in result.intervals.items():
             if name in self.held and name not in result.extrapolated:
                 self.held[name].append(bool(low - 1e-9 <= values[name] <= high + 1e-9))
@@ -164,36 +193,25 @@ def rate(happened: list[bool]) -> dict[str, float]:
     return {"count": count, "trials": trials, "upper": upper, "lower": lower}
 
 
-def exact(truth: ErrorCurve, claims: Claims, scores: PairScores) -> Truth:
+def exact(population: Truth, scores: PairScores) -> Truth:
     """Return the measures of the population; accuracy with as many mated pairs to non-mated ones as in the draw."""
-    population = evaluate_population(truth, claims)
     mated, nonmated = len(scores.mated), scores.curve.nonmated
     errors = population["fmr"] * nonmated + population["fnmr"] * mated
     return {**population, "accuracy": 1 - errors / (mated + nonmated)}
 
 
-def evaluate_population(truth: ErrorCurve, claims: Claims) -> Truth:
-    """Return the measures of a curve, computed once for each curve."""
-    key = id(truth)
-    if key not in _POPULATIONS:
-        from visavis.metrics import equal_error_rate, roc_auc, tar_at_fmr
-        from visavis.metrics.reliability import cllr
-
-        assert claims.threshold is not None and claims.calibration is not None
-        at = truth.at(claims.threshold)
-        _POPULATIONS[key] = {
-            "fmr": at.fmr.value,
-            "fnmr": at.fnmr.value,
-            "eer": equal_error_rate(truth)[0],
-            "roc_auc": roc_auc(truth),
-            "tar_at_fmr_1e-2": tar_at_fmr(truth, 1e-2).value,
-            "tar_at_fmr_1e-3": tar_at_fmr(truth, 1e-3).value,
-            "cllr": cllr(truth, claims.calibration),
-        }
-    return _POPULATIONS[key]
-
-
-_POPULATIONS: dict[int, Truth] = {}
+def population_measures(truth: ErrorCurve, calibration: Calibration, threshold: float) -> Truth:
+    """Return the measures of the curve of a population."""
+    at = truth.at(threshold)
+    return {
+        "fmr": at.fmr.value,
+        "fnmr": at.fnmr.value,
+        "eer": equal_error_rate(truth)[0],
+        "roc_auc": roc_auc(truth),
+        "tar_at_fmr_1e-2": tar_at_fmr(truth, 1e-2).value,
+        "tar_at_fmr_1e-3": tar_at_fmr(truth, 1e-3).value,
+        "cllr": cllr(truth, calibration),
+    }
 
 
 def plain(result: Evaluation, seed: int) -> CurveRows:
@@ -222,10 +240,12 @@ def synthetic(people: int, photos: str, kind: str, encoder: str, draws: int) -> 
     truth = truth_of(kind, shift)
     threshold = threshold_at_fmr(truth_of("homogeneous", shift), FMR)
     cell = Cell(truth, fit_calibration(truth), threshold)
+    floor = min(threshold, threshold_at_fmr(truth, max(_MIN_KEPT, _KEPT_PER_EER * equal_error_rate(truth)[0])))
+    rates_only = Claims(threshold=threshold)
     for seed in range(draws):
         rng = np.random.default_rng([people, PHOTOS.index(photos), KINDS.index(kind), seed])
-        first, second, better = sample(kind, photos, (shift, shift, shift + 1.0), people, rng)
-        result, equal, best = cell.add(first, seed), *(evaluate_scores(each, cell.claims, name="") for each in (second, better))
+        first, second, better = sample(kind, photos, (shift, shift, shift + 1.0), people, rng, floor=floor)
+        result, equal, best = cell.add(first, seed), *(evaluate_scores(each, rates_only, name="") for each in (second, better))
         cell.different.append(compared(result, equal))
         cell.better_found.append(compared(result, best))
         quality = rng.permutation(len(first.people)).astype(float)

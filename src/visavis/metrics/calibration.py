@@ -192,7 +192,4 @@ def score_shares(curve: ErrorCurve) -> tuple[Floats, Floats, Floats]:
         raise DataError(
             f"a calibration needs mated and non-mated pairs, got {curve.mated} mated and {curve.nonmated} non-mated pairs"
         )
-    mated = np.diff(curve.accepted_mated, prepend=0) / curve.mated
-    nonmated = np.diff(curve.accepted_nonmated, prepend=0) / curve.nonmated
-    seen = (mated + nonmated) > 0
-    return curve.thresholds[seen].astype(np.float64), mated[seen], nonmated[seen]
+    return curve.shares

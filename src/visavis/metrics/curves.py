@@ -160,6 +160,14 @@ class ErrorCurve:
         """False non-match rate at each threshold, falling."""
         return 1 - self.accepted_mated / max(1, self.mated)
 
+    @cached_property
+    def shares(self) -> tuple[Floats, Floats, Floats]:
+        """Scores that occur, falling, with the share of all mated and of all non-mated pairs that each has, `(k,)` each."""
+        mated = np.diff(self.accepted_mated, prepend=0) / max(1, self.mated)
+        nonmated = np.diff(self.accepted_nonmated, prepend=0) / max(1, self.nonmated)
+        seen = (mated > 0) | (nonmated > 0)
+        return self.thresholds[seen].astype(np.float64), mated[seen], nonmated[seen]
+
     def at(self, threshold: float) -> Confusion:
         """Return the decisions at any threshold."""
         place = int(np.searchsorted(-self.thresholds, -threshold, side="right")) - 1
