@@ -10,12 +10,12 @@ not match themselves) and an encoder (ordinary, good, or nearly without errors).
 confidence bound of a coverage is below 92 %. Rates that the report marks as extrapolated are left out.
 
 Beside them stand the widths of Wilson's interval on pairs, of the plain bootstrap over people and of the Bayesian bootstrap; how
-often guaranteed thresholds exceed their target, two equally good models are called different, a better model is found, and random
-quality is said to help.
+often prediction intervals hold the rates of the next sample, guaranteed thresholds exceed their target, two equally good models are
+called different, a better model is found, and random quality is said to help.
 
 `--real` adds samples of the people of LFW and of people in the wild, by the bundled encoder: needs `runs/lfw-faces` and
 `runs/wild-faces`, see `recipes/README.md`. Every finished cell is written to `results/coverage.json` at once, and is not computed
-again by a later run with as many draws. About 3 hours on one core; `--people 10,30` takes 10 minutes.
+again by a later run with as many draws. About 2 hours on one core; `--people 10,30` takes 10 minutes.
 """
 
 import argparse
@@ -137,6 +137,8 @@ class Cell:
         self.different: list[bool] = []
         self.better_found: list[bool] = []
         self.quality: list[bool] = []
+        self.predicted: dict[str, list[bool]] = {"fmr": [], "fnmr": []}
+        self._last: Evaluation | None = None
 
     def add(self, scores: PairScores, seed: int) -> Evaluation:
         """Evaluate one draw."""
@@ -145,6 +147,10 @@ class Cell:
         for name, (low, high) in result.intervals.items():
             if name in self.held and name not in result.extrapolated:
                 self.held[name].append(bool(low - 1e-9 <= values[name] <= high + 1e-9))
+        for name in self.predicted if self._last is not None else ():
+            low, high = self._last.predictions[name]
+            self.predicted[name].append(bool(low - 1e-9 <= getattr(result.decisions, name).value <= high + 1e-9))
+        self._last = result
         self.add_widths(result, scores, seed)
         for target in TARGETS:
             try:
@@ -174,6 +180,7 @@ class Cell:
         covered = {name: rate(own) for name, own in self.held.items() if own}
         return {
             "covered": covered,
+            "predicted": {name: rate(own) for name, own in self.predicted.items()},
             "widths": {name: {kind: float(np.median(own)) for kind, own in row.items()} for name, row in self.widths.items()},
             "exceeded": {f"{target:g}": rate(own) for target, own in self.given.items()},
             "called_different": rate(self.different),
@@ -288,6 +295,9 @@ def failures(figures: dict[str, Any]) -> list[str]:
     found = []
     for name, cell in figures.items():
         found += [f"{name}: {measure} covered {_of(cell['covered'][measure])} times" for measure in cell["failures"]]
+        for measure, row in cell["predicted"].items():
+            if row["upper"] < LOWEST:
+                found.append(f"{name}: predicted {measure} met {_of(row)} times")
         for target, row in cell["exceeded"].items():
             if row["trials"] and row["lower"] > 1 - LOWEST:
                 found.append(f"{name}: guaranteed FMR {target} exceeded {_of(row)} times")

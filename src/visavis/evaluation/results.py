@@ -133,15 +133,29 @@ class Evaluation:
     @cached_property
     def balanced(self) -> dict[str, BalancedRate]:
         """False match and false non-match rate at the threshold with every person weighing the same."""
-        accepting = np.flatnonzero(self.curves.thresholds >= self.threshold)
         rates = {}
-        for name, counts in (("fmr", self.curves.nonmated), ("fnmr", self.curves.mated)):
-            own = counts[counts[:, -1] > 0]
-            accepted = own[:, accepting[-1]] / own[:, -1] if len(accepting) else np.zeros(len(own))
-            events, every = accepted if name == "fmr" else 1 - accepted, np.ones(len(own))
-            limits = people_interval(events, every, pairs=name == "fmr")
-            rates[name] = BalancedRate(float(np.mean(events)) if len(own) else float("nan"), limits)
+        for name, (events, trials) in self._errors_of_people.items():
+            shares, every = events[trials > 0] / trials[trials > 0], np.ones(np.count_nonzero(trials))
+            limits = people_interval(shares, every, pairs=name == "fmr")
+            rates[name] = BalancedRate(float(np.mean(shares)) if len(shares) else float("nan"), limits)
         return rates
+
+    @cached_property
+    def predictions(self) -> dict[str, tuple[float, float]]:
+        """95 % prediction intervals of the false match and false non-match rates that another sample of as many people will show."""
+        effective = self.curves.effective_pairs
+        return {
+            name: people_interval(*counts, pairs=name == "fmr", effective=effective, predict=True)
+            for name, counts in self._errors_of_people.items()
+        }
+
+    @property
+    def _errors_of_people(self) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+        """Each person's errors at the threshold, and pairs: `(p,)` each, by rate."""
+        mated, nonmated = self.curves.mated, self.curves.nonmated
+        accepting = np.flatnonzero(self.curves.thresholds >= self.threshold)
+        matched, accepted = (counts[:, accepting[-1]] if len(accepting) else np.zeros(len(counts)) for counts in (nonmated, mated))
+        return {"fmr": (matched, nonmated[:, -1]), "fnmr": (mated[:, -1] - accepted, mated[:, -1])}
 
     def rates(self) -> dict[str, Rate]:
         """Every rate that has counts, by name."""
@@ -244,6 +258,7 @@ class Evaluation:
                 **{name: {"count": rate.count, "trials": rate.trials} for name, rate in rates.items()},
             },
             "intervals": {name: list(limits) for name, limits in self.intervals.items()},
+            "predictions": {name: list(limits) for name, limits in self.predictions.items()},
         }
 
     def __str__(self) -> str:
@@ -268,6 +283,8 @@ class Evaluation:
             counts = f"{rate.count:,} of {rate.trials:,}{note}"
             rows.append(f"  {name.replace('_', ' '):<22} {rate.value:.2%} ({low:.2%} .. {high:.2%}; {counts})")
         rows.append(f"  {'F1':<22} {self.decisions.f1:.4f}")
+        fmr, fnmr = ("{:.2%} .. {:.2%}".format(*self.predictions[name]) for name in ("fmr", "fnmr"))
+        rows.append(f"  expect of {self.people:,} other people like these: FMR {fmr}, FNMR {fnmr} (95 % prediction intervals)")
         if self.concentrated:
             rows.append(
                 f"  few people hold most of the mated pairs: they weigh as {self.effective_people:,.0f} people would; "

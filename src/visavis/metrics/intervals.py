@@ -50,9 +50,20 @@ class PeopleWeights:
     unseen: Floats
 
     @classmethod
-    def draw(cls, people: int, resamples: int = RESAMPLES, *, seed: int = 0) -> "PeopleWeights":
-        """Draw them; the same for any two models that are compared on the same people."""
-        drawn = np.random.default_rng(seed).standard_exponential((resamples, people + 1))
+    def draw(cls, people: int, resamples: int = RESAMPLES, *, seed: int = 0, predict: bool = False) -> "PeopleWeights":
+        """Draw them; the same for any two models that are compared on the same people.
+
+        Args:
+            people: How many.
+            resamples: How many times.
+            seed: Draws the weights.
+            predict: Whether these are the numbers of each kind of people in another sample of as many people, not only the
+                uncertain shares of each kind in the population.
+        """
+        rng = np.random.default_rng(seed)
+        drawn = rng.standard_exponential((resamples, people + 1))
+        if predict:
+            drawn = rng.multinomial(people, drawn / drawn.sum(axis=1, keepdims=True)).astype(np.float64)
         return cls(np.concatenate([np.ones((1, people)), drawn[:, 1:]]), np.append(0.0, drawn[:, 0]))
 
     def shares(self, events: Floats, trials: Floats) -> Floats:
@@ -85,22 +96,33 @@ def limits_of(best: Floats, worst: Floats, *, tail: float = _TAIL) -> tuple[floa
     return float(np.quantile(best[1:], tail)), float(np.quantile(worst[1:], 1 - tail))
 
 
-def people_interval(events: npt.ArrayLike, trials: npt.ArrayLike, *, pairs: bool = False, seed: int = 0) -> tuple[float, float]:
+def people_interval(
+    events: npt.ArrayLike,
+    trials: npt.ArrayLike,
+    *,
+    pairs: bool = False,
+    effective: float | None = None,
+    predict: bool = False,
+    seed: int = 0,
+) -> tuple[float, float]:
     """Return the 95 % interval of the share of trials that are events, where one person's trials depend on each other.
 
     Args:
         events: `(p,)`, those of each person.
         trials: `(p,)`, likewise.
         pairs: Whether trials are pairs of two people, which stand with both.
+        effective: How many independent pairs would tell as much; None: `effective_pairs` of the events.
+        predict: Whether to return the prediction interval of the share in another sample of as many people of the same kind.
         seed: Draws the weights of people.
     """
     counts, of = (np.asarray(values, dtype=np.float64) for values in (events, trials))
     counts, of = counts[of > 0], of[of > 0]
     if not len(of):
         return 0.0, 1.0
-    weights = PeopleWeights.draw(len(of), seed=seed)
+    weights = PeopleWeights.draw(len(of), seed=seed, predict=predict)
     if pairs:
-        share, unseen = weights.pair_shares(counts[:, None], of)[:, 0], weights.unseen_pairs(of, effective_pairs(counts, of))
+        share = weights.pair_shares(counts[:, None], of)[:, 0]
+        unseen = weights.unseen_pairs(of, effective_pairs(counts, of) if effective is None else effective)
     else:
         share, unseen = weights.shares(counts[:, None], of)[:, 0], weights.unseen_share(of)
     return limits_of((1 - unseen) * share, unseen + (1 - unseen) * share)
