@@ -142,7 +142,7 @@ class Evaluation:
 
     @cached_property
     def predictions(self) -> dict[str, tuple[float, float]]:
-        """95 % prediction intervals of the false match and false non-match rates that another sample of as many people will show."""
+        """95 % prediction intervals of the false match and non-match rates that another sample of as many people will show."""
         effective = self.curves.effective_pairs
         return {
             name: people_interval(*counts, pairs=name == "fmr", effective=effective, predict=True)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from visavis.errors import DataError, check_option
 from visavis.metrics.bootstrap import PeopleCurves, curve_points
-from visavis.metrics.curves import ErrorCurve, threshold_at_fmr
+from visavis.metrics.curves import ErrorCurve, Rate, threshold_at_fmr
 from visavis.metrics.intervals import RAREST_KIND, limits_of, smallest_fmr
 from visavis.metrics.scores import PairScores, score_all_pairs
 
@@ -44,6 +45,16 @@ class Population:
     name: str
     scores: PairScores
 
+    @cached_property
+    def even(self) -> PairScores:
+        """All pairs of at most as many photos of each person as half of the people have, but two.
+
+        False match rates are chosen for these pairs, so that nobody counts for much more than others. Otherwise a few people
+        with very many photos would decide, and a sample of some hundred people would show little.
+        """
+        photos = np.bincount(self.scores.people)
+        return self.scores.with_at_most(max(2, int(np.median(photos[photos > 0]))))
+
     def __repr__(self) -> str:
         """Show name and number of people."""
         return f"Population({self.name!r}, {self.scores.compared:,} people)"
@@ -56,8 +67,8 @@ class PopulationRates:
     Attributes:
         name: The population.
         people: How many people it has.
-        false_matches: Non-mated pairs accepted.
-        nonmated: Non-mated pairs.
+        false_matches: Non-mated pairs accepted, of `Population.even`.
+        nonmated: Non-mated pairs of these.
         false_nonmatches: Mated pairs rejected.
         mated: Mated pairs.
         fmr_upper: One-sided 95 % bound of the false match rate.
@@ -233,20 +244,27 @@ def population_rates(population: Population, threshold: float, *, ece: float | N
         threshold: The score from which on a pair is accepted.
         ece: The expected calibration error that is known of it.
     """
-    scores = population.scores
+    (fmr, fmr_upper), _ = _rates_at(population.even, threshold)
+    _, (fnmr, fnmr_upper) = _rates_at(population.scores, threshold)
+    people = population.scores.compared
+    return PopulationRates(
+        population.name, people, fmr.count, fmr.trials, fnmr.count, fnmr.trials, fmr_upper, fnmr_upper, ece
+    )
+
+
+def _rates_at(scores: PairScores, threshold: float) -> tuple[tuple[Rate, float], tuple[Rate, float]]:
+    """Return false match and false non-match rate, each with its one-sided 95 % bound."""
     curve = scores.curve_at(threshold) if threshold >= scores.floor else scores.curve
     resampled = PeopleCurves.of(scores, curve_points(curve, [threshold])).resampled()
     best, worst = resampled.best.at(threshold), resampled.worst.at(threshold)
-    uppers = [limits_of(low, high, tail=0.05)[1] for low, high in zip(best, worst, strict=True)]
+    fmr, fnmr = (limits_of(low, high, tail=0.05)[1] for low, high in zip(best, worst, strict=True))
     counts = curve.at(threshold)
-    return PopulationRates(
-        population.name, scores.compared, counts.fp, curve.nonmated, counts.fn, curve.mated, uppers[0], uppers[1], ece
-    )
+    return (counts.fmr, fmr), (counts.fnmr, fnmr)
 
 
 def _threshold(population: Population, target: float, chosen_as: ChosenAs) -> float:
     """Return the lowest threshold that keeps the target on one population."""
-    scores = population.scores
+    scores = population.even
     curves = PeopleCurves.of(scores, _fine_points(scores.curve, target))
     _check_shown(population.name, curves, target, chosen_as)
     if chosen_as == "estimated":

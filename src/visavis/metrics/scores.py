@@ -219,7 +219,8 @@ class PairScores:
         """
         if not len(self.bins):
             scores = np.concatenate([self.mated.scores, self.nonmated.scores])
-            return error_curve(scores, np.repeat([1, 0], [len(self.mated), len(self.nonmated)]))
+            curve = error_curve(scores, np.repeat([1, 0], [len(self.mated), len(self.nonmated)]))
+            return curve if np.isneginf(self.floor) else self._with_all(curve)
         edges, mated = _edges(), np.sort(self.mated.scores)
         counts = self.bins + np.bincount(_bins(mated), minlength=len(edges))
         extra = np.setdiff1d(np.asarray(thresholds, dtype=np.float64), edges)
@@ -228,6 +229,27 @@ class PairScores:
         nonmated = np.append(nonmated, [np.count_nonzero(self.nonmated.scores >= limit) for limit in extra]).astype(np.int64)
         falling = np.argsort(-limits)
         return ErrorCurve(limits[falling], accepted_at(mated, limits[falling]), nonmated[falling])
+
+    def _with_all(self, curve: ErrorCurve) -> ErrorCurve:
+        """Return the part of a curve from `floor` on, and the threshold that accepts every pair."""
+        known = curve.thresholds >= self.floor
+        every = (-1.0, len(self.mated), int(self.nonmated_of.sum()) // 2)
+        parts = (curve.thresholds, curve.accepted_mated, curve.accepted_nonmated)
+        return ErrorCurve(*(np.append(part[known], last) for part, last in zip(parts, every, strict=True)))
+
+    def with_at_most(self, photos: int, *, seed: int = 0) -> "PairScores":
+        """Return the pairs of at most so many photos of each person.
+
+        Args:
+            photos: How many.
+            seed: Draws them.
+        """
+        order = np.random.default_rng(seed).permutation(len(self.people))
+        order = order[np.argsort(self.people[order], kind="stable")]
+        ordered = self.people[order]
+        kept = np.zeros(len(order), dtype=bool)
+        kept[order[np.arange(len(order)) - np.searchsorted(ordered, ordered) < photos]] = True
+        return self if kept.all() else self.between(kept, kept)
 
 
 def score_all_pairs(
