@@ -134,6 +134,21 @@ def _tensorboard(out: Path) -> tuple[Any, ...]:
     help="How several references of a person are combined.",
 )
 @click.option("--attributes", type=click.Path(path_type=Path), help="A CSV of subgroups and quality measures, by person or photo.")
+@click.option("--include-fta", is_flag=True, help="Count photos from which prepare acquired no face as false non-matches.")
+@click.option(
+    "--cost",
+    "costs",
+    type=(float, float, float),
+    multiple=True,
+    metavar="PRIOR MISS FALSE_MATCH",
+    help="Also report the detection cost (DCF) at this prior and these costs of the two errors. Repeat it for more.",
+)
+@click.option(
+    "--standard-report",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Also write a test report in the form of ISO/IEC 19795-1 and NIST FRTE.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The folder for metrics and report; default: the run folder.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier report.")
 @options(decision_options, rules_options, quiet_option, json_option)
@@ -144,7 +159,9 @@ def evaluate(model: str, data: str, *, rules: Any, quiet: bool, as_json: bool, *
     """
     from visavis.data.intake import PASSED_OVER
     from visavis.evaluation.evaluate import EvaluationOptions, evaluate_model
+    from visavis.metrics.reliability import Costs
 
+    settings["costs"] = tuple(Costs(*values) for values in settings["costs"])
     if settings["out"] is not None:
         rules = replace(rules, listed_in=settings["out"] / PASSED_OVER)
     target = {name: settings.pop(name) for name in ("people", "out", "overwrite")}

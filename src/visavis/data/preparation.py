@@ -16,13 +16,14 @@ from visavis.data import FaceDataset, Intake, IntakeRules, PhotoFiles, open_phot
 from visavis.data.dataset import FACES, map_new
 from visavis.data.folders import check_outside, fetched
 from visavis.data.intake import PASSED_OVER
-from visavis.data.names import UNNAMED
+from visavis.data.names import UNNAMED, normalise_name
+from visavis.data.tables import read_table
 from visavis.errors import DataError, ImageError
 from visavis.faces import PREPARED_CROP, AcquisitionSettings, AlignedFace, FaceDetector, FaceFallback, FaceFinder, FacePolicy
 from visavis.files import atomic_write, check_path, make_private_folder, write_csv
 from visavis.workers import check_picklable, run_tasks
 
-__all__ = ["Preparation", "prepare_photos"]
+__all__ = ["Preparation", "prepare_photos", "read_failures"]
 
 TABLE, FAILURES = "faces.csv", "failures.csv"
 _PARTS, _PLAN = ".parts", "plan.json"
@@ -131,6 +132,18 @@ def prepare_photos(
     if files.intake.passed_over:
         files.intake.write(out / PASSED_OVER)
     return _join(out, parts, len(names), files.intake, [person for _, person in files.photos])
+
+
+def read_failures(folder: Path | str) -> list[tuple[str, str]] | None:
+    """Return source and person of each photo without a usable face; None: `prepare_photos` did not write the folder.
+
+    Raises:
+        DataError: If the list cannot be read.
+    """
+    path = check_path(folder) / FAILURES
+    if not path.is_file():
+        return None
+    return [(row["source"], normalise_name(row["person"])) for _, row in read_table(path).rows]
 
 
 @dataclass(frozen=True)

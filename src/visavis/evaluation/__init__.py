@@ -1,6 +1,7 @@
 """Evaluate embeddings: error rates of pairs with counts and intervals, comparisons of models, sampled pairs."""
 
 from visavis.evaluation.compare import METRICS, Difference, ReportComparison, compare_reports
+from visavis.evaluation.folds import FoldedEvaluation, PointReached
 from visavis.evaluation.protocols import (
     Claims,
     evaluate_all_pairs,
@@ -9,7 +10,7 @@ from visavis.evaluation.protocols import (
     extreme_pairs,
     pair_scores,
 )
-from visavis.evaluation.results import Evaluation, FoldedEvaluation, PointReached
+from visavis.evaluation.results import Evaluation
 from visavis.evaluation.sampling import SampledPairs, sample_pairs
 
 __all__ = [

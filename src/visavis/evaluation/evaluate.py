@@ -1,47 +1,36 @@
 """Evaluate a model on data: metrics, plots and a report in a folder."""
 
-import csv
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from visavis.data import FaceDataset, IntakeRules, PairProtocol, as_numbers, read_attributes, read_pairs
-from visavis.data.preparation import QUALITIES, TABLE
+from visavis.data import FaceDataset, IntakeRules, PairProtocol, read_pairs
+from visavis.data.names import UNNAMED
+from visavis.data.preparation import FAILURES, read_failures
 from visavis.encoders import Encoder, load_encoder, load_faces, raw_embeddings
 from visavis.encoders.card import Card
 from visavis.errors import DataError, check_option
-from visavis.evaluation.compare import METRICS
-from visavis.evaluation.plots import (
-    plot_det,
-    plot_discard,
-    plot_history,
-    plot_pairs,
-    plot_reliability,
-    plot_roc,
-    plot_scores,
-    save_figure,
-)
-from visavis.evaluation.protocols import Claims, evaluate_protocol, evaluate_scores, extreme_pairs
-from visavis.evaluation.report import Picture, write_report
+from visavis.evaluation.attributes import errors_by_attribute, known_attributes
+from visavis.evaluation.protocols import Claims, evaluate_protocol, evaluate_scores
 from visavis.evaluation.results import Evaluation
 from visavis.evaluation.sampling import sample_pairs
-from visavis.files import atomic_write
+from visavis.evaluation.standard_report import write_standard_report
+from visavis.evaluation.writing import REPORT, draw_evaluation, write_evaluation
 from visavis.metrics import PairScores, score_all_pairs, unit_rows
-from visavis.metrics.quality import DiscardCurve, check_quality, evaluate_quality
+from visavis.metrics.concentration import person_errors
+from visavis.metrics.photos import AcquisitionFailures, with_failures
+from visavis.metrics.quality import DiscardCurve, evaluate_quality
+from visavis.metrics.reliability import NIST_COSTS, Costs
 from visavis.metrics.search import Reference, evaluate_search
-from visavis.metrics.subgroups import MAX_GROUPS, Subgroups, check_groups, evaluate_groups
+from visavis.metrics.subgroups import Subgroups
 
 __all__ = ["Evaluated", "EvaluationOptions", "People", "evaluate_model"]
 
 People = Literal["unseen", "all"]
-REPORT = "report.html"
 _LENGTH, _SAME_LENGTH = "embedding norm", 1e-3
 
 
@@ -59,6 +48,9 @@ class EvaluationOptions:
         reference: How several photos of a person are compared: `"mean"` or `"best"`.
         target_fmr: Decide by the model's threshold for this false match rate; None: by its default one.
         prior: The share of mated pairs that probabilities assume when they are compared with the truth.
+        include_fta: Whether photos from which `prepare` acquired no face count as false non-matches with every photo of the person.
+        costs: Costs of errors, for detection costs beside those of NIST.
+        standard_report: A folder for a test report in the form of ISO/IEC 19795-1 and NIST's tests as well; None: none.
         rules: Which files are photos, and whose, and the limits of one; None: the usual rules.
         command: The command that was given, for the report.
         progress: Whether to show a bar on standard error.
@@ -71,6 +63,9 @@ class EvaluationOptions:
     reference: Reference = "mean"
     target_fmr: float | None = None
     prior: float = 0.5
+    include_fta: bool = False
+    costs: tuple[Costs, ...] = ()
+    standard_report: Path | str | None = None
     rules: IntakeRules | None = None
     command: str = ""
     progress: bool = False
@@ -79,6 +74,8 @@ class EvaluationOptions:
         """Check what can be checked before anything is loaded."""
         if self.pairs is not None and self.sample is not None:
             raise ValueError(f"pairs and sample exclude each other, got pairs={str(self.pairs)!r} and sample={self.sample}")
+        if self.include_fta and (self.pairs is not None or self.sample is not None):
+            raise ValueError("include_fta needs all pairs: give neither pairs nor sample")
         if self.sample is not None and self.sample < 1:
             raise ValueError(f"sample must be at least 1, got {self.sample}")
         if self.enrol is not None and self.enrol < 1:
@@ -142,30 +139,34 @@ def evaluate_model(
     faces = load_faces(encoder.card, data, options.rules)
     photos = _unseen(faces, encoder.card) if people == "unseen" else np.arange(len(faces))
     chosen = faces.select(photos)
-    known = _known_attributes(data, chosen, options.attributes)
+    known = known_attributes(data, chosen, options.attributes)
     name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
     protocol, sampled = None if options.pairs is None else read_pairs(options.pairs, faces).within(photos), None
     if options.sample is not None:
         sampled = sample_pairs(chosen.labels, count=options.sample)
         protocol = replace(sampled.protocol, name=f"{sampled.protocol.name} of {name}")
+    failed = _failed(data, chosen, encoder.card if people == "unseen" else None, options)
     raw = raw_embeddings(encoder, chosen, progress=options.progress)
     embeddings = unit_rows(raw)
     measured = _Measured(chosen, embeddings, np.linalg.norm(raw, axis=1).astype(np.float64), known)
-    if protocol is None:
-        scores = score_all_pairs(embeddings, chosen.labels, thresholds=claims.thresholds)
-        evaluation = evaluate_scores(scores, claims, name=f"all pairs of {name}")
-    else:
-        scores = None
+    scores = None if protocol else score_all_pairs(embeddings, chosen.labels, thresholds=claims.thresholds)
+    if protocol is not None:
         evaluation = evaluate_protocol(embeddings, chosen.labels, protocol, claims)
+    else:
+        assert scores is not None
+        evaluation = _of_all_pairs(scores, failed, claims, options, name=f"all pairs of {name}")
     evaluation = replace(
         _with_details(evaluation, measured, scores, options),
         sampled=sampled,
         trained_people=people == "all" or encoder.card.split == "photo",
-        data_digest=_digest(chosen, protocol),
+        data_digest=_digest(chosen, protocol, failed if options.include_fta else None),
         provider=str(getattr(encoder, "provider", "")),
     )
-    figures = _figures(evaluation, chosen, embeddings, out / "history.csv")
-    report = _write_evaluation(out, encoder.card, evaluation, figures=figures, command=options.command)
+    figures = draw_evaluation(evaluation, chosen, embeddings, out / "history.csv")
+    report = write_evaluation(out, encoder.card, evaluation, figures=figures, command=options.command)
+    if options.standard_report is not None:
+        of_people = None if scores is None else person_errors(embeddings, scores, evaluation.threshold)
+        write_standard_report(Path(options.standard_report), evaluation, encoder.card, chosen, of_people, command=options.command)
     return Evaluated(evaluation, report, len(faces.people) - len(chosen.people))
 
 
@@ -181,11 +182,55 @@ class _Measured:
 
 def _claims(card: Card, options: EvaluationOptions) -> Claims:
     """What the card claims."""
-    claims = Claims(operating_points=card.rules, calibration=card.calibration, prior=options.prior)
+    costs = (*NIST_COSTS, *options.costs)
+    claims = Claims(operating_points=card.rules, calibration=card.calibration, prior=options.prior, costs=costs)
     if not (card.threshold or options.target_fmr):
         return claims
     point = card.rule(options.target_fmr)
     return replace(claims, threshold=point.score, threshold_from=point.chosen_on)
+
+
+def _failed(
+    data: str | FaceDataset, chosen: FaceDataset, card: Card | None, options: EvaluationOptions
+) -> npt.NDArray[np.int64] | None:
+    """Return the person of each photo from which no face was acquired, numbered after those of the data set; None: not known.
+
+    Args:
+        data: Where the photos come from.
+        chosen: The faces that are compared.
+        card: Leave out people that its model has seen; None: leave out nobody.
+        options: Whether they must be known.
+    """
+    failures = read_failures(data) if isinstance(data, str) else None
+    if failures is None:
+        if options.include_fta:
+            raise DataError(
+                f"failures to acquire are known only of a folder that visavis prepare wrote, with {FAILURES}; got {data!r}"
+            )
+        return None
+    numbers = {person: number for number, person in enumerate(chosen.people)}
+    names = [person for _, person in failures if person != UNNAMED and not (card and card.has_seen(person))]
+    return np.array([numbers.setdefault(person, len(numbers)) for person in names], dtype=np.int64)
+
+
+def _of_all_pairs(
+    scores: PairScores, failed: npt.NDArray[np.int64] | None, claims: Claims, options: EvaluationOptions, *, name: str
+) -> Evaluation:
+    """Evaluate all pairs, with failures to acquire counted if that is asked for."""
+    evaluation = evaluate_scores(scores, claims, name=name)
+    if failed is None:
+        return evaluation
+    acquisition = AcquisitionFailures.of(scores.people, failed, counted=options.include_fta)
+    if not options.include_fta:
+        return replace(evaluation, acquisition=acquisition)
+    counted = evaluate_scores(
+        with_failures(scores, failed),
+        replace(claims, threshold=evaluation.threshold, threshold_from=evaluation.threshold_from, calibration=None),
+        name=f"{name}, failures to acquire counted",
+    )
+    return replace(
+        counted, acquisition=acquisition, acquired=evaluation, reliability=evaluation.reliability, costs=evaluation.costs
+    )
 
 
 def _with_details(evaluation: Evaluation, measured: _Measured, scores: PairScores | None, options: EvaluationOptions) -> Evaluation:
@@ -196,7 +241,7 @@ def _with_details(evaluation: Evaluation, measured: _Measured, scores: PairScore
     of_unequal_length = np.ptp(measured.lengths) > _SAME_LENGTH
     if measured.attributes or of_unequal_length:
         scores = scores or score_all_pairs(embeddings, labels, thresholds=[threshold])
-        groups, quality = _by_attribute(scores, measured.attributes, threshold)
+        groups, quality = errors_by_attribute(scores, measured.attributes, threshold)
         if of_unequal_length:
             quality += (evaluate_quality(scores, measured.lengths, threshold=threshold, measure=_LENGTH),)
     search = None
@@ -205,64 +250,15 @@ def _with_details(evaluation: Evaluation, measured: _Measured, scores: PairScore
     return replace(evaluation, groups=groups, quality=quality, search=search)
 
 
-def _known_attributes(
-    data: str | FaceDataset, faces: FaceDataset, attributes: Path | str | None
-) -> dict[str, npt.NDArray[np.str_]]:
-    """Read the attributes that the user gives and those that `visavis prepare` wrote, and check that they can be used."""
-    known = {} if attributes is None else read_attributes(attributes, faces)
-    for name, values in known.items():
-        _check_attribute(values, name)
-    table = Path(data) / TABLE if isinstance(data, str) else None
-    if table is not None and table.is_file():
-        prepared = read_attributes(table, faces)
-        known = {**{name: prepared[column] for column, name in QUALITIES.items() if _usable(prepared[column], name)}, **known}
-    return known
-
-
-def _check_attribute(values: npt.NDArray[np.str_], name: str) -> None:
-    numbers = _quality(values)
-    if numbers is None:
-        check_groups(values, name)
-    else:
-        check_quality(numbers, name)
-
-
-def _usable(values: npt.NDArray[np.str_], name: str) -> bool:
-    try:
-        _check_attribute(values, name)
-    except DataError:
-        return False
-    return True
-
-
-def _quality(values: npt.NDArray[np.str_]) -> npt.NDArray[np.float64] | None:
-    """Return an attribute as numbers if it is a quality measure, None if it makes groups."""
-    numbers = as_numbers(values)
-    few = numbers is not None and len(np.unique(numbers[~np.isnan(numbers)])) <= MAX_GROUPS
-    return None if few else numbers
-
-
-def _by_attribute(
-    scores: PairScores, attributes: dict[str, npt.NDArray[np.str_]], threshold: float
-) -> tuple[tuple[Subgroups, ...], tuple[DiscardCurve, ...]]:
-    """Return errors by each attribute that makes groups, and by each quality measure."""
-    groups, quality = [], []
-    for name, values in attributes.items():
-        numbers = _quality(values)
-        if numbers is None:
-            groups.append(evaluate_groups(scores, values, threshold=threshold, attribute=name))
-        else:
-            quality.append(evaluate_quality(scores, numbers, threshold=threshold, measure=name))
-    return tuple(groups), tuple(quality)
-
-
-def _digest(faces: FaceDataset, protocol: PairProtocol | None) -> str:
-    """Return the digest of people, photos and pairs; not of pixels, which each model sees at its own size."""
+def _digest(faces: FaceDataset, protocol: PairProtocol | None, failed: npt.NDArray[np.int64] | None) -> str:
+    """Return the digest of people, photos, pairs and failures; not of pixels, which each model sees at its own size."""
     sha = hashlib.sha256()
     for label, source in zip(faces.labels, faces.sources, strict=True):
         sha.update(f"{faces.people[label]}\n{source}\n".encode())
     if protocol is not None:
         sha.update(np.ascontiguousarray(protocol.pairs).tobytes())
+    if failed is not None:
+        sha.update(failed.tobytes())
     return sha.hexdigest()
 
 
@@ -284,49 +280,3 @@ def _unseen(faces: FaceDataset, card: Card) -> npt.NDArray[np.int64]:
             "Give photos of other people, or ask for all people."
         )
     return np.flatnonzero(unseen[faces.labels])
-
-
-def _write_evaluation(
-    out: Path, card: Card, evaluation: Evaluation, *, figures: list[tuple[Figure, str, str]], command: str
-) -> Path:
-    """Write metrics, plots and report into a folder; return the path of the report."""
-    pictures = []
-    for figure, name, caption in figures:
-        path = save_figure(figure, out / "pictures" / f"{name}.png")
-        pictures.append(Picture(path.read_bytes(), caption, broad=name in ("best_and_worst", "comparison")))
-    with atomic_write(out / METRICS) as temporary:
-        resampled = {name: values.round(9).tolist() for name, values in evaluation.resampled.items()}
-        temporary.write_text(json.dumps({**evaluation.to_json(), "resampled": resampled}), encoding="utf-8")
-    return write_report(out / REPORT, evaluation, card, pictures=pictures, command=command)
-
-
-def _figures(
-    evaluation: Evaluation, faces: FaceDataset, embeddings: npt.NDArray[np.float32], history: Path
-) -> list[tuple[Figure, str, str]]:
-    """Draw what the report shows: figure, file name and caption of each."""
-    curve, threshold, people = evaluation.curve, evaluation.threshold, evaluation.resampled_curves
-    figures = [
-        (_figure_of(plot_scores(curve, threshold)), "scores", "Comparison scores of mated and non-mated pairs"),
-        (_figure_of(plot_det(curve, resampled=people)), "det", "Detection error trade-off: both errors at every threshold"),
-        (_figure_of(plot_roc(curve, resampled=people)), "roc", "True accept rate at every false match rate"),
-    ]
-    if evaluation.reliability is not None:
-        caption = f"Share of mated pairs by predicted probability, at prior {evaluation.reliability.prior:g}"
-        figures.append((_figure_of(plot_reliability(evaluation.reliability)), "reliability", caption))
-    if evaluation.quality:
-        caption = "Error versus discard, for each quality measure"
-        figures.append((_figure_of(plot_discard(evaluation.quality)), "quality", caption))
-    if history.is_file():
-        with history.open(newline="", encoding="utf-8") as file:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        figures.append((_figure_of(plot_history(rows)), "history", "Training loss and validation EER"))
-    pairs, scores, titles = extreme_pairs(embeddings, faces.labels)
-    shown = np.stack([faces.gather(pairs[:, side]) for side in (0, 1)], axis=1)
-    caption = "Mated pairs of the highest and of the lowest scores, and non-mated pairs of the lowest and of the highest"
-    return [*figures, (plot_pairs(shown, scores, titles), "best_and_worst", caption)]
-
-
-def _figure_of(axes: Axes) -> Figure:
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return figure

@@ -195,7 +195,7 @@ def plot_reliability(reliability: Reliability, ax: Axes | None = None) -> Axes:
         ylim=(-0.03, 1.03),
         xlabel="predicted probability",
         ylabel="share of mated pairs",
-        title=f"Probabilities: calibration error {reliability.ece:.3f}",
+        title=f"Probabilities at prior {reliability.prior:g}: calibration error {reliability.ece:.3f}",
     )
     ax.grid(alpha=0.25)
     return ax

@@ -8,12 +8,14 @@ import numpy.typing as npt
 
 from visavis.data import PairProtocol
 from visavis.errors import DataError
-from visavis.evaluation.results import Evaluation, FoldedEvaluation
-from visavis.metrics import best_accuracy_threshold, confusion, equal_error_rate, error_curve, paired_scores
+from visavis.evaluation.folds import FoldedEvaluation
+from visavis.evaluation.results import Evaluation
+from visavis.metrics import best_accuracy_threshold, confusion, equal_error_rate, error_curve, paired_scores, threshold_at_fmr
 from visavis.metrics.bootstrap import PeopleCurves, curve_points
 from visavis.metrics.calibration import Calibration
+from visavis.metrics.error_table import TABLE_FMR
 from visavis.metrics.operating_points import OperatingPoint
-from visavis.metrics.reliability import measure_reliability, summarise_costs
+from visavis.metrics.reliability import NIST_COSTS, Costs, measure_reliability, summarise_costs
 from visavis.metrics.scores import PairScores, cosine_scores, score_all_pairs, score_pairs
 
 __all__ = ["Claims", "evaluate_all_pairs", "evaluate_folds", "evaluate_protocol", "evaluate_scores", "extreme_pairs", "pair_scores"]
@@ -31,6 +33,7 @@ class Claims:
         operating_points: Operating points to measure as well.
         calibration: What gives the probabilities that are compared with the truth; None: there are none.
         prior: The share of mated pairs that these probabilities assume.
+        costs: What errors cost, for detection costs.
     """
 
     threshold: float | None = None
@@ -38,6 +41,7 @@ class Claims:
     operating_points: Sequence[OperatingPoint] = ()
     calibration: Calibration | None = None
     prior: float = 0.5
+    costs: tuple[Costs, ...] = NIST_COSTS
 
     @property
     def thresholds(self) -> list[float]:
@@ -155,7 +159,8 @@ def evaluate_scores(scores: PairScores, claims: Claims, *, name: str, photos: in
     curve = scores.curve_at(*(limit for limit in claims.thresholds if limit >= scores.floor))
     _, at_equal_errors = equal_error_rate(curve)
     threshold = at_equal_errors if claims.threshold is None else claims.threshold
-    curves = PeopleCurves.of(scores, curve_points(curve, [threshold, at_equal_errors, *claims.thresholds]))
+    table = [limit for limit in (threshold_at_fmr(curve, fmr) for fmr in TABLE_FMR) if np.isfinite(limit)]
+    curves = PeopleCurves.of(scores, curve_points(curve, [threshold, at_equal_errors, *claims.thresholds, *table]))
     return Evaluation(
         name=name,
         people=scores.compared,
@@ -167,7 +172,7 @@ def evaluate_scores(scores: PairScores, claims: Claims, *, name: str, photos: in
         operating_points=tuple(claims.operating_points),
         effective_people=scores.effective_people,
         reliability=None if claims.calibration is None else measure_reliability(curve, claims.calibration, prior=claims.prior),
-        costs=None if claims.calibration is None else summarise_costs(curve, claims.calibration, curves.thresholds),
+        costs=None if claims.calibration is None else summarise_costs(curve, claims.calibration, curves.thresholds, claims.costs),
     )
 
 

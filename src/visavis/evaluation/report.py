@@ -10,13 +10,14 @@ import jinja2
 
 from visavis.data.audit import KINDS, Audit
 from visavis.encoders.card import Card
-from visavis.evaluation.results import Evaluation, FoldedEvaluation
+from visavis.evaluation.folds import FoldedEvaluation
+from visavis.evaluation.results import Evaluation
 from visavis.files import atomic_write
-from visavis.metrics.operating_points import OperatingPoint
+from visavis.metrics.operating_points import OperatingPoint, PopulationRates
 from visavis.metrics.search import SearchEvaluation
 from visavis.metrics.subgroups import GroupErrors
 
-__all__ = ["Picture", "write_audit", "write_report"]
+__all__ = ["Picture", "percent", "span", "write_audit", "write_page", "write_report"]
 
 _NAMES = {
     "accuracy": "Accuracy",
@@ -57,7 +58,7 @@ def write_report(path: Path, evaluation: Evaluation, card: Card, *, pictures: li
     Returns:
         `path`.
     """
-    return _write(
+    return write_page(
         path,
         "report.html",
         title=f"Face verification: {evaluation.name}",
@@ -65,6 +66,7 @@ def write_report(path: Path, evaluation: Evaluation, card: Card, *, pictures: li
         warnings=_warnings(evaluation, card),
         rates=_rates(evaluation),
         rules=_operating_points(evaluation),
+        populations=[] if card.threshold is None else [_population(row) for row in card.threshold.populations],
         costs=evaluation.costs and _costs(evaluation),
         reliability=evaluation.reliability,
         groups=[{"findings": group.findings, "rows": [_group(row) for row in group.groups]} for group in evaluation.groups],
@@ -98,7 +100,7 @@ def write_audit(path: Path, audit: Audit, *, name: str, montages: Mapping[str, b
         data = base64.b64encode(montage).decode()
         more = max(0, len(lines) - most)
         sections.append({"title": KINDS[kind], "count": len(lines), "data": data, "lines": lines[:most], "more": more})
-    return _write(
+    return write_page(
         path,
         "audit.html",
         title=f"What is in {name}",
@@ -110,7 +112,8 @@ def write_audit(path: Path, audit: Audit, *, name: str, montages: Mapping[str, b
     )
 
 
-def _write(path: Path, template: str, **values: Any) -> Path:
+def write_page(path: Path, template: str, **values: Any) -> Path:
+    """Write a page from a template and values, atomically; return its path."""
     loader = jinja2.PackageLoader("visavis.evaluation")
     html = jinja2.Environment(loader=loader, autoescape=True).get_template(template).render(**values)
     with atomic_write(path) as temporary:
@@ -120,13 +123,15 @@ def _write(path: Path, template: str, **values: Any) -> Path:
 
 def _summary(evaluation: Evaluation) -> list[str]:
     fmr, fnmr = (evaluation.rates()[name] for name in ("fmr", "fnmr"))
-    spans = {name: _span(evaluation.intervals[name]) for name in ("fmr", "fnmr", "eer")}
+    spans = {name: span(evaluation.intervals[name]) for name in ("fmr", "fnmr", "eer")}
     sentences = [
         f"On {evaluation.photos:,} photos of {evaluation.people:,} people, at the threshold from {evaluation.threshold_from}, "
-        f"{_percent(fmr.value)} of {fmr.trials:,} comparisons of different people were accepted (false match rate, 95 % interval "
-        f"{spans['fmr']}), and {_percent(fnmr.value)} of {fnmr.trials:,} comparisons of one person were rejected (false non-match "
-        f"rate, {spans['fnmr']}). The intervals are those of the rates of people like these; another sample will scatter more.",
-        f"Equal error rate: {_percent(evaluation.eer)} ({spans['eer']}).",
+        f"{percent(fmr.value)} of {fmr.trials:,} comparisons of different people were accepted (false match rate, 95 % interval "
+        f"{spans['fmr']}), and {percent(fnmr.value)} of {fnmr.trials:,} comparisons of one person were rejected (false non-match "
+        f"rate, {spans['fnmr']}). These are confidence intervals of the rates of the population. "
+        f"Of another {evaluation.people:,} people like these expect a false match rate of {span(evaluation.predictions['fmr'])} "
+        f"and a false non-match rate of {span(evaluation.predictions['fnmr'])} (95 % prediction intervals).",
+        f"Equal error rate: {percent(evaluation.eer)} ({spans['eer']}).",
     ]
     if evaluation.concentrated:
         sentences.append(
@@ -139,7 +144,7 @@ def _summary(evaluation: Evaluation) -> list[str]:
 
 def _balanced(evaluation: Evaluation, name: str) -> str:
     rate = evaluation.balanced[name]
-    return f"{_percent(rate.value)} ({_span(rate.interval)})"
+    return f"{percent(rate.value)} ({span(rate.interval)})"
 
 
 def _costs(evaluation: Evaluation) -> dict[str, Any]:
@@ -155,34 +160,46 @@ def _costs(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _percent(rate: float) -> str:
-    """Two decimals, or as many as a small rate needs."""
+def percent(rate: float) -> str:
+    """Return a rate as a percentage with two decimals, or as many as a small rate needs."""
     return f"{rate:.2%}" if rate == 0 or rate >= 0.001 else f"{100 * rate:.2g} %".replace(" %", "%")
 
 
-def _span(limits: tuple[float, float]) -> str:
-    return f"{_percent(limits[0])} to {_percent(limits[1])}"
+def span(limits: tuple[float, float]) -> str:
+    """Return limits as percentages."""
+    return f"{percent(limits[0])} to {percent(limits[1])}"
 
 
 def _operating_points(evaluation: Evaluation) -> list[dict[str, str]]:
     """The model's operating points: what was measured where they were chosen, and here."""
     return [
         {
-            "target": "none" if reached.point.target_fmr is None else _percent(reached.point.target_fmr),
+            "target": "none" if reached.point.target_fmr is None else percent(reached.point.target_fmr),
             "threshold": f"{reached.point.score:.4f}",
             "chosen": _chosen(reached.point),
-            "fmr": f"{_percent(reached.fmr.value)} ({_span(reached.fmr.interval)})",
-            "fnmr": f"{_percent(reached.fnmr.value)} ({_span(reached.fnmr.interval)})",
+            "fmr": f"{percent(reached.fmr.value)} ({span(reached.fmr.interval)})",
+            "fnmr": f"{percent(reached.fnmr.value)} ({span(reached.fnmr.interval)})",
         }
         for reached in evaluation.points_reached
     ]
+
+
+def _population(rates: PopulationRates) -> dict[str, str]:
+    """What the default threshold does to one of the populations that it was chosen on."""
+    return {
+        "name": rates.name,
+        "people": f"{rates.people:,}",
+        "fmr": f"{percent(rates.fmr)} (at most {percent(rates.fmr_upper)})",
+        "fnmr": f"{percent(rates.fnmr)} (at most {percent(rates.fnmr_upper)})",
+        "ece": "" if rates.ece is None else f"{rates.ece:.3f}",
+    }
 
 
 def _group(errors: GroupErrors) -> dict[str, str]:
     row = {"name": errors.name, "people": f"{errors.people:,}"}
     for name, rate, enough in (("fmr", errors.fmr, errors.enough_fmr), ("fnmr", errors.fnmr, errors.enough_fnmr)):
         few = "" if enough else ", too few"
-        row[name] = f"{_percent(rate.value)} ({_span(rate.interval)}{few})" if rate.trials else "no such pairs"
+        row[name] = f"{percent(rate.value)} ({span(rate.interval)}{few})" if rate.trials else "no such pairs"
     return row
 
 
@@ -196,13 +213,13 @@ def _search(search: SearchEvaluation) -> dict[str, Any]:
         "rates": [
             {
                 "name": name,
-                "value": f"{_percent(rate.value)} ({_span(rate.interval)})",
+                "value": f"{percent(rate.value)} ({span(rate.interval)})",
                 "counts": f"{rate.count:,} of {rate.trials:,}",
             }
             for name, rate in rates
         ],
         "growth": [
-            {"enrolled": f"{step.enrolled:,}", "measured": _percent(step.measured), "predicted": _percent(step.predicted)}
+            {"enrolled": f"{step.enrolled:,}", "measured": percent(step.measured), "predicted": percent(step.predicted)}
             for step in search.growth
         ],
         "summary": f"{search.enrolled:,} people are enrolled with {search.photos} photos each ({search.reference}); "
@@ -215,20 +232,18 @@ def _chosen(point: OperatingPoint) -> str:
         return point.chosen_on
     kind = "" if point.chosen_as is None else f"{point.chosen_as}: "
     if len(point.populations) > 1:
-        rows = [
-            f"{_percent(row.fmr)}, at most {_percent(row.fmr_upper)}, on {row.people:,} {row.name}" for row in point.populations
-        ]
+        rows = [f"{percent(row.fmr)}, at most {percent(row.fmr_upper)}, on {row.people:,} {row.name}" for row in point.populations]
         return kind + "; ".join(rows)
-    bound = "" if point.fmr_upper is None else f", at most {_percent(point.fmr_upper)}"
-    return f"{kind}{_percent(point.false_matches / point.nonmated)}{bound} on {point.people:,} {point.chosen_on}"
+    bound = "" if point.fmr_upper is None else f", at most {percent(point.fmr_upper)}"
+    return f"{kind}{percent(point.false_matches / point.nonmated)}{bound} on {point.people:,} {point.chosen_on}"
 
 
 def _folded(folded: FoldedEvaluation) -> dict[str, str]:
     right, pairs = (sum(getattr(fold.accuracy, name) for fold in folded.decisions) for name in ("count", "trials"))
     return {
         "name": f"Accuracy, each of {len(folded.folds)} folds at the best threshold of the others",
-        "value": _percent(folded.accuracy),
-        "interval": f"standard error {_percent(folded.standard_error)}",
+        "value": percent(folded.accuracy),
+        "interval": f"standard error {percent(folded.standard_error)}",
         "counts": f"{right:,} of {pairs:,}",
     }
 
@@ -249,8 +264,8 @@ def _rates(evaluation: Evaluation) -> list[dict[str, str]]:
     rows = [
         {
             "name": "Equal error rate",
-            "value": _percent(evaluation.eer),
-            "interval": _span(evaluation.intervals["eer"]),
+            "value": percent(evaluation.eer),
+            "interval": span(evaluation.intervals["eer"]),
             "counts": pairs,
         },
         {
@@ -262,8 +277,22 @@ def _rates(evaluation: Evaluation) -> list[dict[str, str]]:
     ]
     for name, rate in evaluation.rates().items():
         counts = f"{rate.count:,} of {rate.trials:,}"
-        interval = "extrapolated" if name in evaluation.extrapolated else _span(rate.interval)
-        rows.append({"name": _NAMES[name], "value": _percent(rate.value), "interval": interval, "counts": counts})
+        interval = "extrapolated" if name in evaluation.extrapolated else span(rate.interval)
+        rows.append({"name": _NAMES[name], "value": percent(rate.value), "interval": interval, "counts": counts})
+    for name, rate in evaluation.balanced.items():
+        every = {"name": f"{_NAMES[name]}, every person with the same weight", "value": percent(rate.value)}
+        rows.append({**every, "interval": span(rate.interval), "counts": ""})
+    if evaluation.acquisition is not None:
+        fta = evaluation.acquisition
+        note = "counted into" if fta.counted else "not counted into"
+        rows.append(
+            {
+                "name": f"Failure to acquire, {note} the false non-match rate",
+                "value": percent(fta.rate.value),
+                "interval": span(fta.rate.interval),
+                "counts": f"{fta.rate.count:,} of {fta.rate.trials:,} photos",
+            }
+        )
     if evaluation.folded is not None:
         rows.append(_folded(evaluation.folded))
     decisions = evaluation.decisions

@@ -8,19 +8,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from visavis.evaluation.folds import REPORTED_FMR, FoldedEvaluation, PointReached, tar_name
 from visavis.evaluation.sampling import SampledPairs
 from visavis.metrics import Confusion, ErrorCurve, Rate, equal_error_rate, roc_auc, tar_at_fmr
 from visavis.metrics.bootstrap import CurveRows, PeopleCurves, ResampledCurves
+from visavis.metrics.error_table import TableRow, error_table
 from visavis.metrics.intervals import limits_of, people_interval, smallest_fmr
 from visavis.metrics.operating_points import OperatingPoint
+from visavis.metrics.photos import AcquisitionFailures
 from visavis.metrics.quality import DiscardCurve
 from visavis.metrics.reliability import CostSummary, Reliability
 from visavis.metrics.search import SearchEvaluation
 from visavis.metrics.subgroups import Subgroups
 
-__all__ = ["REPORTED_FMR", "BalancedRate", "Evaluation", "FoldedEvaluation", "PointReached", "tar_name"]
+__all__ = ["BalancedRate", "Evaluation"]
 
-REPORTED_FMR = (1e-2, 1e-3)
 _RATES = ("accuracy", "precision", "recall", "fmr", "fnmr")
 _CONCENTRATED = 0.5  # the share of people, by effective number, below which a report warns
 
@@ -62,6 +64,8 @@ class Evaluation:
         search: Searches in a gallery of some of the people; None: not measured.
         folded: Accuracy with each fold's threshold from the other folds; None: the pairs have no folds.
         sampled: What the pairs were drawn from; None: they are all that there are.
+        acquisition: Photos from which no face was acquired; None: not known.
+        acquired: Where their mated pairs are counted: the evaluation without them, of which `reliability` and `costs` are.
         trained_people: Whether people that the model was trained on may be among them.
         data_digest: SHA-256 of people, photos and pairs, hexadecimal; the same for any model that is measured on them.
         provider: What ran the model, such as `"cpu"`, see `visavis.inference.open_session`; empty if it is not known.
@@ -81,8 +85,10 @@ class Evaluation:
     groups: tuple[Subgroups, ...] = ()
     quality: tuple[DiscardCurve, ...] = ()
     search: SearchEvaluation | None = None
-    folded: "FoldedEvaluation | None" = None
+    folded: FoldedEvaluation | None = None
     sampled: SampledPairs | None = None
+    acquisition: AcquisitionFailures | None = None
+    acquired: "Evaluation | None" = None
     trained_people: bool = False
     data_digest: str = ""
     provider: str = ""
@@ -174,7 +180,8 @@ class Evaluation:
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % interval of each measure, by name; for true accept rates their threshold is resampled with them."""
         resampled = self.resampled_curves
-        return {name: limits_of(measure(resampled.best), measure(resampled.worst)) for name, measure in self.measures.items()}
+        limits = {name: limits_of(measure(resampled.best), measure(resampled.worst)) for name, measure in self.measures.items()}
+        return limits if self.acquired is None else self.acquired.intervals | limits
 
     @property
     def measures(self) -> dict[str, Callable[[CurveRows], npt.NDArray[np.float64]]]:
@@ -201,13 +208,18 @@ class Evaluation:
         }
         for fmr in REPORTED_FMR:
             measures[tar_name(fmr)] = lambda rows, fmr=fmr: 1 - rows.fnmr_at(fmr)  # type: ignore[misc]
-        if self.costs is not None:
+        if self.costs is not None and self.acquired is None:
             by_threshold = self.costs.by_threshold
             measures["cllr"] = lambda rows: rows.mean_cost(*(cost[-len(rows.thresholds) :] for cost in by_threshold))
         return measures
 
     @cached_property
-    def points_reached(self) -> tuple["PointReached", ...]:
+    def error_table(self) -> tuple[TableRow, ...]:
+        """False non-match rates at falling false match rates, as far as these people show them."""
+        return error_table(self.curve, self.resampled_curves, self.smallest_fmr)
+
+    @cached_property
+    def points_reached(self) -> tuple[PointReached, ...]:
         """The model's other operating points, and what they did."""
         reached = []
         for point in self.operating_points:
@@ -248,7 +260,9 @@ class Evaluation:
             "costs": self.costs and self.costs.to_json(),
             "groups": [group.to_json() for group in self.groups],
             "search": self.search and self.search.to_json(),
-            "folded": self.folded and self.folded.to_json(),
+            "folded": self.folded and self.folded.to_json(self.extrapolated),
+            "failure_to_acquire": self.acquisition and self.acquisition.to_json(),
+            "error_table": [row.to_json() for row in self.error_table],
             "sampled": self.sampled and self.sampled.to_json({name: rates[name] for name in ("fmr", "recall")}),
             "quality": [curve.to_json() for curve in self.quality],
             "counts": {
@@ -302,6 +316,8 @@ class Evaluation:
         if self.costs is not None:
             low, high = self.intervals["cllr"]
             rows.append(f"  Cllr {self.costs.cllr:.4f} ({low:.4f} .. {high:.4f}), minimum {self.costs.min_cllr:.4f}")
+        if self.acquisition is not None:
+            rows.append(f"  {self.acquisition}")
         if self.folded is not None:
             rows.append(f"  each fold at the best threshold of the others: {self.folded}")
         if self.search is not None:
@@ -311,98 +327,3 @@ class Evaluation:
             rows.append(f"  sampling pairs instead of taking all adds a standard error of {fmr:.2g} to FMR and {fnmr:.2g} to FNMR")
         rows += [f"  {finding}" for group in self.groups for finding in group.findings]
         return rows + [f"  {curve.finding}" for curve in self.quality]
-
-
-@dataclass(frozen=True)
-class PointReached:
-    """What an operating point did to other people than those it was chosen on.
-
-    Attributes:
-        point: The operating point, with what it did to the people that it was chosen on.
-        fmr: The false match rate that it reached here.
-        fnmr: The false non-match rate.
-    """
-
-    point: OperatingPoint
-    fmr: Rate
-    fnmr: Rate
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        rates = {name: rate.value for name, rate in (("fmr", self.fmr), ("fnmr", self.fnmr))}
-        intervals = {name: list(rate.interval) for name, rate in (("fmr", self.fmr), ("fnmr", self.fnmr))}
-        about = {"target_fmr": self.point.target_fmr, "threshold": self.point.score, "chosen_as": self.point.chosen_as}
-        return {**about, **rates, "intervals": intervals}
-
-    def __str__(self) -> str:
-        """Show the target and what was reached."""
-        aim = "" if self.point.target_fmr is None else f"for FMR {self.point.target_fmr:g}, "
-        return f"{aim}threshold {self.point.score:.3f}: FMR {self.fmr}, FNMR {self.fnmr}"
-
-
-@dataclass(frozen=True, eq=False)
-class FoldedEvaluation:
-    """Accuracy of each fold at the threshold that is best on the other folds, as in LFW View 2.
-
-    Attributes:
-        folds: The folds' numbers.
-        decisions: For each fold.
-        thresholds: For each fold.
-        curve: Of all pairs together.
-    """
-
-    folds: tuple[int, ...]
-    decisions: tuple[Confusion, ...]
-    thresholds: tuple[float, ...]
-    curve: ErrorCurve
-
-    def __repr__(self) -> str:
-        """Show the mean accuracy."""
-        return f"FoldedEvaluation({self})"
-
-    @property
-    def accuracies(self) -> npt.NDArray[np.float64]:
-        """Accuracy of each fold."""
-        return np.array([decision.accuracy.value for decision in self.decisions])
-
-    @property
-    def accuracy(self) -> float:
-        """Mean accuracy of the folds."""
-        return float(self.accuracies.mean())
-
-    @property
-    def standard_error(self) -> float:
-        """Standard error of the mean accuracy: the folds' standard deviation divided by the root of their number."""
-        return float(self.accuracies.std(ddof=1) / np.sqrt(len(self.folds)))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the numbers under their plain names."""
-        tar = {tar_name(fmr): tar_at_fmr(self.curve, fmr) for fmr in REPORTED_FMR}
-        return {
-            "accuracy": self.accuracy,
-            "standard_error": self.standard_error,
-            "eer": equal_error_rate(self.curve)[0],
-            "roc_auc": roc_auc(self.curve),
-            **{name: rate.value for name, rate in tar.items()},
-            "counts": {
-                "accuracy": {
-                    "count": sum(decision.accuracy.count for decision in self.decisions),
-                    "trials": sum(decision.accuracy.trials for decision in self.decisions),
-                },
-                **{name: {"count": rate.count, "trials": rate.trials} for name, rate in tar.items()},
-            },
-            "folds": [
-                {"fold": fold, "accuracy": decision.accuracy.value, "threshold": threshold, **vars(decision)}
-                for fold, decision, threshold in zip(self.folds, self.decisions, self.thresholds, strict=True)
-            ],
-        }
-
-    def __str__(self) -> str:
-        """Show mean and standard error."""
-        pairs = self.curve.mated + self.curve.nonmated
-        return f"accuracy {self.accuracy:.2%} +- {self.standard_error:.2%} ({len(self.folds)} folds, {pairs:,} pairs)"
-
-
-def tar_name(fmr: float) -> str:
-    """Return what the true accept rate at this false match rate is called, such as `tar_at_fmr_1e-3`."""
-    return f"tar_at_fmr_{fmr:.0e}".replace("e-0", "e-")

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from visavis.errors import DataError, check_option
 from visavis.metrics.bootstrap import PeopleCurves, curve_points
-from visavis.metrics.curves import ErrorCurve, Rate, threshold_at_fmr
+from visavis.metrics.curves import ErrorCurve, threshold_at_fmr
 from visavis.metrics.intervals import RAREST_KIND, limits_of, smallest_fmr
+from visavis.metrics.photos import at_most_photos
 from visavis.metrics.scores import PairScores, score_all_pairs
 
 __all__ = [
@@ -47,13 +48,13 @@ class Population:
 
     @cached_property
     def even(self) -> PairScores:
-        """All pairs of at most as many photos of each person as half of the people have, but two.
+        """All pairs of at most as many photos of each person as half of the people have, but at least two.
 
-        False match rates are chosen for these pairs, so that nobody counts for much more than others. Otherwise a few people
-        with very many photos would decide, and a sample of some hundred people would show little.
+        Thresholds are chosen for these pairs and their rates are of these pairs, so that nobody counts for much more than others.
+        Otherwise a few people with very many photos would decide, and a sample of some hundred people would show little.
         """
         photos = np.bincount(self.scores.people)
-        return self.scores.with_at_most(max(2, int(np.median(photos[photos > 0]))))
+        return at_most_photos(self.scores, max(2, int(np.median(photos[photos > 0]))))
 
     def __repr__(self) -> str:
         """Show name and number of people."""
@@ -67,8 +68,8 @@ class PopulationRates:
     Attributes:
         name: The population.
         people: How many people it has.
-        false_matches: Non-mated pairs accepted, of `Population.even`.
-        nonmated: Non-mated pairs of these.
+        false_matches: Non-mated pairs accepted. All pairs are those of `Population.even`.
+        nonmated: Non-mated pairs.
         false_nonmatches: Mated pairs rejected.
         mated: Mated pairs.
         fmr_upper: One-sided 95 % bound of the false match rate.
@@ -101,6 +102,7 @@ class PopulationRates:
         return (
             f"{self.people:,} people: FMR {self.fmr:.2g} (at most {self.fmr_upper:.2g}), "
             f"FNMR {self.fnmr:.2g} (at most {self.fnmr_upper:.2g})"
+            f"{'' if self.ece is None else f', calibration error {self.ece:.2g} at prior 0.5'}"
         )
 
 
@@ -244,22 +246,15 @@ def population_rates(population: Population, threshold: float, *, ece: float | N
         threshold: The score from which on a pair is accepted.
         ece: The expected calibration error that is known of it.
     """
-    (fmr, fmr_upper), _ = _rates_at(population.even, threshold)
-    _, (fnmr, fnmr_upper) = _rates_at(population.scores, threshold)
-    people = population.scores.compared
-    return PopulationRates(
-        population.name, people, fmr.count, fmr.trials, fnmr.count, fnmr.trials, fmr_upper, fnmr_upper, ece
-    )
-
-
-def _rates_at(scores: PairScores, threshold: float) -> tuple[tuple[Rate, float], tuple[Rate, float]]:
-    """Return false match and false non-match rate, each with its one-sided 95 % bound."""
+    scores = population.even
     curve = scores.curve_at(threshold) if threshold >= scores.floor else scores.curve
     resampled = PeopleCurves.of(scores, curve_points(curve, [threshold])).resampled()
     best, worst = resampled.best.at(threshold), resampled.worst.at(threshold)
-    fmr, fnmr = (limits_of(low, high, tail=0.05)[1] for low, high in zip(best, worst, strict=True))
+    uppers = [limits_of(low, high, tail=0.05)[1] for low, high in zip(best, worst, strict=True)]
     counts = curve.at(threshold)
-    return (counts.fmr, fmr), (counts.fnmr, fnmr)
+    return PopulationRates(
+        population.name, scores.compared, counts.fp, curve.nonmated, counts.fn, curve.mated, uppers[0], uppers[1], ece
+    )
 
 
 def _threshold(population: Population, target: float, chosen_as: ChosenAs) -> float:

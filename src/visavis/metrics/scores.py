@@ -237,20 +237,6 @@ class PairScores:
         parts = (curve.thresholds, curve.accepted_mated, curve.accepted_nonmated)
         return ErrorCurve(*(np.append(part[known], last) for part, last in zip(parts, every, strict=True)))
 
-    def with_at_most(self, photos: int, *, seed: int = 0) -> "PairScores":
-        """Return the pairs of at most so many photos of each person.
-
-        Args:
-            photos: How many.
-            seed: Draws them.
-        """
-        order = np.random.default_rng(seed).permutation(len(self.people))
-        order = order[np.argsort(self.people[order], kind="stable")]
-        ordered = self.people[order]
-        kept = np.zeros(len(order), dtype=bool)
-        kept[order[np.arange(len(order)) - np.searchsorted(ordered, ordered) < photos]] = True
-        return self if kept.all() else self.between(kept, kept)
-
 
 def score_all_pairs(
     embeddings: npt.NDArray[np.floating], labels: npt.ArrayLike, *, thresholds: npt.ArrayLike = (), keep: bool = True
