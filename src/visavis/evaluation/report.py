@@ -279,9 +279,9 @@ def _rates(evaluation: Evaluation) -> list[dict[str, str]]:
         counts = f"{rate.count:,} of {rate.trials:,}"
         interval = "extrapolated" if name in evaluation.extrapolated else span(rate.interval)
         rows.append({"name": _NAMES[name], "value": percent(rate.value), "interval": interval, "counts": counts})
-    for name, rate in evaluation.balanced.items():
-        every = {"name": f"{_NAMES[name]}, every person with the same weight", "value": percent(rate.value)}
-        rows.append({**every, "interval": span(rate.interval), "counts": ""})
+    for name, even in evaluation.balanced.items():
+        every = {"name": f"{_NAMES[name]}, every person with the same weight", "value": percent(even.value)}
+        rows.append({**every, "interval": span(even.interval), "counts": ""})
     if evaluation.acquisition is not None:
         fta = evaluation.acquisition
         note = "counted into" if fta.counted else "not counted into"

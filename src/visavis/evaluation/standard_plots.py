@@ -93,9 +93,10 @@ def plot_zoo(people: PersonErrors, ax: Axes | None = None) -> Axes:
     for x, y in zip(mated, nonmated, strict=True):
         ax.axvline(x, color=MUTED, linewidth=0.6, linestyle=":")
         ax.axhline(y, color=MUTED, linewidth=0.6, linestyle=":")
-    for name, x, y in (("chameleons", 1, 1), ("worms", 0, 1), ("doves", 1, 0), ("phantoms", 0, 0)):
-        across, up = ("right" if x else "left"), ("top" if y else "bottom")
-        ax.text(0.01 + 0.98 * x, 0.01 + 0.98 * y, name, transform=ax.transAxes, ha=across, va=up, fontsize=8, color=ACCENT)
+    corners = {"chameleons": (0.99, 0.99), "worms": (0.01, 0.99), "doves": (0.99, 0.01), "phantoms": (0.01, 0.01)}
+    for name, (right, up) in corners.items():
+        sides: dict[str, Any] = {"ha": "right" if right > 0.5 else "left", "va": "top" if up > 0.5 else "bottom"}
+        ax.text(right, up, name, transform=ax.transAxes, fontsize=8, color=ACCENT, **sides)
     ax.set(xlabel="mean mated score of a person", ylabel="mean non-mated score of a person", title="Zoo plot")
     ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14))
     return ax

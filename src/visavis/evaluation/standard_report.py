@@ -119,6 +119,7 @@ def _clauses(evaluation: Evaluation, card: Card, faces: FaceDataset) -> list[dic
         "System": "; ".join(
             f"{name}: {card.summary[name]}" for name in ("input", "network", "data", "licence") if name in card.summary
         ),
+        "Run on": evaluation.provider,
         "Test crew": f"{evaluation.people:,} people ({seen}); they weigh as {evaluation.effective_people:,.0f} people with equally "
         "many mated pairs",
         "Photos": f"{evaluation.photos:,}; {fewest} to {most} of a person, median {median}",
