@@ -12,8 +12,9 @@ from visavis.encoders.card_calibration import calibrated_on
 from visavis.errors import DataError
 from visavis.faces import Crop
 from visavis.metrics import all_pairs_curve, score_all_pairs, unit_rows
-from visavis.metrics.histograms import predict_fmr, score_histogram
+from visavis.metrics.histograms import score_histogram
 from visavis.metrics.operating_points import OperatingPoint, Population, choose_operating_point, population_rates, threshold_for_fmr
+from visavis.metrics.population_check import predict_fmr, predict_fmr_of_scores
 
 
 def people(rng, count, photos, *, spread=0.5, size=16, common=0.0):
@@ -140,3 +141,19 @@ def test_the_rate_on_another_population_is_predicted():
     assert check.fmr_expected == pytest.approx(all_pairs_curve(*other).at(threshold).fmr.value, rel=0.5)
     assert "score higher among different people than those of LFW" in str(check)
     assert check.to_json()["higher"] is True
+    assert check.interval[0] < check.fmr_expected < check.interval[1]
+    rows = people(rng, 700, 1, common=0.5)[0]
+    pairs = rows[:350] @ rows[350:370].T
+    assert predict_fmr_of_scores(pairs, histogram, threshold).fmr_expected == pytest.approx(check.fmr_expected, rel=0.3)
+
+
+def test_few_photos_of_the_same_kind_are_not_called_different():
+    rng = np.random.default_rng(8)
+    chosen = all_pairs_curve(*people(rng, 400, 3))
+    threshold = float(np.quantile(chosen.thresholds, 0.95))
+    histogram = score_histogram(chosen, chosen_on="LFW")
+    checks = [predict_fmr(score_all_pairs(*people(rng, 12, 1)), histogram, threshold) for _ in range(60)]
+    assert sum(check.higher for check in checks) <= 7  # 2.5 % are expected; the bound is exceeded once in 1,000
+    assert any("do not show whether" in str(check) for check in checks)
+    with pytest.raises(DataError, match="at least 10 photos, got 3"):
+        predict_fmr_of_scores(np.zeros((3, 5)), histogram, threshold)

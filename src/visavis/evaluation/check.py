@@ -8,9 +8,11 @@ from visavis.data import FaceDataset, IntakeRules
 from visavis.encoders import embed_faces, load_encoder, load_faces
 from visavis.errors import ModelError
 from visavis.metrics import score_all_pairs
-from visavis.metrics.histograms import PopulationCheck, predict_fmr
+from visavis.metrics.population_check import PopulationCheck, predict_fmr
 
 __all__ = ["check_population"]
+
+_MOST_PHOTOS = 1000  # of more, as many are drawn: half a million pairs show the quartiles
 
 
 def check_population(
@@ -42,6 +44,8 @@ def check_population(
     if card.histogram is None:
         raise ModelError("the model's card has no histogram of scores. Calibrate it with: visavis calibrate MODEL DATA --out NEW")
     faces = load_faces(card, data, rules)
+    if len(faces) > _MOST_PHOTOS:
+        faces = faces.select(np.sort(np.random.default_rng(0).choice(len(faces), _MOST_PHOTOS, replace=False)))
     embeddings = embed_faces(encoder, faces, progress=progress)
     labels = np.arange(len(faces)) if unlabelled else faces.labels
     return predict_fmr(score_all_pairs(embeddings, labels, thresholds=[point.score]), card.histogram, point.score)

@@ -20,6 +20,7 @@ from visavis.images import read_image
 from visavis.service.batching import MAX_BATCH, Batcher
 from visavis.service.formats import check_format
 from visavis.service.limits import ServiceLimits
+from visavis.service.population import PopulationMonitor
 from visavis.service.problems import FormError
 from visavis.verification import FoundFace, Verifier
 from visavis.verification.explanation import explain_faces
@@ -92,6 +93,7 @@ class Engine:
             observe: Called with the size of each batch.
         """
         self.encoder, self.aligned_only = encoder, aligned_only
+        self.population = PopulationMonitor(encoder.card)
         self._limits, self._finder = limits, FaceFinder() if finder is None else finder
         self._batcher = Batcher(encoder.embed, observe=observe)
         self._readers = ThreadPoolExecutor(os.cpu_count() or 1, "reading")
@@ -110,7 +112,7 @@ class Engine:
     async def warm_up(self) -> None:
         """Run a batch of maximum size, so that memory is allocated before there is load, and load the detector if needed."""
         blank = PreparedFace(np.zeros(self.card.input_shape, dtype=np.uint8), (1, 1), FoundFace(), None)
-        await self.embed([blank] * MAX_BATCH)
+        await self._embed([blank] * MAX_BATCH)
         if self.card.aligned:
             with contextlib.suppress(FaceError):
                 photo = np.zeros((128, 128, 3), dtype=np.uint8)
@@ -148,7 +150,12 @@ class Engine:
         return faces
 
     async def embed(self, faces: Sequence[PreparedFace]) -> Embeddings:
-        """Embed faces as `(n, d)`, batched with those of other requests."""
+        """Embed the faces of a request as `(n, d)`, batched with those of other requests."""
+        embeddings = await self._embed(faces)
+        self.population.add(embeddings[0])
+        return embeddings
+
+    async def _embed(self, faces: Sequence[PreparedFace]) -> Embeddings:
         return await asyncio.wrap_future(self._batcher.submit(np.stack([face.pixels for face in faces])))
 
     async def explain(self, first: PreparedFace, second: PreparedFace) -> tuple[Map, Map]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from visavis.metrics.population_check import PopulationCheck
 from visavis.verification import Verdict
 
 __all__ = ["Metrics"]
@@ -27,6 +28,23 @@ class Metrics:
             "visavis_batch_faces", "Faces per batch", buckets=(1, 2, 4, 8, 16, 32, 64), registry=self._registry
         )
         self.decisions = Counter("visavis_decisions", "Pairs decided", ["decision"], registry=self._registry)
+
+        self.population = Gauge(
+            "visavis_population_fmr",
+            "False match rate of the default threshold: chosen, on the people it was chosen on; expected, predicted for the people "
+            "of the last requests, with its 95 % interval low to high",
+            ["kind"],
+            registry=self._registry,
+        )
+
+    def show_population(self, check: PopulationCheck | None) -> None:
+        """Show the false match rate that is expected of the people of the last requests; None: nothing is known of them yet."""
+        if check is None:
+            return
+        low, high = check.interval
+        rates = {"chosen": check.fmr_chosen, "expected": check.fmr_expected, "low": low, "high": high}
+        for kind, rate in rates.items():
+            self.population.labels(kind).set(rate)
 
     def count(self, verdicts: Iterable[Verdict]) -> None:
         """Count decisions."""

@@ -1,5 +1,7 @@
 """Routes for monitoring."""
 
+import asyncio
+
 from fastapi import APIRouter, Depends, Response
 
 from visavis.service.problems import BusyError
@@ -33,4 +35,5 @@ async def ready(service: SharedState) -> dict[str, str]:
 )
 async def metrics(service: SharedState) -> Response:
     """Return metrics in Prometheus's text format."""
+    service.metrics.show_population(await asyncio.to_thread(service.engine.population.check))
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
