@@ -127,8 +127,8 @@ def _clauses(evaluation: Evaluation, card: Card, faces: FaceDataset) -> list[dic
         "non-mated ones are of people of all groups",
         "Failure to acquire": "not known" if acquisition is None else str(acquisition),
         "Decision policy": f"accept where the score is at least {evaluation.threshold:.4f}, from {evaluation.threshold_from}",
-        "Uncertainty": "95 % intervals by the Bayesian bootstrap over people, with one more, unobserved person for whom everything "
-        "or nothing goes wrong",
+        "Uncertainty": "95 % intervals by the Bayesian bootstrap over people, with one more, unobserved person, all or none of "
+        "whose comparisons go wrong",
         "Smallest false match rate shown": f"{percent(evaluation.smallest_fmr)}",
         "Not tested": "presentation attacks, live capture, several attempts, ageing beyond that of the photos",
     }

@@ -231,7 +231,7 @@ class PairScores:
         return ErrorCurve(limits[falling], accepted_at(mated, limits[falling]), nonmated[falling])
 
     def _with_all(self, curve: ErrorCurve) -> ErrorCurve:
-        """Return the part of a curve from `floor` on, and the threshold that accepts every pair."""
+        """Return a curve down to `floor`, with one more threshold, which accepts every pair."""
         known = curve.thresholds >= self.floor
         every = (-1.0, len(self.mated), int(self.nonmated_of.sum()) // 2)
         parts = (curve.thresholds, curve.accepted_mated, curve.accepted_nonmated)
