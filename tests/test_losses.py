@@ -14,6 +14,8 @@ BATCH_LOSSES = [
     losses.BatchContrastive(margin=0.8),
     losses.BatchTriplet(margin=0.3, mining="hard"),
     losses.BatchTriplet(margin=0.3, mining="semi-hard"),
+    losses.BatchTriplet(margin=0.3, mining=losses.DistanceWeighted(cutoff=0.4)),
+    losses.BatchContrastive(margin=0.8, mining=losses.Hard()),
     losses.SupervisedContrastive(temperature=0.2),
     losses.MultiSimilarity(alpha=1.0, beta=10.0, base=0.4),
 ]
@@ -30,7 +32,7 @@ def chord(degrees):
 
 
 def value(tensor):
-    return float(ops.convert_to_numpy(tensor))
+    return ops.convert_to_numpy(tensor).item()
 
 
 def test_contrastive_loss_is_the_formula_of_the_brief():
@@ -102,7 +104,7 @@ def test_semi_hard_falls_back_on_the_farthest_negative():
 
 
 def test_mining_must_be_known():
-    with pytest.raises(ValueError, match="mining must be 'hard' or 'semi-hard', got 'easy'"):
+    with pytest.raises(ValueError, match="mining must be 'distance-weighted', 'hard' or 'semi-hard', got 'easy'"):
         losses.triplet_loss([0, 0, 1], on_circle(0, 1, 2), mining="easy")
 
 

@@ -17,7 +17,7 @@ import pytest
 from visavis.data import generate_faces, split_people, split_photos
 from visavis.errors import DataError, LeakError, TrainingError
 from visavis.files import atomic_write
-from visavis.models import NETWORKS, NetworkName, embed, embedding_of, head_of
+from visavis.models import NETWORKS, NetworkName, copy_network, embed, embedding_of, head_of
 from visavis.models.losses import BatchTriplet
 from visavis.training.adaptation import adapt
 from visavis.training.batches import BatchShape
@@ -145,10 +145,43 @@ def assert_same_run(first, second):
     assert all((a == b).all() for a, b in zip(weights_of(first), weights_of(second), strict=True))
 
 
-def test_a_killed_run_is_resumed_to_the_same_result(split, tmp_path):
-    config = little(steps=12)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"loss": "adaface"},
+        {"loss": "arcface", "sampled_classes": 8},
+        {"loss": "triplet", "memory": 30},
+        {"loss": "binary-crossentropy", "memory": 30},
+    ],
+    ids=["function", "centres", "sampled", "memory", "memory-and-head"],
+)
+def test_a_killed_run_is_resumed_to_the_same_result(split, tmp_path, changes):
+    config = little(steps=12, **changes)
     # The callback raises before the checkpoint of its own step is written, so training resumes one validation step earlier.
     assert_same_run(killed_then_resumed(split, config, tmp_path, 8), train(split, config))
+
+
+@pytest.mark.parametrize("changes", [{"loss": "arcface"}, {"memory": 30}], ids=["centres", "memory"])
+def test_what_a_loss_learns_or_remembers_is_no_part_of_the_model(split, changes, tmp_path):
+    run, plain = train(split, little(**changes), out=tmp_path), train(split, little())
+    assert [value.shape for value in weights_of(run)] == [value.shape for value in weights_of(plain)]
+    assert any((a != b).any() for a, b in zip(weights_of(run), weights_of(plain), strict=True))
+    with np.load(tmp_path / "checkpoint.npz") as checkpoint:
+        assert sum(name.startswith("ema") for name in checkpoint) == len(weights_of(run))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": "arcface", "memory": 9}, "memory needs a loss over pairs, got 9 with margin_softmax_loss"),
+        ({"loss": "triplet", "sampled_classes": 9}, "sampled_classes needs a loss over classes, got 9 with triplet_loss"),
+        ({"loss": lambda labels, embeddings: 0.0, "memory": 9}, "memory needs a loss over pairs"),
+    ],
+)
+def test_a_loss_that_cannot_use_a_memory_or_samples_is_named(split, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train(split, little(**changes))
 
 
 def test_resuming_a_run_that_stopped_early_trains_no_further(split, tmp_path):
@@ -254,10 +287,21 @@ def test_head_warmup_outside_of_the_training_step_gives_the_same_weights(split, 
             np.testing.assert_allclose(one, other, atol=2e-3)
 
 
+@pytest.mark.parametrize("loss", ["supervised-contrastive", "adaface"])
 @pytest.mark.parametrize("step", [8, 12])
-def test_fine_tuning_is_resumed_before_and_after_unfreezing(split, trained, tmp_path, step):
-    whole = train(split, fine_tuning(), start=trained)
-    assert_same_run(killed_then_resumed(split, fine_tuning(), tmp_path, step, start=trained), whole)
+def test_fine_tuning_is_resumed_before_and_after_unfreezing(split, trained, tmp_path, step, loss):
+    whole = train(split, fine_tuning(loss=loss), start=trained)
+    assert_same_run(killed_then_resumed(split, fine_tuning(loss=loss), tmp_path, step, start=trained), whole)
+
+
+def test_class_centres_start_at_the_embeddings_of_a_trained_network(split, trained):
+    first = {}
+    for start in (trained, None):
+        network = None if start is None else copy_network(start)
+        trainer = Trainer(split, fine_tuning(loss="cosface", steps=1), network=network, trained=start is not None)
+        trainer.run()
+        first[start is None] = trainer.monitor.history[-1]["loss"]
+    assert first[False] < first[True] / 2
 
 
 @pytest.mark.parametrize("steps", [1, 2, 40])
@@ -372,6 +416,8 @@ def test_an_earlier_validation_step_replaces_the_last_only_if_it_is_better_by_a_
         ({"loss": BatchTriplet}, "loss must be a name, a keras.losses.Loss or a function, got <class"),
         ({"loss": BatchTriplet(), "loss_options": {"margin": 1}}, "loss_options must be empty where loss is an object"),
         ({"network": "huge"}, "network must be 'classic', 'compact', 'deep' or 'deeper', got 'huge'"),
+        ({"memory": -1}, "memory must be at least 0, got -1"),
+        ({"sampled_classes": 5}, r"sampled_classes must be at least the people of a batch \(6\), got 5"),
         ({"steps": 0}, "steps must be positive, got 0"),
         ({"learning_rate": -1}, "learning_rate must be positive, got -1"),
         ({"warmup": 1}, r"warmup must be in \[0, 1\), got 1"),

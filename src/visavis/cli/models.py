@@ -32,7 +32,7 @@ def number_or_all(value: str) -> int | str:
 @click.argument("data")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder to write.")
 @click.option("--init", help="Initial weights: pretrained (the default for prepared faces), scratch, or another run.")
-@click.option("--loss", default=None, help="contrastive, binary-crossentropy, triplet, supervised-contrastive, ...")
+@click.option("--loss", default=None, help="contrastive, triplet, supervised-contrastive, arcface, adaface, ...")
 @click.option("--network", default=None, help="compact, deep, deeper or classic.")
 @click.option("--size", type=int, default=None, help="Side of the input in pixels; 64 from scratch.")
 @click.option("--crop", type=float, default=None, help="Crop the centre of each photo: this fraction of its shorter side.")

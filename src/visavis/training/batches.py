@@ -70,7 +70,10 @@ class Batches:
         return groups * shape.photos + 2 * min(shape.single_people, len(self._single))
 
     def __getitem__(self, step: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-        """Return the photos `(b, h, w, c)` uint8 of one step, and labels `(b,)` that are equal for one person."""
+        """Return the photos `(b, h, w, c)` uint8 of one step, and labels `(b,)` that are equal for one person.
+
+        A label is the person's index among the training people. Composites have larger labels, which no other step has.
+        """
         rng = np.random.default_rng([self._seed, step])
         shape = self._shape
         several = rng.choice(self._several, min(shape.people, len(self._several)), replace=False)
@@ -83,7 +86,8 @@ class Batches:
             parts.append(self._composite(rng))
             sizes.append(shape.photos)
         photos = augment(np.concatenate(parts), rng, self._augmentation)
-        return photos, np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+        composites = len(self._photos_of) + step * shape.composites + np.arange(shape.composites)
+        return photos, np.repeat(np.concatenate([several, single, composites]).astype(np.int32), sizes)
 
     def _draw(self, person: int, photos: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Draw this many photos of a person, none twice before all were drawn once."""

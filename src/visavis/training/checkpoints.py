@@ -26,7 +26,7 @@ class Checkpoint:
 
     Attributes:
         state: Plain values: the run's identity, its step, whether it has stopped early, and its history.
-        weights: Every variable of the model, then of its optimizer.
+        weights: Every variable of the model, then what the loss learns or remembers, then the optimizer's.
         ema: The exponential moving average of the model's weights.
         best: The averaged weights of the best validation step.
     """

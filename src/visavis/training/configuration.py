@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -12,20 +13,43 @@ from visavis.data import FaceDataset
 from visavis.errors import check_option
 from visavis.metrics.operating_points import ChosenAs
 from visavis.models import NetworkName
-from visavis.models.losses import BatchBinaryCrossentropy, BatchContrastive, BatchTriplet, MultiSimilarity, SupervisedContrastive
+from visavis.models.losses import (
+    AdaFace,
+    BatchBinaryCrossentropy,
+    BatchContrastive,
+    BatchTriplet,
+    MarginSoftmax,
+    MultiSimilarity,
+    ProxyAnchor,
+    SupervisedContrastive,
+)
 from visavis.training.augmentation import Augmentation
 from visavis.training.batches import BatchShape
 
 __all__ = ["LOSSES", "FineTuning", "LossName", "Optimization", "TrainingConfig", "Validation", "build_loss", "config_for"]
 
-LossName = Literal["binary-crossentropy", "contrastive", "multi-similarity", "supervised-contrastive", "triplet"]
+LossName = Literal[
+    "adaface",
+    "arcface",
+    "binary-crossentropy",
+    "contrastive",
+    "cosface",
+    "multi-similarity",
+    "proxy-anchor",
+    "supervised-contrastive",
+    "triplet",
+]
 LossFunction = Callable[[Any, Any], Any]
 
-LOSSES: Mapping[str, type[keras.losses.Loss]] = MappingProxyType(
+LOSSES: Mapping[str, Callable[..., keras.losses.Loss]] = MappingProxyType(
     {
+        "adaface": AdaFace,
+        "arcface": MarginSoftmax,
         "binary-crossentropy": BatchBinaryCrossentropy,
         "contrastive": BatchContrastive,
+        "cosface": partial(MarginSoftmax, (1.0, 0.0, 0.35)),
         "multi-similarity": MultiSimilarity,
+        "proxy-anchor": ProxyAnchor,
         "supervised-contrastive": SupervisedContrastive,
         "triplet": BatchTriplet,
     }
@@ -139,9 +163,11 @@ class TrainingConfig:
         network: A name in `visavis.models.NETWORKS`, or a Keras model from photos `(n, h, w, c)`, 0 .. 255, to embeddings `(n, d)`,
             which are then scaled to unit length. Training does not change the model that is passed in.
         embedding_size: Length of an embedding; that of `network` where it is a model.
-        loss: A name in `LOSSES`; or a `keras.losses.Loss` or a function of labels `(b,)`, equal for photos of one person, and
-            embeddings `(b, d)` of unit length.
+        loss: A name in `LOSSES`; or a `keras.losses.Loss` or a function of labels `(b,)`, each person's index among the training
+            people, and embeddings `(b, d)` of unit length.
         loss_options: Arguments of a loss given by name, such as `{"margin": 1.0}`.
+        memory: Number of photos of earlier batches that a loss over pairs also compares a batch with.
+        sampled_classes: Number of people whose centres a loss over classes uses in a step, at least those of a batch; None: all.
         batch: Who is in a batch.
         augmentation: How photos are changed at random.
         optimization: How the weights are updated.
@@ -162,6 +188,8 @@ class TrainingConfig:
     embedding_size: int = 128
     loss: LossName | keras.losses.Loss | LossFunction = "supervised-contrastive"
     loss_options: Mapping[str, Any] = field(default_factory=dict)
+    memory: int = 0
+    sampled_classes: int | None = None
     batch: BatchShape = field(default_factory=BatchShape)
     augmentation: Augmentation = field(default_factory=Augmentation)
     optimization: Optimization = field(default_factory=Optimization)
@@ -187,6 +215,11 @@ class TrainingConfig:
             raise ValueError(f"loss must be a name, a keras.losses.Loss or a function, got {self.loss!r}")
         elif self.loss_options:
             raise ValueError(f"loss_options must be empty where loss is an object, got {dict(self.loss_options)}")
+        if self.memory < 0:
+            raise ValueError(f"memory must be at least 0, got {self.memory}")
+        people = self.batch.people + self.batch.single_people
+        if self.sampled_classes is not None and self.sampled_classes < people:
+            raise ValueError(f"sampled_classes must be at least the people of a batch ({people}), got {self.sampled_classes}")
         if self.fine_tuning.head_warmup_steps > self.optimization.steps:
             raise ValueError(
                 f"head_warmup_steps must be at most steps ({self.optimization.steps}), got {self.fine_tuning.head_warmup_steps}"

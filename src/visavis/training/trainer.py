@@ -21,7 +21,6 @@ from visavis.metrics import all_pairs_curve
 from visavis.metrics.calibration import fit_sigmoid
 from visavis.models import (
     DistanceSigmoid,
-    PairLogits,
     as_embedding,
     build_embedding,
     build_siamese,
@@ -29,6 +28,7 @@ from visavis.models import (
     embedding_of,
     head_of,
 )
+from visavis.models.losses import BatchBinaryCrossentropy
 from visavis.models.mobilenet import is_mobilenet
 from visavis.training.adaptation import adapt
 from visavis.training.batches import Batches
@@ -39,6 +39,7 @@ from visavis.training.frozen import FrozenTrunk, can_be_cut, freeze
 from visavis.training.optimizers import build_optimizer
 from visavis.training.results import TrainingRun
 from visavis.training.run_options import RunOptions
+from visavis.training.training_model import build_loss_layer, build_training_model, start_centres
 from visavis.training.validation import ValidationMonitor
 
 __all__ = ["Trainer", "train"]
@@ -166,11 +167,14 @@ class Trainer:
             self.embedding = network or _new_network(config, training.shape)
             self.head = DistanceSigmoid(dtype="float32", name="head")
             self.siamese = build_siamese(self.embedding, self.head)
+            self.loss_layer = build_loss_layer(config, self.loss, classes=len(training.people), head=self.head)
         # With several devices, the model for validation and export is a copy that lives on one device.
         exported = build_siamese(copy_network(self.embedding)) if self.devices.distributed else self.siamese
         self.monitor = ValidationMonitor(exported, validation, config, trained=trained, broadcast=self.devices.broadcast)
         self.step, self.stopped = 0, False
         self.model = self._compile()
+        if trained and not self.options.resume:
+            start_centres(self.loss_layer, embedding_of(exported), training)
 
     @property
     def head_warmup_steps(self) -> int:
@@ -187,15 +191,10 @@ class Trainer:
         # While the trunk is frozen it runs outside of the training step, without gradients; the bundled encoder's in ONNX Runtime.
         fast = frozen and can_be_cut(self.embedding) and not self.devices.distributed
         self.trunk = self.monitor.trunk = FrozenTrunk(self.embedding) if fast else None
-        network = self.trunk.head if self.trunk else self.embedding
         with self.devices.scope():
-            # The embedding network itself is never compiled: it would carry the loss into every file.
-            model = keras.Model(network.input, network.output)
-            if config.loss == "binary-crossentropy":
-                logits = PairLogits(self.head, dtype="float32")(network.output)
-                model = keras.Model(network.input, logits)
+            model, loss = build_training_model(self.embedding, self.loss, self.loss_layer, trunk=self.trunk, head=self.head)
             optimizer = build_optimizer(config.optimization, steps=steps, multiplier=multiplier)
-            model.compile(optimizer, loss=self.loss, jit_compile=jit_compile(steps))
+            model.compile(optimizer, loss=loss, jit_compile=jit_compile(steps))
             optimizer.build(model.trainable_variables)
         return model
 
@@ -240,10 +239,10 @@ class Trainer:
             TrainingError: If it is not finite.
         """
         inputs = self.trunk.features(photos) if self.trunk else photos
-        shards = [self.devices.shard(array) for array in (inputs, targets)]
+        inputs, targets = self.devices.shard(inputs), self.devices.shard(targets)
         with self.devices.scope():
             self.model.reset_metrics()  # else Keras reports the mean of all batches so far
-            loss = float(self.model.train_on_batch(*shards))
+            loss = float(self.model.train_on_batch([inputs, targets] if self.loss_layer else inputs, targets))
         self.step += 1
         if not math.isfinite(loss):
             raise TrainingError(self._divergence(loss))
@@ -292,7 +291,7 @@ class Trainer:
         embedding_of(monitor.siamese).trainable = True
         embeddings = monitor.select_weights()
         curve = all_pairs_curve(embeddings, monitor.validation.labels)
-        if self.config.loss != "binary-crossentropy":
+        if not isinstance(self.loss, BatchBinaryCrossentropy):
             head.calibrate(*fit_sigmoid(curve))
         return TrainingRun(monitor.siamese, self.config, monitor.history, monitor.best_step, embeddings, curve)
 
@@ -327,7 +326,8 @@ class Trainer:
                 variable.assign(value)
 
     def _variables(self) -> list[keras.Variable]:
-        return [*self.siamese.variables, *self.model.optimizer.variables]
+        remembered = self.loss_layer.variables if self.loss_layer else []
+        return [*self.siamese.variables, *remembered, *self.model.optimizer.variables]
 
 
 def _new_network(config: TrainingConfig, shape: tuple[int, int, int]) -> keras.Model:

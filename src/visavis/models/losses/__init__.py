@@ -1,0 +1,60 @@
+"""Metric-learning losses over pairs, mined triplets and classes; each is a function and a thin Keras class."""
+
+from visavis.models.losses.classes import adaface_loss, margin_softmax_loss, proxy_anchor_loss
+from visavis.models.losses.miners import MINERS, DistanceWeighted, Hard, Miner, MinerName, Pairs, SemiHard, Triplets
+from visavis.models.losses.objects import (
+    AdaFace,
+    BatchBinaryCrossentropy,
+    BatchContrastive,
+    BatchTriplet,
+    ClassLoss,
+    ContrastiveLoss,
+    MarginSoftmax,
+    MultiSimilarity,
+    PairLoss,
+    ProxyAnchor,
+    SupervisedContrastive,
+)
+from visavis.models.losses.pairs import (
+    Memory,
+    batch_binary_crossentropy,
+    batch_contrastive_loss,
+    contrastive_loss,
+    multi_similarity_loss,
+    pairwise_distances,
+    supervised_contrastive_loss,
+    triplet_loss,
+)
+
+__all__ = [
+    "MINERS",
+    "AdaFace",
+    "BatchBinaryCrossentropy",
+    "BatchContrastive",
+    "BatchTriplet",
+    "ClassLoss",
+    "ContrastiveLoss",
+    "DistanceWeighted",
+    "Hard",
+    "MarginSoftmax",
+    "Memory",
+    "Miner",
+    "MinerName",
+    "MultiSimilarity",
+    "PairLoss",
+    "Pairs",
+    "ProxyAnchor",
+    "SemiHard",
+    "SupervisedContrastive",
+    "Triplets",
+    "adaface_loss",
+    "batch_binary_crossentropy",
+    "batch_contrastive_loss",
+    "contrastive_loss",
+    "margin_softmax_loss",
+    "multi_similarity_loss",
+    "pairwise_distances",
+    "proxy_anchor_loss",
+    "supervised_contrastive_loss",
+    "triplet_loss",
+]
