@@ -5,7 +5,11 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
+import keras
+import numpy as np
 import pytest
+
+from visavis.models import embed, embedding_of
 
 BACKENDS = [
     pytest.param(name, marks=pytest.mark.skipif(find_spec(name) is None, reason=f"needs {name}"))
@@ -18,11 +22,15 @@ from visavis.data import generate_faces, split_people
 from visavis.training.batches import BatchShape
 from visavis.training.trainer import train
 from visavis.training.run_options import RunOptions
+from visavis.models import embed, embedding_of
 split = split_people(generate_faces(24, 6, size=32, gray=True, seed=11), fractions=(0.7, 0.3, 0))
 config = TrainingConfig().replace(network="classic", embedding_size=32, batch=BatchShape(6, 3), steps=60, validate_every=30)
 run = train(split, config.replace(loss="contrastive"))
 first, last = run.history
 assert last["loss"] < first["loss"], run.history
+run.siamese.save("model.keras")
+np.save("faces.npy", split.validation.faces)
+np.save("embeddings.npy", embed(embedding_of(run.siamese), split.validation.faces))
 print(keras.backend.backend(), first["loss"], run.validation_eer)
 """
 LOSSES = (
@@ -59,10 +67,13 @@ def run(program, backend, folder):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_small_model_trains(backend, tmp_path):
+def test_a_small_model_trains_and_runs_on_another_backend(backend, tmp_path):
     name, _, eer = run(RUN, backend, tmp_path)[-3:]
     assert name == backend
     assert float(eer) < 0.45
+    model = keras.models.load_model(tmp_path / "model.keras")
+    embeddings = embed(embedding_of(model), np.load(tmp_path / "faces.npy"))
+    np.testing.assert_allclose(embeddings, np.load(tmp_path / "embeddings.npy"), atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", BACKENDS[1:])

@@ -27,7 +27,7 @@ def test_train_and_evaluate_from_the_command_line(capsys, folder, tmp_path):
     ("arguments", "message"),
     [
         (["train", "nowhere", "--out", "x"], "nowhere: no such file or folder"),
-        (["train", "synthetic", "--out", "x", "--loss", "hinge"], "loss must be 'binary-crossentropy'"),
+        (["train", "synthetic", "--out", "x", "--loss", "hinge"], "loss must be 'adaface'"),
         (["train", "synthetic", "--out", "x", "--size", "8"], "size must be in 32"),
         (["evaluate", "nowhere", "synthetic"], "no such model"),
         (["verify", "a", "b", "--model", "nowhere"], "no such model"),

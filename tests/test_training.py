@@ -298,10 +298,12 @@ def test_class_centres_start_at_the_embeddings_of_a_trained_network(split, train
     first = {}
     for start in (trained, None):
         network = None if start is None else copy_network(start)
-        trainer = Trainer(split, fine_tuning(loss="cosface", steps=1), network=network, trained=start is not None)
+        trainer = Trainer(
+            split, fine_tuning(loss="cosface", steps=1, head_warmup_steps=1), network=network, trained=start is not None
+        )
         trainer.run()
         first[start is None] = trainer.monitor.history[-1]["loss"]
-    assert first[False] < first[True] / 2
+    assert first[False] < 0.7 * first[True]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 40])
@@ -412,7 +414,7 @@ def test_an_earlier_validation_step_replaces_the_last_only_if_it_is_better_by_a_
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"loss": "hinge"}, "loss must be 'binary-crossentropy', .* or 'triplet', got 'hinge'"),
+        ({"loss": "hinge"}, "loss must be 'adaface', .* or 'triplet', got 'hinge'"),
         ({"loss": BatchTriplet}, "loss must be a name, a keras.losses.Loss or a function, got <class"),
         ({"loss": BatchTriplet(), "loss_options": {"margin": 1}}, "loss_options must be empty where loss is an object"),
         ({"network": "huge"}, "network must be 'classic', 'compact', 'deep' or 'deeper', got 'huge'"),

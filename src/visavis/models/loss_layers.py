@@ -164,6 +164,7 @@ class CrossBatchMemory(layers.Layer):
         if isinstance(self.loss, PairLoss):
             loss = self.loss.with_memory(labels, embeddings, memory)
         else:
+            assert self.head is not None, "checked in __init__"
             references = ops.concatenate([embeddings, memory.embeddings], axis=0)
             logits = self.head.logit(pairwise_distances(embeddings, references))
             loss = self.loss.function(labels, logits, memory.labels)

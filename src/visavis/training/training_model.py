@@ -36,7 +36,9 @@ def build_loss_layer(config: TrainingConfig, loss: keras.losses.Loss, *, classes
         return ClassCentres(loss, classes, sampled=config.sampled_classes, seed=config.seed, name="centres")
     if config.sampled_classes is not None:
         raise ValueError(f"sampled_classes needs a loss over classes, got {config.sampled_classes} with {loss.name}")
-    return CrossBatchMemory(loss, config.memory, head=head) if config.memory else None
+    if not config.memory:
+        return None
+    return CrossBatchMemory(loss, config.memory, head=head if isinstance(loss, BatchBinaryCrossentropy) else None)
 
 
 def build_training_model(

@@ -1,0 +1,124 @@
+"""Every loss on AT&T and on LFW's own photos, three seeds each: EER of unseen people with intervals, and the time it took.
+
+    python benchmarks/losses.py [--data att --data lfw] [--loss arcface ...] [--seeds 3] [--att-steps 600] [--lfw-steps 3000]
+
+From random weights, with the hyperparameters that `config_for` chooses for the data, the same for every loss. A seed draws the
+people of training, validation and test (70, 15 and 15 %), the weights and the batches; every loss gets the same people. AT&T: all
+pairs of 6 people. LFW: all pairs of about 860 people, the centre of the deep-funneled photos, at 64 x 64. The table has the mean
+over the seeds, the smallest and the largest, the difference to supervised contrastive on the same people and seeds, and the
+seconds of training. The interval of each run is the bootstrap over its test people.
+
+Each run is written to `runs/losses/DATA-LOSS-SEED.json` as soon as it ends, and is not repeated: the command can be interrupted
+and started again. Writes `results/losses.json` from the runs that are there. Estimated on 2 cores: 2 minutes for each run on AT&T,
+25 on LFW; with 27 runs each, 1 and 11 hours.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from record import LFW, PHOTOS, RUNS, write_result
+
+from visavis.data import FaceDataset, Split, read_archive, split_people
+from visavis.data.lfw import LFW_CROP
+from visavis.evaluation import evaluate_all_pairs
+from visavis.files import atomic_write
+from visavis.models import embed, embedding_of
+from visavis.training.configuration import LossName, config_for
+from visavis.training.trainer import train
+
+BASELINE = "supervised-contrastive"
+FOLDER = RUNS / "losses"
+
+
+def read_faces(name: str) -> FaceDataset:
+    """Return the faces of a data set."""
+    if name == "att":
+        return read_archive(PHOTOS / "att_faces.tar", size=(64, 64), gray=True)
+    return read_archive(LFW, size=(64, 64), crop=LFW_CROP)
+
+
+def measure(split: Split, *, loss: str, steps: int, seed: int) -> dict[str, Any]:
+    """Train with a loss, and return the EER of the test people with its interval, and the seconds."""
+    config = config_for(split.train, loss=loss, steps=steps, seed=seed)
+    start = time.perf_counter()
+    run = train(split, config)
+    seconds = time.perf_counter() - start
+    embeddings = embed(embedding_of(run.siamese), split.test.faces, flip=config.flip)
+    evaluation = evaluate_all_pairs(embeddings, split.test.labels)
+    return {
+        "eer": evaluation.eer,
+        "interval": list(evaluation.intervals["eer"]),
+        "validation_eer": run.validation_eer,
+        "people": len(split.test.people),
+        "seconds": seconds,
+        "steps": steps,
+    }
+
+
+def run_path(data: str, loss: str, seed: int) -> Path:
+    """Return the file of one run."""
+    return FOLDER / f"{data}-{loss}-{seed}.json"
+
+
+def measured(data: str, loss: str, seed: int, steps: int) -> dict[str, Any] | None:
+    """Return an earlier run of so many steps, or None."""
+    path = run_path(data, loss, seed)
+    if not path.is_file():
+        return None
+    row = json.loads(path.read_text())
+    return row if row["steps"] == steps else None
+
+
+def summarise(rows: dict[str, dict[int, dict[str, Any]]]) -> dict[str, Any]:
+    """Return one line of the table for each loss: over its seeds, and against the baseline where both were run."""
+    table = {}
+    for loss, own in rows.items():
+        eers = [row["eer"] for row in own.values()]
+        base = rows.get(BASELINE, {})
+        differences = [own[seed]["eer"] - base[seed]["eer"] for seed in own if seed in base]
+        table[loss] = {
+            "seeds": len(own),
+            "eer": {"mean": float(np.mean(eers)), "smallest": min(eers), "largest": max(eers)},
+            "difference_to_baseline": {"mean": float(np.mean(differences)), "each": differences} if differences else None,
+            "seconds": float(np.mean([row["seconds"] for row in own.values()])),
+            "runs": {str(seed): row for seed, row in own.items()},
+        }
+    return table
+
+
+def main() -> None:
+    """Run what has not been run, and write the table."""
+    names = get_args(LossName)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", action="append", choices=["att", "lfw"], help="may be given twice; default: both")
+    parser.add_argument("--loss", action="append", choices=names, help="may be given several times; default: all")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--att-steps", type=int, default=600)
+    parser.add_argument("--lfw-steps", type=int, default=3000)
+    options = parser.parse_args()
+    steps = {"att": options.att_steps, "lfw": options.lfw_steps}
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for data in options.data or steps:
+        faces = None
+        for seed in range(options.seeds):
+            for loss in options.loss or names:
+                if measured(data, loss, seed, steps[data]) is None:
+                    faces = read_faces(data) if faces is None else faces
+                    row = measure(split_people(faces, seed=seed), loss=loss, steps=steps[data], seed=seed)
+                    with atomic_write(run_path(data, loss, seed)) as temporary:
+                        temporary.write_text(json.dumps(row))
+                print(data, loss, seed, measured(data, loss, seed, steps[data]), flush=True)
+    tables = {}
+    for data in steps:
+        found = {loss: {s: row for s in range(options.seeds) if (row := measured(data, loss, s, steps[data]))} for loss in names}
+        tables[data] = summarise({loss: own for loss, own in found.items() if own})
+    command = f"python benchmarks/losses.py --seeds {options.seeds} --att-steps {steps['att']} --lfw-steps {steps['lfw']}"
+    write_result("losses", {"baseline": BASELINE, **tables}, command=command)
+
+
+if __name__ == "__main__":
+    main()
