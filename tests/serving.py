@@ -15,6 +15,7 @@ from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import ScoreHistogram
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.service.access import Access
+from visavis.service.admission import Admission
 from visavis.service.engine import Engine
 from visavis.service.limits import ServiceLimits
 from visavis.service.metrics import Metrics
@@ -72,8 +73,11 @@ def service_of(*, encoder=None, keys=None, gallery=None, limits=None, **options)
     """Create the state of a service."""
     limits = limits or ServiceLimits(rate=None)
     metrics = Metrics()
-    engine = Engine(encoder or Quarters(), limits=limits, observe=metrics.batches.observe, **options)
-    return ServiceState(engine, Access(LOOPBACK, keys), limits, metrics, gallery=gallery)
+    admission = Admission(limits)
+    engine = Engine(
+        encoder or Quarters(), limits=limits, observe=metrics.batches.observe, on_overload=admission.penalise, **options
+    )
+    return ServiceState(engine, Access(LOOPBACK, keys), limits, metrics, admission, gallery)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from PIL import Image
 
 from visavis.errors import ImageError
 from visavis.images import Limits, crop_centre, read_image, resize_image, to_gray
+from visavis.metadata import count_scans
 
 
 def encoded(image, kind, **options):
@@ -250,3 +251,15 @@ def test_gray_is_luma():
 def test_limits_are_positive():
     with pytest.raises(ValueError, match="max_pixels must be at least 1, got 0"):
         Limits(max_pixels=0)
+
+
+def test_many_scans_of_many_pixels_are_refused_before_they_are_decoded():
+    file = io.BytesIO()
+    Image.new("RGB", (400, 300), "red").save(file, "JPEG", progressive=True)
+    scans = count_scans(file.getvalue())
+    assert read_image(file.getvalue(), limits=Limits(max_pixels=120_000)).shape == (300, 400, 3)
+    assert scans < 12
+    start = file.getvalue().rindex(b"\xff\xda")
+    more = file.getvalue()[:-2] + file.getvalue()[start:-2] * 10 + b"\xff\xd9"
+    with pytest.raises(ImageError, match=r"20 scans of 400 x 300 pixels are more than the limit of 12 scans of 120,000"):
+        read_image(more, limits=Limits(max_pixels=120_000))

@@ -10,7 +10,7 @@ from PIL import Image, PngImagePlugin
 
 from visavis.errors import ImageError
 from visavis.images import read_image
-from visavis.metadata import count_scans, declared_bits, exif_orientation, strip_metadata
+from visavis.metadata import count_scans, declared_bits, declared_size, decoding_work, exif_orientation, strip_metadata
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
 
@@ -144,3 +144,27 @@ def test_a_file_of_many_scans_is_refused_before_it_is_decoded():
     with pytest.raises(ImageError, match=r"scans are more than the limit of 64 for a JPEG file"):
         read_image(bomb)
     assert count_scans(progressive + scan * 100) == count_scans(progressive)  # after the end of the image
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"Exif\0\0"}], ids=["plain", "lossless", "exif"])
+def test_the_declared_size_is_that_of_the_picture(kind, options):
+    file = io.BytesIO()
+    Image.new("RGB", (321, 123), "red").save(file, kind, **options)
+    assert declared_size(file.getvalue()) == (321, 123)
+    assert decoding_work(file.getvalue()) == 321 * 123
+
+
+def test_the_work_of_a_progressive_file_counts_its_scans():
+    file = io.BytesIO()
+    Image.effect_noise((320, 120), 50).convert("RGB").save(file, "JPEG", progressive=True)
+    assert decoding_work(file.getvalue()) == 320 * 120 * count_scans(file.getvalue()) > 320 * 120
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"RIFF1234WEBPVP8 ", b"GIF89a"])
+def test_what_has_no_size_costs_nothing(data):
+    assert declared_size(data) == (0, 0) and decoding_work(data) == 0
+
+
+def test_a_file_of_nothing_but_segments_is_read_in_bounded_time():
+    assert count_scans(b"\xff\xd8" + b"\xff\xfe\0\2" * 500_000) == 10_000

@@ -128,6 +128,41 @@ def test_a_client_gets_its_burst_and_then_its_rate():
         rates.take("a")
 
 
+def png_header(width, height):
+    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big")
+
+
+def test_a_request_is_charged_for_comparisons_and_pixels_before_they_are_queued():
+    now = [0.0]
+    admission = Admission(ServiceLimits(rate=600))
+    admission.rate_limiter = RateLimiter(600, clock=lambda: now[0])  # 60 tokens at first, 10 a second
+    small, large = png_header(1000, 1000), png_header(5000, 5000)
+    for _ in range(4):
+        admission.rate_limiter.take("a")
+        admission.charge("a", 15, [small] * 16)
+    with pytest.raises(RateError, match="600 comparisons per minute"):
+        admission.rate_limiter.take("a")
+    now[0] = 6.0
+    admission.charge("a", 1, [large, large])
+    with pytest.raises(RateError) as refused:
+        admission.charge("a", 61, [small])
+    assert refused.value.retry_after == 1
+
+
+def test_what_costs_more_than_a_bucket_holds_is_owed_and_overload_is_paid_for():
+    now = [0.0]
+    admission = Admission(ServiceLimits(rate=600, photo_seconds=10))
+    admission.rate_limiter = RateLimiter(600, clock=lambda: now[0])
+    admission.charge("a", 101, [b""])
+    with pytest.raises(RateError) as refused:
+        admission.rate_limiter.take("a")
+    assert refused.value.retry_after == 5
+    admission.penalise("b")
+    with pytest.raises(RateError) as refused:
+        admission.rate_limiter.take("b")
+    assert refused.value.retry_after == 5
+
+
 def test_clients_are_forgotten_so_that_memory_stays_bounded():
     rates = RateLimiter(60)
     for number in range(10_100):

@@ -19,6 +19,7 @@ Pixels = npt.NDArray[np.uint8]
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MAX_SCANS = 64  # photos have at most a dozen
+_FULL_SCANS = 12  # of the largest picture; a smaller one may have more
 _ORIENTATION = 0x0112
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -137,6 +138,11 @@ def _decode(data: bytes, name: str, limits: Limits, orientation: int | None = No
         with Image.open(io.BytesIO(data), formats=_formats(data, name)) as image:
             if image.width * image.height > limits.max_pixels:
                 raise ImageError(f"{name}: {image.width} x {image.height} pixels are more than the limit of {limits.max_pixels:,}")
+            if image.width * image.height * count_scans(data) > limits.max_pixels * _FULL_SCANS:
+                raise ImageError(
+                    f"{name}: {count_scans(data)} scans of {image.width} x {image.height} pixels are more than the limit of "
+                    f"{_FULL_SCANS} scans of {limits.max_pixels:,}"
+                )
             image.load()
             return _to_rgb(_upright(image, orientation), declared_bits(data), sixteen=_has_sixteen_bits(image, data))
 

@@ -3,12 +3,15 @@
 import re
 import struct
 from collections.abc import Iterator
+from itertools import islice
 
-__all__ = ["count_scans", "declared_bits", "exif_orientation", "strip_metadata"]
+__all__ = ["count_scans", "declared_bits", "declared_size", "decoding_work", "exif_orientation", "strip_metadata"]
 
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SOS, _EOI = 0xDA, 0xD9
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame
+_MAX_SEGMENTS = 10_000  # photos have a few hundred at most
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _COMMENT, _EXIF = 0xFE, 0xE1
 _ORIENTATION, _SHORT = 0x0112, 3
@@ -19,9 +22,43 @@ _PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"})
 def count_scans(data: bytes) -> int:
     """Return the number of scans of a JPEG file; 0 for other files.
 
-    Only the markers are read. The work of a decoder grows with the scans of a progressive file, and nothing else bounds them.
+    Only the markers are read. The work of a decoder grows with the scans of a progressive file, and nothing else bounds them. A
+    file of more than 10,000 segments counts as one of as many scans.
     """
-    return sum(kind == _SOS for kind, _, _ in _segments(data))
+    kinds = [kind for kind, _, _ in islice(_segments(data), _MAX_SEGMENTS)]
+    return len(kinds) if len(kinds) == _MAX_SEGMENTS else kinds.count(_SOS)
+
+
+def declared_size(data: bytes) -> tuple[int, int]:
+    """Return width and height by the header of a JPEG, PNG or WebP file; zeros where it has none."""
+    if data.startswith(_PNG) and len(data) >= 24:
+        width, height = struct.unpack_from(">II", data, 16)
+        return width, height
+    if data.startswith(_JPEG):
+        for kind, start, _ in islice(_segments(data), _MAX_SEGMENTS):
+            if kind in _FRAMES and len(data) >= start + 9:
+                height, width = struct.unpack_from(">HH", data, start + 5)
+                return width, height
+        return 0, 0
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) >= 30:
+        return _webp_size(data)
+    return 0, 0
+
+
+def decoding_work(data: bytes) -> int:
+    """Return the pixels of a JPEG, PNG or WebP file by its header, times the scans of a progressive JPEG."""
+    width, height = declared_size(data)
+    return width * height * max(1, count_scans(data))
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    if data[12:16] == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack_from("<HH", data, 26)
+    return width & 0x3FFF, height & 0x3FFF
 
 
 def declared_bits(data: bytes) -> int | None:

@@ -1,11 +1,12 @@
-"""Rate limit per client, and back-pressure: bounds on the requests and bytes in flight."""
+"""Rate limit per client by the work it asks for, and back-pressure: bounds on the requests and bytes in flight."""
 
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from math import ceil
 
+from visavis.metadata import decoding_work
 from visavis.service.limits import ServiceLimits
 from visavis.service.problems import BusyError, LengthError, RateError, SizeError
 
@@ -13,39 +14,54 @@ __all__ = ["Admission", "RateLimiter"]
 
 _MAX_CLIENTS = 10_000
 _MIN_BURST = 10.0
+_FREE_PIXELS = 12_500_000  # decoded with a comparison
 
 
 class RateLimiter:
     """Token bucket per client.
 
-    A bucket holds the tokens of six seconds, at least ten. Least recently used buckets are dropped, so memory is bounded.
+    A bucket holds the tokens of six seconds, at least ten. What costs more than that takes a full bucket, and the rest is owed.
+    Least recently used buckets are dropped, so memory is bounded.
     """
 
     def __init__(self, rate: float | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Create empty buckets.
 
         Args:
-            rate: Requests per minute; None: unlimited.
+            rate: Tokens per minute; None: unlimited.
             clock: Returns the time in seconds.
         """
         self._rate, self._clock = rate, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, client: str) -> None:
-        """Take one token of a client.
+    def take(self, client: str, tokens: float = 1) -> None:
+        """Take tokens of a client.
 
         Raises:
-            RateError: If the bucket is empty; it carries the seconds until the next token.
+            RateError: If the bucket has too few; it carries the seconds until it has enough.
         """
         if self._rate is None:
             return
-        now, per_second = self._clock(), self._rate / 60
+        per_second = self._rate / 60
+        held, size = self._held(client)
+        if (missing := min(tokens, size) - held) > 0:
+            raise RateError(f"More than {self._rate:g} comparisons per minute.", retry_after=ceil(missing / per_second))
+        self._store(client, held - tokens)
+
+    def penalise(self, client: str, seconds: float) -> None:
+        """Take the tokens that a client gets in this many seconds, also those it does not have yet."""
+        if self._rate is not None:
+            self._store(client, self._held(client)[0] - seconds * self._rate / 60)
+
+    def _held(self, client: str) -> tuple[float, float]:
+        """Return the tokens of a client, and the size of its bucket."""
+        now, per_second = self._clock(), (self._rate or 0) / 60
         size = max(_MIN_BURST, 6 * per_second)
         tokens, updated = self._buckets.get(client, (size, now))
-        tokens = min(size, tokens + (now - updated) * per_second)
-        if tokens < 1:
-            raise RateError(f"More than {self._rate:g} requests per minute.", retry_after=ceil((1 - tokens) / per_second))
-        self._buckets[client] = tokens - 1, now
+        return min(size, tokens + (now - updated) * per_second), size
+
+    def _store(self, client: str, tokens: float) -> None:
+        self._buckets[client] = tokens, self._clock()
         self._buckets.move_to_end(client)
         if len(self._buckets) > _MAX_CLIENTS:
             self._buckets.popitem(last=False)
@@ -80,6 +96,22 @@ class Admission:
         if length > self._limits.request_bytes:
             raise SizeError(f"The request has {length:,} bytes; the limit is {self._limits.request_bytes:,}.")
         return length
+
+    def charge(self, client: str, comparisons: int, photos: Iterable[bytes]) -> None:
+        """Take the tokens for the work of a request before it is queued; one was taken before its body was read.
+
+        A comparison costs one token. So does each further 12.5 million pixels of a photo, times the scans of a progressive JPEG.
+
+        Raises:
+            RateError: If the client has too few.
+        """
+        surcharge = sum(decoding_work(photo) // _FREE_PIXELS for photo in photos)
+        if (tokens := comparisons - 1 + surcharge) > 0:
+            self.rate_limiter.take(client, tokens)
+
+    def penalise(self, client: str) -> None:
+        """Take the tokens of the time for which a photo of a client occupied a process in vain."""
+        self.rate_limiter.penalise(client, self._limits.photo_seconds)
 
     @contextmanager
     def admit(self, client: str, length: int) -> Iterator[None]:

@@ -1,77 +1,48 @@
-"""Decode photos, detect faces, embed and explain them, in thread pools whose size bounds memory and CPU."""
+"""Acquire faces in processes that can be killed, embed and explain them in threads; their numbers bound memory and CPU."""
 
 import asyncio
-import contextlib
-import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from visavis.encoders import Encoder
 from visavis.encoders.card import Card
-from visavis.errors import FaceError, ImageError
-from visavis.faces import AcquisitionSettings, FaceDetector, FaceFinder
-from visavis.gallery.records import photo_digest
-from visavis.images import read_image
+from visavis.errors import ImageError
+from visavis.faces import FaceDetector, FaceFinder
+from visavis.service.acquiring import Acquirer, Acquisition, PhotoTask, PreparedFace
 from visavis.service.batching import MAX_BATCH, Batcher
 from visavis.service.formats import check_format
 from visavis.service.limits import ServiceLimits
 from visavis.service.population import PopulationMonitor
-from visavis.service.problems import FormError
-from visavis.verification import FoundFace, Verifier
+from visavis.service.problems import BusyError, FormError
+from visavis.service.worker_pool import OverloadError, WorkerPool
+from visavis.verification import FoundFace
 from visavis.verification.explanation import explain_faces
 
-__all__ = ["Acquisition", "Engine", "PreparedFace"]
+__all__ = ["Engine"]
 
 Embeddings = npt.NDArray[np.float32]
 Map = npt.NDArray[np.float64]
 
-_EXPLANATION_BATCH = 32
-
-
-@dataclass(frozen=True)
-class Acquisition:
-    """How the face of a photo is acquired.
-
-    Attributes:
-        aligned: Whether the photos are aligned crops, in which no face is detected.
-        policy: Which face to use of several.
-        digest: Whether to compute the digest of the photo.
-    """
-
-    aligned: bool = False
-    policy: Literal["largest", "centre", "error"] = "largest"
-    digest: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedFace:
-    """The face of a photo, ready to be embedded.
-
-    Attributes:
-        pixels: Input of the model, `(h, w, c)` uint8.
-        size: Width and height of the photo, pixels.
-        found: The detected face.
-        outline: Corners of the crop in pixels of the photo, clockwise from the upper left; None: the whole photo.
-        digest: Digest of the photo, by which it is recognised; None: unknown.
-    """
-
-    pixels: npt.NDArray[np.uint8]
-    size: tuple[int, int]
-    found: FoundFace
-    outline: tuple[tuple[float, float], ...] | None
-    digest: bytes | None = None
+_EXPLANATION_BATCH = 16
+_BYTES_PER_PIXEL = 24  # of memory while a photo is decoded
+_OTHER_BYTES = 400_000_000
+_CANARY_SECONDS, _CANARY_AGE = 5.0, 1.0
+_CANARY = (  # a PNG of 8 x 8 pixels
+    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x08\x00\x00\x00\x08\x08\x02\x00\x00\x00Km)\xdc\x00\x00\x00\x17IDATx\xdac\xfc\xff\xff?\x03"
+    b"6\xc0\xc4\x80\x03\x90.A\x0f\x00\x00T\xe0\x03\x05\xc6Z-\x87\x00\x00\x00\x00IEND\xaeB`\x82"
+)
 
 
 class Engine:
-    """An encoder and its thread pools.
+    """An encoder and what prepares its input.
 
-    A photo is decoded, its face detected and cropped in one task, and there are as many threads for that as cores. So there are
-    never more decoded photos in memory than cores.
+    A photo is decoded, its face detected and cropped by one process of a pool, which bounds the decoded photos in memory.
     """
 
     def __init__(
@@ -82,6 +53,7 @@ class Engine:
         aligned_only: bool = False,
         finder: FaceDetector | None = None,
         observe: Callable[[int], Any] = lambda size: None,
+        on_overload: Callable[[str], Any] = lambda client: None,
     ) -> None:
         """Start the threads.
 
@@ -89,15 +61,21 @@ class Engine:
             encoder: The model.
             limits: Limits of a photo.
             aligned_only: Whether only aligned crops are accepted.
-            finder: The face detector, which several threads call at a time; None: `FaceFinder()`.
+            finder: The face detector, which must be picklable; None: `FaceFinder()`.
             observe: Called with the size of each batch.
+            on_overload: Called with the client whose photo exceeded the limits on CPU time or memory.
         """
         self.encoder, self.aligned_only = encoder, aligned_only
         self.population = PopulationMonitor(encoder.card)
-        self._limits, self._finder = limits, FaceFinder() if finder is None else finder
+        self._on_overload = on_overload
+        acquirer = Acquirer(encoder.card.crop, FaceFinder() if finder is None else finder, limits.photo, limits.faces)
+        memory = _OTHER_BYTES + _BYTES_PER_PIXEL * limits.photo_pixels
+        self._pool = WorkerPool(acquirer, seconds=limits.photo_seconds, memory=memory)
         self._batcher = Batcher(encoder.embed, observe=observe)
-        self._readers = ThreadPoolExecutor(os.cpu_count() or 1, "reading")
         self._explainer = ThreadPoolExecutor(1, "explaining")
+        self._stopping = threading.Event()
+        self._canary: asyncio.Task[None] | None = None
+        self._checked = 0.0
 
     @property
     def card(self) -> Card:
@@ -110,43 +88,56 @@ class Engine:
         return self.card.aligned and not self.aligned_only
 
     async def warm_up(self) -> None:
-        """Run a batch of maximum size, so that memory is allocated before there is load, and load the detector if needed."""
+        """Run a batch of maximum size, so that memory is allocated before there is load, and start a process for photos."""
         blank = PreparedFace(np.zeros(self.card.input_shape, dtype=np.uint8), (1, 1), FoundFace(), None)
         await self._embed([blank] * MAX_BATCH)
-        if self.card.aligned:
-            with contextlib.suppress(FaceError):
-                photo = np.zeros((128, 128, 3), dtype=np.uint8)
-                verifier = Verifier(self.encoder, aligned=self.aligned_only, acquisition=AcquisitionSettings(finder=self._finder))
-                await _run(self._readers, verifier.acquire, photo)
+        await self._acquire("", PhotoTask(_CANARY, "canary", Acquisition(aligned=True)))
 
-    async def prepare_each(self, photos: Sequence[bytes], options: Acquisition, *, name: str) -> list[PreparedFace | ImageError]:
+    async def check(self) -> None:
+        """Send a photo through the pool, together with others who ask at the same time.
+
+        Raises:
+            BusyError: If it is not done within 5 s.
+        """
+        if self._canary is None or (self._canary.done() and asyncio.get_running_loop().time() > self._checked + _CANARY_AGE):
+            self._canary = asyncio.create_task(self._check())
+        await asyncio.shield(self._canary)
+
+    async def prepare_each(
+        self, photos: Sequence[bytes], options: Acquisition, *, name: str, client: str
+    ) -> list[PreparedFace | ImageError]:
         """Acquire the face of each photo, or the error that prevents it.
 
         Args:
             photos: Image files.
             options: How faces are acquired.
             name: The field in which they were sent, for errors.
+            client: Who sent them.
 
         Raises:
             FormError: If faces would have to be detected, and the service detects none.
         """
         if self.card.aligned and self.aligned_only and not options.aligned:
             raise FormError("This service detects no faces. Send aligned crops, with aligned=true.")
-        return await _run(self._readers, self._prepare, photos, options, name)
+        names = [f"{name} {number}" if len(photos) > 1 else name for number in range(1, len(photos) + 1)]
+        tasks = [PhotoTask(photo, own, options) for photo, own in zip(photos, names, strict=True)]
+        return await asyncio.gather(*(self._acquire_or_refuse(client, task) for task in tasks))
 
-    async def prepare(self, photos: Mapping[str, Sequence[bytes]], options: Acquisition) -> list[PreparedFace]:
-        """Acquire the faces of all photos of a form.
+    async def prepare(self, photos: Mapping[str, Sequence[bytes]], options: Acquisition, *, client: str) -> list[PreparedFace]:
+        """Acquire the faces of all photos of a form; `client` sent them.
 
         Raises:
             ImageError: If a photo cannot be read; as `FaceError` if it has no face, or too many.
             FormError: If faces would have to be detected, and the service detects none.
         """
+        prepared = await asyncio.gather(
+            *(self.prepare_each(files, options, name=name, client=client) for name, files in photos.items())
+        )
         faces: list[PreparedFace] = []
-        for name, files in photos.items():
-            for face in await self.prepare_each(files, options, name=name):
-                if isinstance(face, ImageError):
-                    raise face
-                faces.append(face)
+        for face in (face for field in prepared for face in field):
+            if isinstance(face, ImageError):
+                raise face
+            faces.append(face)
         return faces
 
     async def embed(self, faces: Sequence[PreparedFace]) -> Embeddings:
@@ -160,50 +151,55 @@ class Engine:
 
     async def explain(self, first: PreparedFace, second: PreparedFace) -> tuple[Map, Map]:
         """Compute the occlusion maps of two faces, one request at a time, in batches between those of other requests."""
-        return await _run(self._explainer, explain_faces, _BatchedEncoder(self.card, self._batcher), first.pixels, second.pixels)
+        encoder: Any = _BatchedEncoder(self.card, self._batcher, self._stopping)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._explainer, explain_faces, encoder, first.pixels, second.pixels
+        )
 
     def close(self) -> None:
-        """Finish pending work and stop the threads."""
-        for pool in (self._readers, self._explainer):
-            pool.shutdown()
+        """Drop pending work and stop threads and processes."""
+        self._stopping.set()
+        self._pool.close()
+        self._explainer.shutdown(cancel_futures=True)
         self._batcher.close()
 
-    def _prepare(self, photos: Sequence[bytes], options: Acquisition, name: str) -> list[PreparedFace | ImageError]:
-        acquisition = AcquisitionSettings(options.policy, finder=self._finder)
-        verifier = Verifier(self.encoder, aligned=options.aligned, acquisition=acquisition)
-        faces: list[PreparedFace | ImageError] = []
-        for number, photo in enumerate(photos, start=1):
-            try:
-                face = self._face(verifier, photo, f"{name} {number}" if len(photos) > 1 else name, digest=options.digest)
-                faces.append(face)
-            except ImageError as error:
-                faces.append(error)
-        return faces
+    async def _acquire_or_refuse(self, client: str, task: PhotoTask) -> PreparedFace | ImageError:
+        try:
+            check_format(task.photo, name=task.name)
+            return await self._acquire(client, task)
+        except OverloadError as error:
+            self._on_overload(client)
+            return error
+        except ImageError as error:
+            return error
 
-    def _face(self, verifier: Verifier, photo: bytes, name: str, *, digest: bool) -> PreparedFace:
-        check_format(photo, name=name)
-        acquired = verifier.acquire(read_image(photo, name=name, limits=self._limits.photo), name=name)
-        aligned = acquired.aligned
-        if aligned is not None and aligned.others >= self._limits.faces:
-            raise FaceError(f"{name}: {aligned.others + 1} faces exceed the limit of {self._limits.faces}")
-        height, width = acquired.photo.shape[:2]
-        outline = None if aligned is None else tuple((round(float(x), 1), round(float(y), 1)) for x, y in aligned.outline)
-        known = photo_digest(acquired.photo) if digest else None
-        return PreparedFace(acquired.pixels, (width, height), acquired.found, outline, known)
+    async def _acquire(self, client: str, task: PhotoTask) -> PreparedFace:
+        face: PreparedFace = await asyncio.wrap_future(self._pool.submit(client, task))
+        return face
+
+    async def _check(self) -> None:
+        try:
+            async with asyncio.timeout(_CANARY_SECONDS):
+                await self._acquire("", PhotoTask(_CANARY, "canary", Acquisition(aligned=True)))
+        except TimeoutError as error:
+            raise BusyError("Photos are not decoded in time.") from error
+        finally:
+            self._checked = asyncio.get_running_loop().time()
 
 
 @dataclass(frozen=True, eq=False)
 class _BatchedEncoder:
-    """An encoder that embeds through the batcher, a limited number of faces at a time."""
+    """An encoder that embeds through the batcher, a limited number of faces at a time, until the service stops."""
 
     card: Card
     batcher: Batcher
+    stopping: threading.Event
 
     def embed(self, faces: npt.NDArray[Any]) -> Embeddings:
         """Embed faces, as `Encoder.embed`."""
-        starts = range(0, len(faces), _EXPLANATION_BATCH)
-        return np.concatenate([self.batcher.submit(faces[start : start + _EXPLANATION_BATCH]).result() for start in starts])
-
-
-async def _run(pool: ThreadPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+        embeddings = []
+        for start in range(0, len(faces), _EXPLANATION_BATCH):
+            if self.stopping.is_set():
+                raise BusyError("The service is stopping.")
+            embeddings.append(self.batcher.submit(faces[start : start + _EXPLANATION_BATCH]).result())
+        return np.concatenate(embeddings)

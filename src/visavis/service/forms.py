@@ -1,6 +1,7 @@
 """Multipart forms with photos, parsed while they arrive: nothing is written to disk, and memory is bounded by the limits."""
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
@@ -41,16 +42,19 @@ class PhotoForm(Generic[Fields]):
     Attributes:
         fields: Model of the fields that are not photos.
         photos: Names of the photo fields, each with its maximum number of photos; at least one photo is required in each.
+        cost: Work for each photo of the last field, in comparisons.
     """
 
     fields: type[Fields]
     photos: dict[str, int]
+    cost: int = 1
 
     async def parse(self, request: Request) -> ParsedForm[Fields]:
         """Parse the form of a request.
 
         Raises:
             FormError: If the body is malformed, or a field is missing, unknown or repeated.
+            RateError: If the client has no right to so much work now.
             RequestValidationError: If the value of a field is invalid.
             SizeError: If a limit is exceeded.
             UnsupportedMediaTypeError: If the body is not a multipart form.
@@ -58,7 +62,8 @@ class PhotoForm(Generic[Fields]):
         media_type, options = parse_options_header(request.headers.get("content-type"))
         if media_type != _MEDIA_TYPE.encode() or b"boundary" not in options:
             raise UnsupportedMediaTypeError(f"The body must be {_MEDIA_TYPE} with a boundary.")
-        collector = _PartCollector(self, request.app.state.service.limits)
+        service = request.app.state.service
+        collector = _PartCollector(self, service.limits)
         try:
             parser = MultipartParser(options[b"boundary"], collector.callbacks)
             async for chunk in request.stream():
@@ -69,9 +74,12 @@ class PhotoForm(Generic[Fields]):
             raise FormError("The multipart body is truncated.")
         photos, values = collector.contents()
         try:
-            return ParsedForm(photos, self.fields.model_validate(values))
+            form = ParsedForm(photos, self.fields.model_validate(values))
         except ValidationError as error:
             raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from error
+        *_, last = photos.values()
+        service.admission.charge(request.state.caller, self.cost * len(last), chain.from_iterable(photos.values()))
+        return form
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description of the request body."""

@@ -18,19 +18,26 @@ class ServiceLimits:
     Attributes:
         photo_bytes: Bytes of a photo's file.
         photo_pixels: Pixels of a photo, read from its header before it is decoded.
+        photo_seconds: CPU time to decode a photo and detect its faces.
         photos: Photos in a request.
         faces: Faces in a photo.
         request_bytes: Bytes of a request's body.
         bytes_in_flight: Bytes of the bodies of all requests in flight.
         requests: Requests in flight; more are answered with 503.
         client_requests: Requests of one client in flight.
-        rate: Requests of one client per minute; None: unlimited.
+        rate: Comparisons of one client per minute; None: unlimited. Large photos count more, see `Admission.charge`.
         seconds: Seconds for one request, its upload included.
+        stop_seconds: Seconds in which requests in flight are completed when the service stops; then they are cancelled.
         connections: Open connections.
+        client_connections: Open connections of one address.
+        headers: Headers of a request.
+        header_bytes: Bytes of them, with the path.
+        header_seconds: Seconds in which the headers must arrive, and an idle connection sends its next request.
     """
 
     photo_bytes: int = 10_000_000
     photo_pixels: int = 25_000_000
+    photo_seconds: float = 10.0
     photos: int = MAX_PHOTOS
     faces: int = 20
     request_bytes: int = 40_000_000
@@ -39,7 +46,12 @@ class ServiceLimits:
     client_requests: int = 32
     rate: float | None = 600.0
     seconds: float = 30.0
+    stop_seconds: float = 8.0
     connections: int = 1000
+    client_connections: int = 100
+    headers: int = 100
+    header_bytes: int = 32_768
+    header_seconds: float = 10.0
 
     @classmethod
     def for_photos(cls, photo: Limits, **others: Any) -> "ServiceLimits":

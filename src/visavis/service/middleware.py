@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from visavis.service.problems import problem_of, problem_response
+from visavis.service.problems import BusyError, problem_of, problem_response
 from visavis.service.state import ServiceState
 
 __all__ = ["SECURITY_HEADERS", "RequestMiddleware", "log_internal_error"]
@@ -63,6 +63,9 @@ class RequestMiddleware:
             await self._respond(scope, receive, send_with_headers)
         except ClientDisconnect:
             status = _CLIENT_CLOSED_REQUEST
+        except asyncio.CancelledError:  # the server stops and waits no longer
+            if not status:
+                await problem_response(BusyError("The service is stopping."), request_id)(scope, receive, send_with_headers)
         except Exception as error:  # the server's own handler would log the message, which may hold a name
             log_internal_error(error, request_id)
             if not status:

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from visavis.errors import FaceError, GalleryError, ImageError, ModelError, SubjectConflictError, UnknownSubjectError, VisavisError
+from visavis.service.worker_pool import StartError
 
 __all__ = [
     "PROBLEMS",
@@ -126,6 +127,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     ImageError: Problem(422, "photo", "Unreadable photo"),
     RateError: Problem(429, "rate", "Too many requests"),
     BusyError: Problem(503, "busy", "Service at capacity"),
+    StartError: Problem(503, "busy", "Service at capacity"),
     GalleryError: Problem(503, "gallery", "Gallery unavailable"),
     TimeoutError: Problem(503, "timeout", "Request timed out"),
     Exception: Problem(500, "internal", "Internal error"),

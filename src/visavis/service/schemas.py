@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from visavis.encoders.card import Card
 from visavis.metrics import operating_points
-from visavis.service.engine import PreparedFace
+from visavis.service.acquiring import PreparedFace
 from visavis.verification import Verdict
 
 __all__ = [

@@ -16,7 +16,9 @@ from visavis.errors import VisavisError
 from visavis.faces import FaceDetector
 from visavis.gallery import open_gallery
 from visavis.service.access import LOOPBACK_NAMES, Access, is_loopback
+from visavis.service.admission import Admission
 from visavis.service.application import create_app
+from visavis.service.connections import limited_protocol
 from visavis.service.engine import Engine
 from visavis.service.keys import KeyStore
 from visavis.service.limits import ServiceLimits
@@ -92,15 +94,16 @@ def assemble(settings: ServiceSettings) -> ServiceState:
     encoder = load_encoder(settings.model)
     encoder.card.rule()
     gallery = None if settings.gallery is None else open_gallery(settings.gallery, encoder)
-    metrics = Metrics()
+    metrics, admission = Metrics(), Admission(settings.limits)
     engine = Engine(
         encoder,
         limits=settings.limits,
         aligned_only=settings.aligned_only,
         finder=settings.finder,
         observe=metrics.batches.observe,
+        on_overload=admission.penalise,
     )
-    return ServiceState(engine, Access(settings.names, keys), settings.limits, metrics, gallery=gallery)
+    return ServiceState(engine, Access(settings.names, keys), settings.limits, metrics, admission, gallery)
 
 
 def make_server(service: ServiceState, settings: ServiceSettings, *, started: Callable[[str], Any]) -> uvicorn.Server:
@@ -115,8 +118,8 @@ def make_server(service: ServiceState, settings: ServiceSettings, *, started: Ca
         server_header=False,
         proxy_headers=settings.trusted_proxy is not None,
         forwarded_allow_ips=settings.trusted_proxy,
-        limit_concurrency=settings.limits.connections,
-        timeout_graceful_shutdown=int(settings.limits.seconds) + 1,
+        http=limited_protocol(settings.limits, trusted_proxy=settings.trusted_proxy),
+        timeout_graceful_shutdown=max(1, int(settings.limits.stop_seconds)),
         ws="none",
     )
     return _Server(config, started)

@@ -1,7 +1,7 @@
 """State that all routes share, and the dependency that guards a route."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -39,13 +39,9 @@ class ServiceState:
     access: Access
     limits: ServiceLimits
     metrics: Metrics
-    admission: Admission = field(init=False)
+    admission: Admission
     gallery: Gallery | None = None
     ready: bool = False
-
-    def __post_init__(self) -> None:
-        """Create the admission control."""
-        self.admission = Admission(self.limits)
 
     def origin(self, request: Request) -> dict[str, Any]:
         """Return the fields of every response."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 
 from visavis.errors import ImageError
-from visavis.service.engine import PreparedFace
+from visavis.service.acquiring import PreparedFace
 from visavis.service.forms import ParsedForm, PhotoForm
 from visavis.service.limits import MAX_PHOTOS
 from visavis.service.routes.fields import PROBLEM_RESPONSES, DecisionFields
@@ -28,9 +28,13 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["compare"], dependencies=[Depends(requires("read"))], responses=PROBLEM_RESPONSES)
 
+_EXPLANATION_COST = 20  # comparisons that take about as long
+
 TWO_PHOTOS = PhotoForm(DecisionFields, {"first": 1, "second": 1})
 ONE_AND_MANY = PhotoForm(DecisionFields, {"anchor": 1, "photos": MAX_PHOTOS - 1})
+EXPLAINED = PhotoForm(DecisionFields, {"first": 1, "second": 1}, cost=_EXPLANATION_COST)
 TwoPhotos = Annotated[ParsedForm[DecisionFields], Depends(TWO_PHOTOS.parse)]
+Explained = Annotated[ParsedForm[DecisionFields], Depends(EXPLAINED.parse)]
 OneAndMany = Annotated[ParsedForm[DecisionFields], Depends(ONE_AND_MANY.parse)]
 
 
@@ -53,14 +57,14 @@ async def describe(request: Request, service: SharedState) -> ModelDescription:
 @router.post("/verify", openapi_extra=TWO_PHOTOS.openapi())
 async def verify(request: Request, form: TwoPhotos, service: SharedState) -> Verification:
     """Decide whether two photos show the same person."""
-    faces, verdict = await _decide(service, form)
+    faces, verdict = await _decide(service, form, client=request.state.caller)
     return Verification(**service.origin(request), **_verification_fields(service, form, faces, verdict))
 
 
-@router.post("/explain", openapi_extra=TWO_PHOTOS.openapi())
-async def explain(request: Request, form: TwoPhotos, service: SharedState) -> Explanation:
+@router.post("/explain", openapi_extra=EXPLAINED.openapi())
+async def explain(request: Request, form: Explained, service: SharedState) -> Explanation:
     """Decide whether two photos show the same person, and return occlusion maps of both faces."""
-    faces, verdict = await _decide(service, form)
+    faces, verdict = await _decide(service, form, client=request.state.caller)
     first, second = await service.engine.explain(*faces)
     maps = first.round(5).tolist(), second.round(5).tolist()
     return Explanation(**service.origin(request), **_verification_fields(service, form, faces, verdict), maps=maps)
@@ -69,9 +73,9 @@ async def explain(request: Request, form: TwoPhotos, service: SharedState) -> Ex
 @router.post("/compare", openapi_extra=ONE_AND_MANY.openapi())
 async def compare(request: Request, form: OneAndMany, service: SharedState) -> Comparison:
     """Compare one photo with many, highest score first. Photos that cannot be compared are listed with the reason."""
-    verifier = form.fields.verifier(service.engine.encoder)
-    (anchor,) = await service.engine.prepare({"anchor": form.photos["anchor"]}, form.fields.acquisition)
-    prepared = await service.engine.prepare_each(form.photos["photos"], form.fields.acquisition, name="photos")
+    verifier, client = form.fields.verifier(service.engine.encoder), request.state.caller
+    (anchor,) = await service.engine.prepare({"anchor": form.photos["anchor"]}, form.fields.acquisition, client=client)
+    prepared = await service.engine.prepare_each(form.photos["photos"], form.fields.acquisition, name="photos", client=client)
     faces = {index: face for index, face in enumerate(prepared) if isinstance(face, PreparedFace)}
     failures = {index: str(error) for index, error in enumerate(prepared) if isinstance(error, ImageError)}
     if not faces:
@@ -93,9 +97,9 @@ async def compare(request: Request, form: OneAndMany, service: SharedState) -> C
     )
 
 
-async def _decide(service: ServiceState, form: ParsedForm[DecisionFields]) -> tuple[list[PreparedFace], Verdict]:
+async def _decide(service: ServiceState, form: ParsedForm[DecisionFields], *, client: str) -> tuple[list[PreparedFace], Verdict]:
     verifier = form.fields.verifier(service.engine.encoder)
-    faces = await service.engine.prepare(form.photos, form.fields.acquisition)
+    faces = await service.engine.prepare(form.photos, form.fields.acquisition, client=client)
     first, second = await service.engine.embed(faces)
     verdict = verifier.decide(float(first @ second), faces=(faces[0].found, faces[1].found))
     service.metrics.count([verdict])

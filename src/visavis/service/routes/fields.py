@@ -9,7 +9,7 @@ from visavis.encoders.card import Card
 from visavis.gallery.records import checked_name
 from visavis.gallery.search_rules import rule_for_fpir
 from visavis.metrics.operating_points import OperatingPoint
-from visavis.service.engine import Acquisition
+from visavis.service.acquiring import Acquisition
 from visavis.service.schemas import ProblemDetails
 from visavis.verification import Verifier
 

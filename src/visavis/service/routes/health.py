@@ -21,9 +21,10 @@ async def healthy() -> dict[str, str]:
 
 @router.get("/readyz", responses=problem_responses(503))
 async def ready(service: SharedState) -> dict[str, str]:
-    """Return whether requests can be served (readiness): the model is loaded, and the service is not stopping."""
+    """Return whether requests can be served (readiness): the model is loaded, and a photo is decoded in time."""
     if not service.ready:
         raise BusyError("The service is starting or stopping.")
+    await service.engine.check()
     return {"status": "ready"}
 
 

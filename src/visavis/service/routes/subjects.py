@@ -44,7 +44,7 @@ async def search(
     references = await asyncio.to_thread(len, gallery)
     point = fields.operating_point(engine.card, references)
     verifier = Verifier(engine.encoder, target_fmr=point.target_fmr, prior=fields.prior)
-    (face,) = await engine.prepare(form.photos, fields.acquisition)
+    (face,) = await engine.prepare(form.photos, fields.acquisition, client=request.state.caller)
     probe = await engine.embed([face])
     (hits,) = await asyncio.to_thread(gallery.search, probe, top=fields.top)
     threshold = OperatingPoint.of(point)
@@ -88,7 +88,7 @@ async def enrol(
     Photos are not stored. A photo that the subject is enrolled with already is not enrolled again.
     """
     gallery = service.require_gallery()
-    faces = await service.engine.prepare(form.photos, form.fields.acquisition)
+    faces = await service.engine.prepare(form.photos, form.fields.acquisition, client=caller.name)
     embeddings = await service.engine.embed(faces)
     digests = [face.digest for face in faces]
     enrolled = await asyncio.to_thread(gallery.enrol, name, embeddings, digests=digests, actor=caller.name)

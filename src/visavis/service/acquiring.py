@@ -1,0 +1,112 @@
+"""Acquire the face of one photo; runs in the processes of `WorkerPool`, so it imports no web framework."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from visavis.encoders.card import Card
+from visavis.errors import FaceError
+from visavis.faces import AcquisitionSettings, Crop, FaceDetector
+from visavis.gallery.records import photo_digest
+from visavis.images import Limits, read_image
+from visavis.verification import FoundFace, Verifier
+
+__all__ = ["Acquirer", "Acquisition", "PhotoTask", "PreparedFace"]
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """How the face of a photo is acquired.
+
+    Attributes:
+        aligned: Whether the photos are aligned crops, in which no face is detected.
+        policy: Which face to use of several.
+        digest: Whether to compute the digest of the photo.
+    """
+
+    aligned: bool = False
+    policy: Literal["largest", "centre", "error"] = "largest"
+    digest: bool = False
+
+
+@dataclass(frozen=True)
+class PhotoTask:
+    """A photo to acquire the face of.
+
+    Attributes:
+        photo: An image file.
+        name: What to call it in an error.
+        options: How its face is acquired.
+    """
+
+    photo: bytes
+    name: str
+    options: Acquisition
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedFace:
+    """The face of a photo, ready to be embedded.
+
+    Attributes:
+        pixels: Input of the model, `(h, w, c)` uint8.
+        size: Width and height of the photo, pixels.
+        found: The detected face.
+        outline: Corners of the crop in pixels of the photo, clockwise from the upper left; None: the whole photo.
+        digest: Digest of the photo, by which it is recognised; None: unknown.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    size: tuple[int, int]
+    found: FoundFace
+    outline: tuple[tuple[float, float], ...] | None
+    digest: bytes | None = None
+
+
+@dataclass(frozen=True)
+class _CropEncoder:
+    """Instead of an encoder: its card alone is needed to acquire a face."""
+
+    card: Card
+
+
+@dataclass(frozen=True)
+class Acquirer:
+    """Acquires faces; can be pickled.
+
+    Attributes:
+        crop: What the encoder takes of a photo.
+        finder: The face detector.
+        limits: Limits of a photo.
+        max_faces: Maximum number of faces in a photo.
+    """
+
+    crop: Crop
+    finder: FaceDetector
+    limits: Limits
+    max_faces: int
+
+    def warm_up(self) -> None:
+        """Load the networks of the detector."""
+        if self.crop.aligned:
+            self.finder.detect(np.zeros((64, 64, 3), dtype=np.uint8))
+
+    def __call__(self, task: PhotoTask) -> PreparedFace:
+        """Acquire the face of a photo.
+
+        Raises:
+            ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many.
+        """
+        settings = AcquisitionSettings(task.options.policy, finder=self.finder)
+        encoder: Any = _CropEncoder(Card(self.crop))
+        verifier = Verifier(encoder, aligned=task.options.aligned, acquisition=settings)
+        acquired = verifier.acquire(read_image(task.photo, name=task.name, limits=self.limits), name=task.name)
+        aligned = acquired.aligned
+        if aligned is not None and aligned.others >= self.max_faces:
+            raise FaceError(f"{task.name}: {aligned.others + 1} faces exceed the limit of {self.max_faces}")
+        height, width = acquired.photo.shape[:2]
+        outline = None if aligned is None else tuple((round(float(x), 1), round(float(y), 1)) for x, y in aligned.outline)
+        digest = photo_digest(acquired.photo) if task.options.digest else None
+        return PreparedFace(acquired.pixels, (width, height), acquired.found, outline, digest)
