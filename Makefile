@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := -m pip --disable-pip-version-check install --quiet
-BENCHMARKS := basics allpairs throughput training faces detector turned nonfaces encoding decision bulk gallery gallery_crashes gallery_milvus service hostile encoder att losses lfw growth
+BENCHMARKS := basics allpairs throughput training faces detector turned nonfaces encoding decision bulk gallery gallery_crashes gallery_milvus service photo_pool hostile encoder att losses lfw growth
 
 .PHONY: demo serve test test-slow test-lowest lint setup lock bench clean
 
