@@ -2,8 +2,9 @@
 
     python benchmarks/photo_pool.py [--photos 24] [--rounds 3]
 
-Decodes the same photos and detects their faces in the pool of the service, and in threads of one process, alternating. Both use as many at a time as there are cores. Half of the photos are of LFW (250 x 250 pixels), half are enlarged to 12 megapixels. CPU
-time is compared, which other work on the machine disturbs less than the clock. Needs Linux and `../shared/data`. Writes
+Decodes the same photos and detects their faces in the pool of the service, and in threads of one process, alternating. Both use as
+many at a time as there are cores. Half of the photos are of LFW (250 x 250 pixels), half are enlarged to 12 megapixels. CPU time is
+compared, which other work on the machine disturbs less than the clock. Needs Linux and `../shared/data`. Writes
 `results/photo_pool.json`. Takes about two minutes.
 """
 

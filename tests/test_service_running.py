@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -116,19 +115,34 @@ def test_it_completes_accepted_requests_before_it_stops(process):
     photo = file(picture(side=112))
     unaligned = requests.post(f"{url}/v1/verify", files={"first": photo, "second": photo})
     assert unaligned.status_code == 400 and "aligned=true" in unaligned.json()["detail"]
-    answers = []
-
-    def explain():
-        answers.append(requests.post(f"{url}/v1/explain", files={"first": photo, "second": photo}, data={"aligned": "true"}))
-
-    asking = threading.Thread(target=explain)
-    asking.start()
-    while "visavis_requests_in_progress 2.0" not in requests.get(f"{url}/metrics").text:
-        assert not answers, "the request was completed before it could be interrupted"
-        time.sleep(0.01)
-    started.send_signal(signal.SIGTERM)
-    asking.join()
-    assert answers[0].status_code == 200 and answers[0].json()["same"]
+    form = {"files": {"first": photo, "second": photo}, "data": {"aligned": "true"}}
+    request = requests.Request("POST", f"{url}/v1/verify", **form).prepare()
+    address = url.removeprefix("http://")
+    head = "".join(f"{name}: {value}\r\n" for name, value in {"Host": address, **request.headers}.items())
+    with socket.create_connection(("127.0.0.1", int(address.split(":")[1])), timeout=30) as connection:
+        connection.sendall(f"POST /v1/verify HTTP/1.1\r\n{head}\r\n".encode() + request.body[:100])
+        while "visavis_requests_in_progress 2.0" not in requests.get(f"{url}/metrics").text:
+            time.sleep(0.01)
+        started.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        connection.sendall(request.body[100:])
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ") and b'"same":true' in answer
     assert started.wait(30) == 0
     output = started.stderr.read()
-    assert "POST /v1/explain 200" in output and "Traceback" not in output
+    assert "POST /v1/verify 200" in output and "Traceback" not in output
+
+
+@needs_encoder
+def test_it_stops_in_time_although_requests_are_never_completed(process):
+    started, url = process
+    with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), timeout=30) as connection:
+        head = "POST /v1/verify HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        connection.sendall(f"{head}Content-Length: 100000\r\n\r\n--x\r\n".encode())
+        while "visavis_requests_in_progress 2.0" not in requests.get(f"{url}/metrics").text:
+            time.sleep(0.01)
+        began = time.monotonic()
+        started.send_signal(signal.SIGTERM)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert started.wait(30) == 0 and time.monotonic() - began < 12
+    assert answer.startswith(b"HTTP/1.1 503 ") and b"retry-after: 1" in answer.lower()
