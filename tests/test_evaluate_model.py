@@ -26,7 +26,7 @@ def test_evaluation_leaves_out_whom_the_model_saw(run, folder, tmp_path):
 def test_a_report_holds_all_it_needs(run, folder, tmp_path):
     result = evaluate_model(run, str(folder), out=tmp_path, overwrite=True)
     page = result.report.read_text()
-    assert page.count("data:image/png;base64,") == 6
+    assert page.count("data:image/png;base64,") == 8
     assert "://" not in page
     assert f"{result.evaluation.eer:.2%}" in page
     metrics = json.loads((tmp_path / "metrics.json").read_text())

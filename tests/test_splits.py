@@ -123,6 +123,13 @@ def test_lfw_pairs_by_hand(tmp_path, small_lfw):
         lfw_folds(small_lfw, protocol, 2)
 
 
+def test_pairs_of_xqlfw_have_the_form_of_lfw(tmp_path, small_lfw):
+    path = tmp_path / "xqlfw_pairs.txt"
+    path.write_text("2\t1\nAnn_A\t1\t2\nAnn_A\t2\tBob_B\t1\nCy_C\t2\t1\nDi_D\t1\tCy_C\t2\n")
+    protocol = read_lfw_pairs(path, small_lfw)
+    assert (protocol.name, len(protocol)) == ("XQLFW", 4)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

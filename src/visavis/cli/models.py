@@ -113,7 +113,12 @@ def _tensorboard(out: Path) -> tuple[Any, ...]:
 
 @click.command(epilog="Example: visavis evaluate runs/olivetti olivetti --json")
 @click.argument("model")
-@click.argument("data")
+@click.argument("data", required=False)
+@click.option(
+    "--protocol",
+    type=click.Path(path_type=Path),
+    help="Instead of DATA: InsightFace's .bin file (LFW, CFP-FP, AgeDB-30, CALFW, CPLFW), or the folder of IJB-B or IJB-C.",
+)
 @click.option("--pairs", type=click.Path(path_type=Path), help="Score the pairs in this file: LFW's pairs.txt, or a CSV.")
 @click.option(
     "--sample", type=click.IntRange(min=1), help="Score this many sampled mated and non-mated pairs instead of all pairs."
@@ -152,21 +157,30 @@ def _tensorboard(out: Path) -> tuple[Any, ...]:
 @click.option("--out", type=click.Path(path_type=Path), help="The folder for metrics and report; default: the run folder.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier report.")
 @options(decision_options, rules_options, quiet_option, json_option)
-def evaluate(model: str, data: str, *, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
+def evaluate(
+    model: str, data: str | None, *, protocol: Path | None, rules: Any, quiet: bool, as_json: bool, **settings: Any
+) -> None:
     """Measure error rates on held-out people and write a report.
 
     MODEL is a run folder, a model file, pretrained (the bundled encoder) or dlib.
     """
     from visavis.data.intake import PASSED_OVER
     from visavis.evaluation.evaluate import EvaluationOptions, evaluate_model
+    from visavis.evaluation.protocol_files import evaluate_protocol_file
     from visavis.metrics.reliability import Costs
 
+    if (data is None) == (protocol is None):
+        raise click.UsageError("give DATA or --protocol, and not both")
     settings["costs"] = tuple(Costs(*values) for values in settings["costs"])
     if settings["out"] is not None:
         rules = replace(rules, listed_in=settings["out"] / PASSED_OVER)
     target = {name: settings.pop(name) for name in ("people", "out", "overwrite")}
     options = EvaluationOptions(**settings, rules=rules, command=command_line(), progress=not quiet)
-    result = evaluate_model(model, data, options=options, **target)
+    if protocol is not None:
+        del target["people"]  # such a file names nobody
+        result = evaluate_protocol_file(model, protocol, options=options, **target)
+    else:
+        result = evaluate_model(model, data or "", options=options, **target)
     print_note(f"report: {result.report}", quiet=quiet)
     print_json(result.evaluation.to_json()) if as_json else click.echo(str(result.evaluation))
 

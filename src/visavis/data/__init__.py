@@ -2,6 +2,7 @@
 
 from visavis.data.arrays import read_arrays, read_npy, read_npz
 from visavis.data.attributes import as_numbers, read_attributes
+from visavis.data.bin_files import read_bin
 from visavis.data.dataset import DatasetSummary, FaceDataset, read_saved
 from visavis.data.downloads import fetch_lfw, fetch_olivetti
 from visavis.data.folders import PhotoFiles, open_photos, read_archive, read_folder
@@ -40,6 +41,7 @@ __all__ = [
     "read_archive",
     "read_attributes",
     "read_arrays",
+    "read_bin",
     "read_folder",
     "read_lfw",
     "read_lfw_pairs",

@@ -41,7 +41,7 @@ def read_lfw(
 
 
 def read_lfw_pairs(path: Path | str, dataset: FaceDataset, *, encoding: str | None = None) -> PairProtocol:
-    """Read LFW's `pairs.txt` (View 2), `pairsDevTrain.txt` or `pairsDevTest.txt` (View 1).
+    """Read LFW's `pairs.txt` (View 2), `pairsDevTrain.txt` or `pairsDevTest.txt` (View 1), or `xqlfw_pairs.txt` of XQLFW.
 
     The first line of View 2 gives the number of folds and of pairs of a kind in each, that of View 1 the number of pairs of a kind.
     `NAME i j` is a mated pair, `NAME i NAME2 j` a non-mated one, separated by tabs or blanks.
@@ -81,8 +81,14 @@ def read_lfw_pairs(path: Path | str, dataset: FaceDataset, *, encoding: str | No
         pairs=np.array(pairs, dtype=np.int64),
         labels=np.array(labels, dtype=np.int64),
         folds=np.repeat(np.arange(folds), 2 * per_kind) if len(header) == 2 else None,
-        name="LFW View 2" if len(header) == 2 else f"LFW View 1, {Path(path).stem}",
+        name=_name(Path(path).stem, folds=len(header) == 2),
     )
+
+
+def _name(stem: str, *, folds: bool) -> str:
+    if stem.casefold().startswith("xqlfw"):
+        return "XQLFW"
+    return "LFW View 2" if folds else f"LFW View 1, {stem}"
 
 
 def _photos_of_line(line: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from visavis.data.names import normalise_path
 from visavis.data.tables import read_table
 from visavis.errors import DataError
 
-__all__ = ["PairProtocol", "numbers_of_photos", "read_pairs_csv"]
+__all__ = ["PairProtocol", "connected_people", "numbers_of_photos", "read_pairs_csv"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,6 +93,35 @@ def read_pairs_csv(path: Path | str, dataset: FaceDataset, *, encoding: str | No
         labels.append(int(same))
     has_folds = len(set(folds)) > 1
     return PairProtocol(np.array(pairs), np.array(labels), np.array(folds) if has_folds else None, Path(path).stem)
+
+
+def connected_people(
+    pairs: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], *, count: int, name: str
+) -> npt.NDArray[np.int64]:
+    """Number the people of photos that nobody has named: photos that mated pairs connect show one person.
+
+    Args:
+        pairs: `(m, 2)`, indices of photos.
+        labels: `(m,)`, 1 mated and 0 non-mated.
+        count: Number of photos.
+        name: What to call the pairs in an error.
+
+    Returns:
+        `(count,)` int64, the person of each photo, numbered from 0 without gaps.
+
+    Raises:
+        DataError: If mated pairs connect the two photos of a non-mated pair.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    mated = pairs[labels == 1]
+    edges = coo_array((np.ones(len(mated)), (mated[:, 0], mated[:, 1])), shape=(count, count))
+    people = connected_components(edges, directed=False)[1].astype(np.int64)
+    wrong = np.flatnonzero((labels == 0) & (people[pairs[:, 0]] == people[pairs[:, 1]]))
+    if len(wrong):
+        raise DataError(f"{name}: pair {wrong[0] + 1} is non-mated, but mated pairs connect its two photos")
+    return people
 
 
 def _photo(name: str, number: dict[str, int]) -> int:

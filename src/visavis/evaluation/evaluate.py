@@ -28,7 +28,7 @@ from visavis.metrics.reliability import NIST_COSTS, Costs
 from visavis.metrics.search import Reference, evaluate_search
 from visavis.metrics.subgroups import Subgroups
 
-__all__ = ["Evaluated", "EvaluationOptions", "People", "evaluate_model"]
+__all__ = ["Evaluated", "EvaluationOptions", "People", "claims_of", "evaluate_model", "report_folder"]
 
 People = Literal["unseen", "all"]
 _LENGTH, _SAME_LENGTH = "embedding norm", 1e-3
@@ -39,7 +39,7 @@ class EvaluationOptions:
     """What `evaluate_model` measures besides the error rates of all pairs.
 
     Attributes:
-        pairs: A protocol file, of which pairs with people that were left out are left out too. None: all pairs of the photos.
+        pairs: A protocol file, or its pairs; those with people that were left out are left out too. None: all pairs of the photos.
         sample: Take so many mated and so many non-mated pairs at random where there are more, instead of all pairs; the result says
             what standard error this adds. For more photos than some ten thousand.
         attributes: A CSV of attributes of people or photos, see `read_attributes`: a column of at most 20 different values makes
@@ -56,7 +56,7 @@ class EvaluationOptions:
         progress: Whether to show a bar on standard error.
     """
 
-    pairs: Path | str | None = None
+    pairs: PairProtocol | Path | str | None = None
     sample: int | None = None
     attributes: Path | str | None = None
     enrol: int | None = None
@@ -128,20 +128,15 @@ def evaluate_model(
     """
     check_option("people", people, People)
     options = options or EvaluationOptions()
-    folder = _folder_of(model) if out is None else Path(out)
-    if folder is not None and not overwrite and (folder / REPORT).exists():
-        raise DataError(f"{folder / REPORT} exists. Give another folder, or allow it to be overwritten (--overwrite)")
+    out = report_folder(model, out, overwrite=overwrite)
     encoder = load_encoder(model) if isinstance(model, str | Path) else model
-    if folder is None:
-        raise ValueError("out must be a folder where the model is not a run folder or a file, got None")
-    out = folder
-    claims = _claims(encoder.card, options)
+    claims = claims_of(encoder.card, options)
     faces = load_faces(encoder.card, data, options.rules)
     photos = _unseen(faces, encoder.card) if people == "unseen" else np.arange(len(faces))
     chosen = faces.select(photos)
     known = known_attributes(data, chosen, options.attributes)
     name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
-    protocol, sampled = None if options.pairs is None else read_pairs(options.pairs, faces).within(photos), None
+    protocol, sampled = _protocol(options.pairs, faces, photos), None
     if options.sample is not None:
         sampled = sample_pairs(chosen.labels, count=options.sample)
         protocol = replace(sampled.protocol, name=f"{sampled.protocol.name} of {name}")
@@ -180,8 +175,15 @@ class _Measured:
     attributes: dict[str, npt.NDArray[np.str_]]
 
 
-def _claims(card: Card, options: EvaluationOptions) -> Claims:
-    """What the card claims."""
+def _protocol(pairs: PairProtocol | Path | str | None, faces: FaceDataset, photos: npt.NDArray[np.int64]) -> PairProtocol | None:
+    """Return the pairs of some of the photos."""
+    if pairs is None:
+        return None
+    return (pairs if isinstance(pairs, PairProtocol) else read_pairs(pairs, faces)).within(photos)
+
+
+def claims_of(card: Card, options: EvaluationOptions) -> Claims:
+    """Return what the card claims."""
     costs = (*NIST_COSTS, *options.costs)
     claims = Claims(operating_points=card.rules, calibration=card.calibration, prior=options.prior, costs=costs)
     if not (card.threshold or options.target_fmr):
@@ -260,6 +262,21 @@ def _digest(faces: FaceDataset, protocol: PairProtocol | None, failed: npt.NDArr
     if failed is not None:
         sha.update(failed.tobytes())
     return sha.hexdigest()
+
+
+def report_folder(model: Path | str | Encoder, out: Path | str | None, *, overwrite: bool) -> Path:
+    """Return the folder for a report; None: the model's.
+
+    Raises:
+        DataError: If it holds a report and `overwrite` is not set.
+        ValueError: If `out` is None and the model has no folder.
+    """
+    folder = _folder_of(model) if out is None else Path(out)
+    if folder is None:
+        raise ValueError("out must be a folder where the model is not a run folder or a file, got None")
+    if not overwrite and (folder / REPORT).exists():
+        raise DataError(f"{folder / REPORT} exists. Give another folder, or allow it to be overwritten (--overwrite)")
+    return folder
 
 
 def _folder_of(model: Path | str | Encoder) -> Path | None:
