@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import tarfile
 import unicodedata
@@ -15,7 +16,7 @@ from PIL import Image
 from visavis.data import IntakeRules, generate_faces, load_dataset, read_arrays, read_pairs
 from visavis.data.preparation import prepare_photos
 from visavis.errors import DataError
-from visavis.faces import CANONICAL_LANDMARKS, Face
+from visavis.faces import CANONICAL_LANDMARKS, AcquisitionSettings, Face
 
 pytest.importorskip("fastapi", reason="uploads need the extra serve")
 
@@ -301,6 +302,31 @@ def test_photos_without_people(tmp_path):
         load_dataset(root)
 
 
+def twelve_bits(number):
+    """A generated face as a 16-bit PNG that uses 12 bits of them."""
+    file = io.BytesIO()
+    Image.fromarray(FACES[number][..., 0].astype(np.uint16) * 16).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_scaled_levels_are_said_through_every_door(tmp_path):
+    text = "levels of 0 to 4,095 were scaled to 0 to 255"
+    tree = Tree({"bush/1.png": twelve_bits(0), "powell/1.png": photo(1, "PNG")}, {})
+    root = write_folder(tree, tmp_path / "deep")
+    first, second = root / "bush" / "1.png", root / "powell" / "1.png"
+    for aligned in (True, False):
+        verifier = Verifier(Quarters(), aligned=aligned, acquisition=AcquisitionSettings(finder=FindsOne()))
+        assert verifier.verify(first, second).warnings == (f"first photo: {text}",)
+        assert [face.found.warnings for face in verifier.acquire_all(first)] == [(text,)]
+        with open_gallery(tmp_path / f"{aligned}.gallery", Quarters()) as gallery:
+            assert enrol_folder(gallery, verifier, root).warnings == ((f"{root}/bush/1.png", text),)
+    intake = load_dataset(root, size=32).intake
+    assert intake.warnings == (("bush/1.png", text),)
+    prepare_photos(root, tmp_path / "faces", finder=FindsOne(), workers=1, progress=False)
+    with (tmp_path / "faces" / "faces.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["warnings"] for row in csv.DictReader(file)] == [text, ""]
+
+
 UPLOADS = {
     "JPEG without a name": (photo(0), "", "", 200),
     "PNG as text": (photo(1, "PNG"), "a.txt", "text/plain", 200),
@@ -326,6 +352,12 @@ def test_uploads(url, name):
     answer = requests.post(f"{url}/v1/verify", files=files, data={"aligned": "true"})
     assert answer.status_code == status, answer.text
     assert status == 200 or "first" in answer.json()["detail"]
+
+
+def test_an_upload_of_scaled_levels_has_a_warning(url):
+    files = {"first": ("a.png", twelve_bits(0), "image/png"), "second": ("b.png", photo(5, "PNG"), "image/png")}
+    answer = requests.post(f"{url}/v1/verify", files=files, data={"aligned": "true"}).json()
+    assert "levels of 0 to 4,095 were scaled to 0 to 255" in json.dumps(answer)
 
 
 @pytest.mark.parametrize(

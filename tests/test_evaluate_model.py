@@ -51,6 +51,22 @@ def test_a_protocol_of_ones_own(run, folder, tmp_path):
     assert evaluation.folded is None
 
 
+def test_pairs_and_attributes_in_an_encoding_of_ones_own(run, folder, tmp_path):
+    people = visavis.Verifier(run).card.sides["test"].people
+    pairs, attributes = tmp_path / "pairs.csv", tmp_path / "attributes.csv"
+    lines = ["first,second,größe", *(f"{people[0]}/0.png,{who}/1.png,é" for who in people)]
+    pairs.write_text("\n".join(lines), encoding="cp1252")
+    options = EvaluationOptions(pairs=pairs)
+    with pytest.raises(DataError, match=r"pairs.csv: line 1: not utf-8 .* give the encoding cp1252"):
+        evaluate_model(run, str(folder), options=options, out=tmp_path, overwrite=True)
+    lines = ["person,größe", *(f"{who},é{number % 2}" for number, who in enumerate(people))]
+    attributes.write_text("\n".join(lines), encoding="cp1252")
+    options = EvaluationOptions(pairs=pairs, attributes=attributes, encoding="cp1252")
+    evaluation = evaluate_model(run, str(folder), options=options, out=tmp_path, overwrite=True).evaluation
+    assert (evaluation.curve.mated, evaluation.curve.nonmated) == (1, 2)
+    assert evaluation.groups[0].attribute == "größe"
+
+
 def test_pairs_of_people_whom_the_model_has_seen_are_left_out(run, folder, tmp_path):
     sides = visavis.Verifier(run).card.sides
     one, two, three = sides["test"].people

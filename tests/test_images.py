@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from visavis.errors import ImageError
-from visavis.images import Limits, crop_centre, read_image, resize_image, to_gray
+from visavis.images import Limits, crop_centre, decode_image, read_image, resize_image, to_gray
 from visavis.metadata import count_scans
 
 
@@ -50,6 +50,26 @@ def test_sixteen_bits():
     levels = np.linspace(0, 65535, 16 * 16).reshape(16, 16).astype(np.uint16)
     pixels = read_image(encoded(Image.fromarray(levels), "PNG"))
     np.testing.assert_allclose(pixels[..., 0], levels / 257, atol=1)
+
+
+def _gray(dtype, top, bottom=0):
+    return Image.fromarray(np.linspace(bottom, top, 256).reshape(16, 16).astype(dtype))
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "warning"),
+    [
+        (_gray(np.uint8, 255), "PNG", None),
+        (_gray(np.uint16, 65535), "PNG", None),
+        (_gray(np.uint16, 4095), "PNG", "levels of 0 to 4,095 were scaled to 0 to 255"),
+        (_gray(np.uint16, 22000, 20000), "TIFF", "levels of 20,000 to 22,000 were scaled to 0 to 255"),
+        (_gray(np.float32, 1.0), "TIFF", "levels of 0 to 1 were scaled to 0 to 255"),
+    ],
+)
+def test_a_range_that_the_depth_does_not_give_is_said(image, kind, warning):
+    decoded = decode_image(encoded(image, kind))
+    assert decoded.warnings == (() if warning is None else (warning,))
+    np.testing.assert_allclose(decoded.pixels[..., 0], np.linspace(0, 255, 256).reshape(16, 16), atol=1)
 
 
 def test_transparent_parts_are_white():

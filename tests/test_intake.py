@@ -190,6 +190,15 @@ def test_the_summary_and_the_list(tmp_path):
     assert intake.reasons(1)[-1] == "... and 11 more"
 
 
+def test_what_was_passed_over_is_logged_and_the_command_that_lists_all_of_it(tmp_path, caplog):
+    files = {f"a/{number}.txt": b"text" for number in range(12)}
+    root = write_tree(tmp_path / "people", {"a/1.jpg": encoded(0), "b/1.jpg": encoded(1), **files})
+    load_dataset(root, size=32)
+    (message,) = caplog.messages
+    assert message.startswith(f"{root}: 2 photos of 2 people; 12 files passed over (12 not images)")
+    assert message.endswith(f"... and 2 more; to list all: visavis inspect {root} --json")
+
+
 def test_links_pipes_and_loops_in_a_folder(tmp_path):
     root = write_tree(tmp_path / "people", {"a/1.jpg": encoded(0), "b/1.jpg": encoded(1), "c/1.jpg": encoded(2)})
     (root / "a" / "again").symlink_to(root / "a")

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from visavis.data import generate_faces
 from visavis.faces import Face, FaceFinder, acquire_faces
 from visavis.faces.orientation import detect_any_turn
+from visavis.images import resize_image
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
@@ -80,3 +82,38 @@ def test_without_the_score_of_a_crop_a_photo_is_taken_as_it_lies():
 
     (face,) = detect_any_turn(bright_corner(), Plain())
     assert face.turns == 0
+
+
+class Thorough:
+    """Detects a face only where it searches thoroughly."""
+
+    def __init__(self, faces):
+        self.faces, self.searched = faces, []
+
+    def detect(self, photo):
+        self.searched.append("fast")
+        return self.faces["fast"]
+
+    def detect_thoroughly(self, photo):
+        self.searched.append("thorough")
+        return self.faces["thorough"]
+
+
+def test_a_photo_without_a_detected_face_is_searched_again():
+    face = Face(np.array([0.0, 0, 100, 100]), np.array([[30, 40], [60, 40], [45, 60], [35, 75], [55, 75.0]]), 0.9)
+    finder = Thorough({"fast": [], "thorough": [face]})
+    assert detect_any_turn(bright_corner(), finder)[0].score == 0.9
+    assert finder.searched == ["fast", "thorough"]
+    finder = Thorough({"fast": [face], "thorough": [face, face]})
+    assert len(detect_any_turn(bright_corner(), finder)) == 1
+    assert finder.searched == ["fast"]
+
+
+@pytest.mark.parametrize(("number", "side", "light"), [(0, 100, 0.3), (54, 100, 0.15), (57, 80, 0.3)])
+def test_the_thorough_search_finds_dim_faces_that_the_first_one_misses(number, side, light):
+    face = generate_faces(30, 3, size=200, seed=3).faces[number]
+    photo = resize_image((face * light).astype(np.uint8), (side, side))
+    finder = FaceFinder()
+    assert finder.detect(photo) == []
+    (found,) = acquire_faces(photo, finder)
+    assert found.face.score >= finder.min_score and found.face.turns == 0

@@ -73,6 +73,7 @@ def test_a_folder_becomes_a_data_set(finder, photos, tmp_path):
     table = rows_of(out / "faces.csv")
     assert [row["warnings"] for row in table] == ["", "1 other face in the photo", ""]
     assert (table[0]["left"], table[0]["width"], table[0]["score"]) == ("4.0", "100.0", "0.98")
+    assert [row["turned"] for row in table] == ["0", "0", "0"]
     assert float(table[0]["nose_x"]) == pytest.approx(60.03, abs=0.01)
     reasons = {row["source"]: row["reason"] for row in rows_of(out / "failures.csv")}
     assert reasons["ben/2.png"] == reasons["cleo/1.png"] == "no face was found"
@@ -95,6 +96,17 @@ def test_a_photo_damaged_in_an_archive_costs_no_others(finder, photos, tmp_path)
     assert (result.photos, result.faces, result.failures) == (6, 2, 4)
     reasons = {row["source"]: row["reason"] for row in rows_of(tmp_path / "faces" / "failures.csv")}
     assert reasons["anna/2.png"].startswith("cannot be read from the archive")
+
+
+def test_the_turn_of_a_photo_is_recorded(portrait, tmp_path):
+    people = tmp_path / "people"
+    people.mkdir()
+    for turns, person in enumerate(("upright", "left", "down", "right")):
+        (people / person).mkdir()
+        Image.fromarray(np.rot90(portrait, turns)).save(people / person / "1.png")
+    prepare_photos(people, tmp_path / "faces", workers=1, progress=False)
+    turned = {row["person"]: row["turned"] for row in rows_of(tmp_path / "faces" / "faces.csv")}
+    assert turned == {"upright": "0", "left": "270", "down": "180", "right": "90"}
 
 
 def test_all_faces_of_a_photo(finder, photos, tmp_path):

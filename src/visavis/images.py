@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from visavis.errors import ImageError
 from visavis.metadata import count_scans, declared_bits, exif_orientation, strip_metadata
 
-__all__ = ["Limits", "crop_centre", "read_image", "resize_image", "to_gray"]
+__all__ = ["DecodedImage", "Limits", "crop_centre", "decode_image", "read_image", "resize_image", "to_gray"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -60,6 +60,19 @@ class Limits:
                 raise ValueError(f"{name} must be at least 1, got {value}")
 
 
+@dataclass(frozen=True, eq=False)
+class DecodedImage:
+    """The pixels of an image file, and what is uncertain about them.
+
+    Attributes:
+        pixels: `(h, w, 3)` uint8, RGB.
+        warnings: How the levels were scaled, where the file does not say which of them are black and white.
+    """
+
+    pixels: Pixels
+    warnings: tuple[str, ...] = ()
+
+
 def read_image(source: str | Path | bytes | BinaryIO, *, name: str | None = None, limits: Limits | None = None) -> Pixels:
     """Decode an image file.
 
@@ -78,6 +91,20 @@ def read_image(source: str | Path | bytes | BinaryIO, *, name: str | None = None
     Raises:
         ImageError: If it cannot be read, exceeds the limits, is truncated, or has an unsupported format; if it is HEIC and the
             extra `heic` is not installed.
+    """
+    return decode_image(source, name=name, limits=limits).pixels
+
+
+def decode_image(source: str | Path | bytes | BinaryIO, *, name: str | None = None, limits: Limits | None = None) -> DecodedImage:
+    """Decode an image file as `read_image`, with a warning where its levels were scaled by another range than its depth gives.
+
+    Args:
+        source: As in `read_image`, and so are the others.
+        name: See there.
+        limits: See there.
+
+    Raises:
+        ImageError: As `read_image`.
     """
     limits = limits or Limits()
     name = name or (str(source) if isinstance(source, str | Path) else "the photo")
@@ -132,7 +159,7 @@ def crop_centre(image: Pixels, fraction: float) -> Pixels:
     return image[top : top + side, left : left + side]
 
 
-def _decode(data: bytes, name: str, limits: Limits, orientation: int | None = None) -> Pixels:
+def _decode(data: bytes, name: str, limits: Limits, orientation: int | None = None) -> DecodedImage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd metadata; what matters raises
         with Image.open(io.BytesIO(data), formats=_formats(data, name)) as image:
@@ -196,10 +223,11 @@ def _formats(data: bytes, name: str) -> tuple[str, ...]:
     return ("HEIF",)
 
 
-def _to_rgb(image: Any, bits: int | None, *, sixteen: bool) -> Pixels:
+def _to_rgb(image: Any, bits: int | None, *, sixteen: bool) -> DecodedImage:
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         ranges = _FLOATS if image.mode == "F" else _BITS
-        return np.repeat(_scale_levels(np.array(image, dtype=np.float32), bits, ranges)[:, :, None], 3, axis=2)
+        scaled = _scale_levels(np.array(image, dtype=np.float32), bits, ranges)
+        return replace(scaled, pixels=np.repeat(scaled.pixels[:, :, None], 3, axis=2))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -207,14 +235,19 @@ def _to_rgb(image: Any, bits: int | None, *, sixteen: bool) -> Pixels:
     rgb = np.asarray(image.convert("RGB"))
     # Pillow keeps the upper 8 of 16 bits of a colour image, in which cameras of 10 to 14 bits leave the first ones empty
     high = int(rgb.max(initial=0))
-    return rgb if high >= _DARK or not sixteen or high == 0 else _scale_levels(rgb.astype(np.float32), high.bit_length())
+    if high >= _DARK or not sixteen or high == 0:
+        return DecodedImage(rgb)
+    return _scale_levels(rgb.astype(np.float32), high.bit_length(), unit=256)
 
 
-def _scale_levels(levels: npt.NDArray[np.float32], bits: int | None, ranges: tuple[float, ...] = _BITS) -> Pixels:
-    """Scale samples of more than 8 bits to 0 .. 255.
+def _scale_levels(
+    levels: npt.NDArray[np.float32], bits: int | None, ranges: tuple[float, ...] = _BITS, *, unit: int = 1
+) -> DecodedImage:
+    """Scale samples of more than 8 bits to 0 .. 255, with a warning where another range than that of the file's depth is used.
 
     The range is the declared one, or else the smallest usual one that holds all samples (1.0 of floats; 8, 10, 12, 14, 16 bits; the
-    maximum). A picture that uses a small part of its range is stretched to all of it.
+    maximum). A picture that uses a small part of its range is stretched to all of it. `unit` is the number of the file's levels
+    in one level of the samples.
     """
     levels = np.nan_to_num(levels, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(levels.min(initial=0)), float(levels.max(initial=0))
@@ -226,4 +259,8 @@ def _scale_levels(levels: npt.NDArray[np.float32], bits: int | None, ranges: tup
         bottom, top = darkest, high
     levels -= bottom
     levels *= 255 / max(top - bottom, 1e-12)
-    return np.clip(np.rint(levels, out=levels), 0, 255, out=levels).astype(np.uint8)
+    pixels = np.clip(np.rint(levels, out=levels), 0, 255, out=levels).astype(np.uint8)
+    if (bottom, top) == (0.0, _BITS[-1]):
+        return DecodedImage(pixels)
+    whole = f"{unit * bottom:,.6g} to {unit * (top + 1) - 1:,.6g}"
+    return DecodedImage(pixels, (f"levels of {whole} were scaled to 0 to 255",))

@@ -120,6 +120,7 @@ def _tensorboard(out: Path) -> tuple[Any, ...]:
     help="Instead of DATA: InsightFace's .bin file (LFW, CFP-FP, AgeDB-30, CALFW, CPLFW), or the folder of IJB-B or IJB-C.",
 )
 @click.option("--pairs", type=click.Path(path_type=Path), help="Score the pairs in this file: LFW's pairs.txt, or a CSV.")
+@click.option("--encoding", help="Encoding of the files of --pairs and --attributes, such as cp1252; default: UTF-8, or UTF-16.")
 @click.option(
     "--sample", type=click.IntRange(min=1), help="Score this many sampled mated and non-mated pairs instead of all pairs."
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from visavis.data.names import UNNAMED, shown_name
 from visavis.data.stores import Store, open_store
 from visavis.errors import DataError, ImageError
 from visavis.files import check_path
-from visavis.images import Limits, crop_centre, read_image, resize_image, to_gray
+from visavis.images import DecodedImage, Limits, crop_centre, decode_image, resize_image, to_gray
 
 __all__ = [
     "FaceShape",
@@ -224,12 +224,14 @@ def _read(path: Path | str, shape: FaceShape, rules: IntakeRules) -> FaceDataset
     """Decode all photos, a few at a time on all cores, and leave out those that cannot be decoded."""
     with open_photos(path, rules) as files:
         _check_people(files.root, files.photos, rules)
-        photos, unreadable = list[Photo](), list[PassedOver]()
+        photos, unreadable, warnings = list[Photo](), list[PassedOver](), list[tuple[str, str]]()
         pixels: npt.NDArray[np.uint8] | None = None
-        for photo, face in _decoded(files, shape, rules.limits):
-            if isinstance(face, str):
-                unreadable.append(PassedOver(photo.name, "unreadable", face))
+        for photo, decoded in _decoded(files, shape, rules.limits):
+            if isinstance(decoded, str):
+                unreadable.append(PassedOver(photo.name, "unreadable", decoded))
                 continue
+            face = decoded.pixels
+            warnings += [(photo.name, text) for text in decoded.warnings]
             if pixels is None:
                 pixels = np.empty((len(files.photos), *face.shape), dtype=np.uint8)
             if face.shape != pixels.shape[1:]:
@@ -248,20 +250,21 @@ def _read(path: Path | str, shape: FaceShape, rules: IntakeRules) -> FaceDataset
     people = tuple(dict.fromkeys(photo.person for photo in photos))
     number = {person: index for index, person in enumerate(people)}
     labels = np.array([number[photo.person] for photo in photos], dtype=np.int64)
-    intake = Intake(files.root, len(photos), len(set(people) - {UNNAMED}), passed_over)
+    intake = Intake(files.root, len(photos), len(set(people) - {UNNAMED}), passed_over, tuple(warnings))
     report_intake(intake, rules)
     return FaceDataset(pixels[: len(photos)], labels, people, [photo.name for photo in photos], intake=intake)
 
 
-def _decoded(files: PhotoFiles, shape: FaceShape, limits: Limits) -> Iterator[tuple[Photo, npt.NDArray[np.uint8] | str]]:
+def _decoded(files: PhotoFiles, shape: FaceShape, limits: Limits) -> Iterator[tuple[Photo, DecodedImage | str]]:
     """Yield each photo with its face, or with the reason why it cannot be read."""
 
-    def load(photo: Photo, content: Path | bytes | ImageError) -> npt.NDArray[np.uint8] | str:
+    def load(photo: Photo, content: Path | bytes | ImageError) -> DecodedImage | str:
         name = f"{files.root}/{photo.name}"
         try:
             if isinstance(content, ImageError):
                 raise content
-            return shape.apply(read_image(content, name=name, limits=limits))
+            decoded = decode_image(content, name=name, limits=limits)
+            return replace(decoded, pixels=shape.apply(decoded.pixels))
         except ImageError as error:
             return str(error).removeprefix(f"{name}: ")
 

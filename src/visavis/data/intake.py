@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -142,12 +143,14 @@ class Intake:
         photos: How many photos were read.
         people: How many people they show.
         passed_over: The files that were not read, with the reason of each. With the photos they are all files below the root.
+        warnings: What is uncertain about the pixels of a photo: its name and a text; see `DecodedImage`.
     """
 
     root: str
     photos: int
     people: int
     passed_over: tuple[PassedOver, ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
 
     @property
     def files(self) -> int:
@@ -188,6 +191,7 @@ class Intake:
             "photos": self.photos,
             "people": self.people,
             "passed_over": [file._asdict() for file in self.passed_over],
+            "warnings": [{"name": name, "warning": text} for name, text in self.warnings],
         }
 
     def describe_read(self) -> str:
@@ -204,14 +208,19 @@ class Intake:
 
 
 def report_intake(intake: Intake, rules: IntakeRules) -> None:
-    """List what was passed over in the file that the rules name, and log it: on the command line, that is standard error."""
+    """List what was passed over in the file that the rules name, and log it with the warnings, to standard error by default."""
     if rules.listed_in is not None:
         rules.listed_in.unlink(missing_ok=True)
     if intake.passed_over:
         if rules.listed_in is not None:
             intake.write(rules.listed_in)
         reasons = "" if rules.listed_in is not None else "".join(f"\n  {line}" for line in intake.reasons())
+        if reasons and len(intake.passed_over) > _FIRST:
+            reasons += f"; to list all: visavis inspect {shlex.quote(intake.root)} --json"
         _log.warning("%s: %s; %s%s", intake.root, intake.describe_read(), intake.describe_passed_over(rules.listed_in), reasons)
+    if intake.warnings:
+        name, text = intake.warnings[0]
+        _log.warning("%s: %s with a warning, first %s: %s", intake.root, _count(len(intake.warnings), "photo"), name, text)
 
 
 @dataclass(frozen=True, repr=False)

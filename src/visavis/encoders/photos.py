@@ -11,7 +11,7 @@ from PIL import Image
 from visavis.encoders.card import Card
 from visavis.errors import DataError
 from visavis.faces import Crop
-from visavis.images import Limits, read_image, to_gray
+from visavis.images import DecodedImage, Limits, decode_image, to_gray
 
 if TYPE_CHECKING:  # two photos are verified without data sets, and sooner
     from visavis.data import FaceDataset, IntakeRules
@@ -21,7 +21,7 @@ __all__ = ["PhotoSource", "as_faces", "load_faces", "read_photo"]
 PhotoSource = str | Path | bytes | bytearray | memoryview | Image.Image | npt.NDArray[Any]
 
 
-def read_photo(photo: PhotoSource, *, name: str | None = None, limits: Limits | None = None) -> npt.NDArray[np.uint8]:
+def read_photo(photo: PhotoSource, *, name: str | None = None, limits: Limits | None = None) -> DecodedImage:
     """Read one photo.
 
     Args:
@@ -31,7 +31,7 @@ def read_photo(photo: PhotoSource, *, name: str | None = None, limits: Limits | 
         limits: Largest file and picture that are decoded; None: `Limits()`.
 
     Returns:
-        `(h, w, 1)` or `(h, w, 3)` uint8.
+        The photo, `(h, w, 3)` uint8; also `(h, w, 1)` if it was an array.
 
     Raises:
         ImageError: If a file cannot be read.
@@ -39,13 +39,13 @@ def read_photo(photo: PhotoSource, *, name: str | None = None, limits: Limits | 
         TypeError: If `photo` is none of these.
     """
     if isinstance(photo, np.ndarray):
-        return _pixels(photo)
+        return DecodedImage(_pixels(photo))
     if isinstance(photo, str | Path):
-        return read_image(photo, name=name, limits=limits)
+        return decode_image(photo, name=name, limits=limits)
     if isinstance(photo, bytes | bytearray | memoryview):
-        return read_image(bytes(photo), name=name, limits=limits)
+        return decode_image(bytes(photo), name=name, limits=limits)
     if isinstance(photo, Image.Image):
-        return read_image(_encoded(photo), name=name or getattr(photo, "filename", "") or None, limits=limits)
+        return decode_image(_encoded(photo), name=name or getattr(photo, "filename", "") or None, limits=limits)
     raise TypeError(f"a photo must be a path, bytes, a Pillow image or an array, got {type(photo).__name__}")
 
 

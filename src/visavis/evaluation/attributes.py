@@ -15,9 +15,11 @@ from visavis.metrics.subgroups import MAX_GROUPS, Subgroups, check_groups, evalu
 __all__ = ["errors_by_attribute", "known_attributes"]
 
 
-def known_attributes(data: str | FaceDataset, faces: FaceDataset, attributes: Path | str | None) -> dict[str, npt.NDArray[np.str_]]:
+def known_attributes(
+    data: str | FaceDataset, faces: FaceDataset, attributes: Path | str | None, encoding: str | None
+) -> dict[str, npt.NDArray[np.str_]]:
     """Read the attributes that the user gives and those that `visavis prepare` wrote, and check that they can be used."""
-    known = {} if attributes is None else read_attributes(attributes, faces)
+    known = {} if attributes is None else read_attributes(attributes, faces, encoding=encoding)
     for name, values in known.items():
         _check_attribute(values, name)
     table = Path(data) / TABLE if isinstance(data, str) else None

@@ -40,6 +40,7 @@ class EvaluationOptions:
 
     Attributes:
         pairs: A protocol file, or its pairs; those with people that were left out are left out too. None: all pairs of the photos.
+        encoding: Of the files `pairs` and `attributes`, such as `"cp1252"`; None: UTF-8, or UTF-16 with a byte order mark.
         sample: Take so many mated and so many non-mated pairs at random where there are more, instead of all pairs; the result says
             what standard error this adds. For more photos than some ten thousand.
         attributes: A CSV of attributes of people or photos, see `read_attributes`: a column of at most 20 different values makes
@@ -57,6 +58,7 @@ class EvaluationOptions:
     """
 
     pairs: PairProtocol | Path | str | None = None
+    encoding: str | None = None
     sample: int | None = None
     attributes: Path | str | None = None
     enrol: int | None = None
@@ -134,9 +136,9 @@ def evaluate_model(
     faces = load_faces(encoder.card, data, options.rules)
     photos = _unseen(faces, encoder.card) if people == "unseen" else np.arange(len(faces))
     chosen = faces.select(photos)
-    known = known_attributes(data, chosen, options.attributes)
+    known = known_attributes(data, chosen, options.attributes, options.encoding)
     name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
-    protocol, sampled = _protocol(options.pairs, faces, photos), None
+    protocol, sampled = _protocol(options, faces, photos), None
     if options.sample is not None:
         sampled = sample_pairs(chosen.labels, count=options.sample)
         protocol = replace(sampled.protocol, name=f"{sampled.protocol.name} of {name}")
@@ -175,11 +177,12 @@ class _Measured:
     attributes: dict[str, npt.NDArray[np.str_]]
 
 
-def _protocol(pairs: PairProtocol | Path | str | None, faces: FaceDataset, photos: npt.NDArray[np.int64]) -> PairProtocol | None:
+def _protocol(options: EvaluationOptions, faces: FaceDataset, photos: npt.NDArray[np.int64]) -> PairProtocol | None:
     """Return the pairs of some of the photos."""
+    pairs = options.pairs
     if pairs is None:
         return None
-    return (pairs if isinstance(pairs, PairProtocol) else read_pairs(pairs, faces)).within(photos)
+    return (pairs if isinstance(pairs, PairProtocol) else read_pairs(pairs, faces, encoding=options.encoding)).within(photos)
 
 
 def claims_of(card: Card, options: EvaluationOptions) -> Claims:

@@ -4,7 +4,7 @@ from visavis.faces.acquisition import AcquisitionSettings, FaceFallback, FacePol
 from visavis.faces.alignment import CANONICAL_LANDMARKS, CANONICAL_SIDE, AlignedFace, align_face, sharpness
 from visavis.faces.crops import ARCFACE_LANDMARKS, CANONICAL_CROP, PREPARED_CROP, Colour, Crop, warp_face
 from visavis.faces.face import Face
-from visavis.faces.finder import CropScorer, FaceDetector, FaceFinder, detector_name
+from visavis.faces.finder import CropScorer, FaceDetector, FaceFinder, ThoroughDetector, detector_name
 from visavis.faces.geometry import Similarity
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "FaceFallback",
     "FaceFinder",
     "FacePolicy",
+    "ThoroughDetector",
     "Similarity",
     "acquire_faces",
     "align_face",

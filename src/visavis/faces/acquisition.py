@@ -1,7 +1,7 @@
 """From a photo to the aligned crops of the wanted faces."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,7 @@ from visavis.faces.alignment import AlignedFace, align_centre, align_face
 from visavis.faces.face import Face
 from visavis.faces.finder import FaceDetector, FaceFinder, detector_name
 from visavis.faces.orientation import detect_any_turn
-from visavis.images import Limits, read_image
+from visavis.images import Limits, decode_image
 
 __all__ = ["AcquisitionSettings", "FaceFallback", "FacePolicy", "acquire_faces"]
 
@@ -105,5 +105,6 @@ class AcquisitionSettings:
         Raises:
             ImageError: If it cannot be read; as `FaceError` if it has no face, or several and the policy is `"error"`.
         """
-        photo = read_image(source, name=name, limits=self.limits)
-        return acquire_faces(photo, self.finder, name=name, policy=self.policy, fallback=self.fallback)
+        photo = decode_image(source, name=name, limits=self.limits)
+        faces = acquire_faces(photo.pixels, self.finder, name=name, policy=self.policy, fallback=self.fallback)
+        return [replace(face, photo_warnings=photo.warnings) for face in faces]

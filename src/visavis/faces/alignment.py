@@ -43,12 +43,14 @@ class AlignedFace:
         transform: From the photo's pixels to those of the canonical crop of 112 x 112 pixels.
         face: The detected face; None: none was detected, and this is the centre of the photo, as requested.
         others: Number of other faces in the photo.
+        photo_warnings: What is uncertain about the pixels of the photo; see `DecodedImage`.
     """
 
     photo: Pixels
     transform: Similarity
     face: Face | None
     others: int = 0
+    photo_warnings: tuple[str, ...] = ()
 
     @cached_property
     def pixels(self) -> Pixels:
@@ -85,12 +87,12 @@ class AlignedFace:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What makes a comparison of this face less reliable."""
-        warnings = []
+        warnings = [*self.photo_warnings]
         if self.face is None:
             warnings.append("no face was found: the centre of the photo was taken")
         else:
-            if self.face.turns:
-                warnings.append(f"the photo is turned by {90 * self.face.turns % 360} degrees")
+            if self.face.turned:
+                warnings.append(f"the photo is turned by {self.face.turned} degrees")
             if self.face.eye_distance < SMALL:
                 warnings.append(f"small face: {self.face.eye_distance:.0f} pixels between the eyes")
             if self.face.nose_offset > PROFILE:

@@ -27,6 +27,11 @@ class Face:
     turns: int = 0
 
     @property
+    def turned(self) -> int:
+        """By how many degrees to the right the photo is turned: 0, 90, 180 or 270."""
+        return 90 * self.turns % 360
+
+    @property
     def area(self) -> float:
         """Area of the bounding box, square pixels."""
         return float(self.box[2] * self.box[3])

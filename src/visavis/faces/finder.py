@@ -13,11 +13,12 @@ from visavis.images import resize_image
 if TYPE_CHECKING:
     from visavis.faces.mtcnn import Mtcnn
 
-__all__ = ["CropScorer", "FaceDetector", "FaceFinder", "detector_name"]
+__all__ = ["CropScorer", "FaceDetector", "FaceFinder", "ThoroughDetector", "detector_name"]
 
 Pixels = npt.NDArray[np.uint8]
 
 _SMALLEST_FACE = 12  # input size of the first network
+_THOROUGH_SCALE = 0.8  # the levels of this pyramid lie between those of the first search
 
 
 class FaceDetector(Protocol):
@@ -51,6 +52,15 @@ class CropScorer(Protocol):
 
         Below 0.8 there is a warning where the crop is declared to be aligned.
         """
+        ...
+
+
+@runtime_checkable
+class ThoroughDetector(Protocol):
+    """Optional third method of a `FaceDetector`: search again a photo in which it detected no face."""
+
+    def detect_thoroughly(self, photo: Pixels) -> list[Face]:
+        """Return the faces of a photo `(h, w, 3)` uint8, RGB, in any order; may take as long as `detect`."""
         ...
 
 
@@ -104,12 +114,30 @@ class FaceFinder:
         Raises:
             ModelError: If the networks cannot be loaded.
         """
-        scale = min(1.0, self.detector_size / max(photo.shape[:2]))
+        return self._detect(photo, min(1.0, self.detector_size / max(photo.shape[:2])))
+
+    def detect_thoroughly(self, photo: Pixels) -> list[Face]:
+        """Detect faces that `detect` missed, at other scales and from more proposals; `min_score` holds all the same.
+
+        Args:
+            photo: `(h, w, 3)` uint8, RGB.
+
+        Returns:
+            The faces, the largest first.
+
+        Raises:
+            ModelError: If the networks cannot be loaded.
+        """
+        scale = _THOROUGH_SCALE * min(1.0, self.detector_size / max(photo.shape[:2]))
+        return self._detect(photo, scale, thorough=True)
+
+    def _detect(self, photo: Pixels, scale: float, *, thorough: bool = False) -> list[Face]:
+        """Detect faces in a photo that is resized by `scale`."""
         height, width = (max(1, round(side * scale)) for side in photo.shape[:2])
         if min(height, width) < self.min_face:
             return []
         image = photo if scale == 1 else resize_image(photo, (height, width))
-        boxes, landmarks, scores = _networks().detect(image, min_face=self.min_face, min_score=self.min_score)
+        boxes, landmarks, scores = _networks().detect(image, min_face=self.min_face, min_score=self.min_score, thorough=thorough)
         boxes[:, 2:] = (boxes[:, 2:] - boxes[:, :2]) / scale
         boxes[:, :2], landmarks = ((positions + 0.5) / scale - 0.5 for positions in (boxes[:, :2], landmarks))
         faces = [Face(*face) for face in zip(boxes, landmarks, scores.tolist(), strict=True)]

@@ -28,7 +28,7 @@ MIN_FACE = 12
 """Input size of P-Net, pixels: no smaller face can be searched for."""
 _STRIDE, _PYRAMID_SCALE = 2, 0.709
 _P_SIDE, _R_SIDE, _O_SIDE = MIN_FACE, 24, 48
-_P_SCORE, _R_SCORE = 0.6, 0.7
+_SCORES, _LOW_SCORES = (0.6, 0.7), (0.5, 0.5)  # minimum scores of P-Net and R-Net
 _MAX_PROPOSALS = 4096  # in one level of the pyramid: bounds memory and time in crowds
 _BATCH = 128
 
@@ -56,22 +56,25 @@ class Mtcnn:
     r_net: onnxruntime.InferenceSession
     o_net: onnxruntime.InferenceSession
 
-    def detect(self, photo: npt.NDArray[np.uint8], *, min_face: int, min_score: float) -> tuple[Doubles, Doubles, Doubles]:
+    def detect(
+        self, photo: npt.NDArray[np.uint8], *, min_face: int, min_score: float, thorough: bool = False
+    ) -> tuple[Doubles, Doubles, Doubles]:
         """Detect faces.
 
         Args:
             photo: `(h, w, 3)` uint8, RGB.
             min_face: Side of the smallest face searched for, pixels, at least 12.
             min_score: Minimum detector score, 0 .. 1.
+            thorough: Whether P-Net and R-Net pass on more boxes to O-Net, which takes longer.
 
         Returns:
             Boxes `(n, 4)` of left, top, right and bottom; landmarks `(n, 5, 2)`, x and y of the eye on the left of the photo, the
             other eye, the nose and the corners of the mouth; and scores `(n,)`, highest first.
         """
-        image = normalise(photo)
-        boxes = square_boxes(self._propose(image, min_face))
+        image, (p_score, r_score) = normalise(photo), _LOW_SCORES if thorough else _SCORES
+        boxes = square_boxes(self._propose(image, min_face, p_score))
         offsets, probabilities = _run(self.r_net, image, boxes, _R_SIDE)
-        accepted = probabilities[:, 1] > _R_SCORE
+        accepted = probabilities[:, 1] > r_score
         boxes, scores = regress_boxes(boxes, offsets)[accepted], probabilities[accepted, 1]
         boxes = square_boxes(boxes[suppress_overlaps(boxes, scores, 0.7)])
 
@@ -88,7 +91,7 @@ class Mtcnn:
         image = normalise(resize_image(crop, (_R_SIDE, _R_SIDE)))
         return float(self.r_net.run(None, {"photo": image[None]})[1][0, 1])
 
-    def _propose(self, image: Floats, min_face: int) -> Doubles:
+    def _propose(self, image: Floats, min_face: int, min_score: float) -> Doubles:
         """The boxes `(n, 4)` that P-Net proposes in all levels of the image pyramid."""
         height, width = image.shape[1:]
         integral = integral_image(image)
@@ -96,7 +99,7 @@ class Mtcnn:
         scale = _P_SIDE / min_face
         while min(height, width) * scale >= _P_SIDE:
             level = area_resize(integral, int(height * scale), int(width * scale))
-            level_boxes, level_scores = self._propose_in_level(level)
+            level_boxes, level_scores = self._propose_in_level(level, min_score)
             best = suppress_overlaps(level_boxes, level_scores, 0.5)
             boxes.append(level_boxes[best] / scale)
             scores.append(level_scores[best])
@@ -104,11 +107,11 @@ class Mtcnn:
         found, found_scores = np.concatenate(boxes), np.concatenate(scores)
         return found[suppress_overlaps(found, found_scores, 0.7)]
 
-    def _propose_in_level(self, level: Floats) -> tuple[Doubles, Floats]:
+    def _propose_in_level(self, level: Floats, min_score: float) -> tuple[Doubles, Floats]:
         """The boxes and scores that P-Net proposes in one image `(3, h, w)`."""
         offsets, probabilities = self.p_net.run(None, {"photo": level[None]})
         scores = probabilities[0, 1]
-        rows, columns = np.nonzero(scores > _P_SCORE)
+        rows, columns = np.nonzero(scores > min_score)
         if len(rows) > _MAX_PROPOSALS:
             best = np.argpartition(-scores[rows, columns], _MAX_PROPOSALS)[:_MAX_PROPOSALS]
             rows, columns = rows[best], columns[best]

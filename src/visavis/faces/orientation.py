@@ -1,4 +1,6 @@
-"""Detect the faces of photos that lie on their side or upside down, without EXIF to say so.
+"""Detect the faces of photos, also of those that lie on their side or upside down without EXIF to say so.
+
+A photo in which nothing is found is searched once more, more thoroughly (`ThoroughDetector`).
 
 A detector of upright faces finds something in a turned photo too, often beside the face, and with a score that may be high. The
 score of a crop (`CropScorer`) tells much better which way up a face is: that of the face as it is found is compared with those of
@@ -13,7 +15,7 @@ import numpy.typing as npt
 
 from visavis.faces.crops import ARCFACE_LANDMARKS
 from visavis.faces.face import Face
-from visavis.faces.finder import CropScorer, FaceDetector
+from visavis.faces.finder import CropScorer, FaceDetector, ThoroughDetector
 from visavis.images import resize_image
 
 __all__ = ["detect_any_turn"]
@@ -59,7 +61,7 @@ def detect_any_turn(photo: Pixels, finder: FaceDetector) -> list[Face]:
     Returns:
         The faces in the pixels of the photo as given, largest first. `Face.turns` says how it had to be turned.
     """
-    given = _view(photo, 0, finder)
+    given = _view(photo, 0, finder, thorough=True)
     if isinstance(finder, CropScorer) and not (given.evidence >= _SURE and given.margin >= _MARGIN):
         copy = _small_copy(photo, given.faces)
         candidates = [view for view in (_view(copy, turns, finder) for turns in _TURNS) if abs(view.angle) <= _UPRIGHT]
@@ -71,10 +73,12 @@ def detect_any_turn(photo: Pixels, finder: FaceDetector) -> list[Face]:
     return sorted(faces, key=lambda face: -face.area)
 
 
-def _view(photo: Pixels, turns: int, finder: FaceDetector) -> _View:
+def _view(photo: Pixels, turns: int, finder: FaceDetector, *, thorough: bool = False) -> _View:
     """Detect the faces of a turned photo, and judge whether the one with the highest detector score is upright."""
     turned = np.ascontiguousarray(np.rot90(photo, turns))
     faces = finder.detect(turned)
+    if not faces and thorough and isinstance(finder, ThoroughDetector):
+        faces = finder.detect_thoroughly(turned)
     if not faces or not isinstance(finder, CropScorer):
         return _View(turns, faces)
     face = max(faces, key=lambda face: face.score)

@@ -16,7 +16,7 @@ from visavis.data.preparation import LANDMARKS, TABLE
 from visavis.encoders import Encoder, load_encoder
 from visavis.errors import ImageError, ModelError
 from visavis.faces import AlignedFace
-from visavis.images import read_image
+from visavis.images import decode_image
 from visavis.scale.shards import CARD_KEY, CROP_KEY, ENCODER_KEY, FAILURES_KEY, SETTINGS_KEY, Shard, Table, schema
 from visavis.scale.sources import Source, open_source
 
@@ -88,8 +88,8 @@ def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]
             if finds_faces:
                 yield from _photo_rows(shard, encoder, name, person, content=source.fetch(path))
             else:
-                photo = read_image(source.fetch(path), name=name, limits=shard.settings.limits)
-                yield _Row(name, person, encoder.card.crop.fit(photo))
+                photo = decode_image(source.fetch(path), name=name, limits=shard.settings.limits)
+                yield _Row(name, person, encoder.card.crop.fit(photo.pixels), warnings=list(photo.warnings))
         except (ImageError, OSError) as error:
             failures.append((name, person, str(error).removeprefix(f"{name}: ")))
 

@@ -10,7 +10,7 @@ from visavis.encoders.card import Card
 from visavis.errors import FaceError
 from visavis.faces import AcquisitionSettings, Crop, FaceDetector
 from visavis.gallery.records import photo_digest
-from visavis.images import Limits, read_image
+from visavis.images import Limits
 from visavis.verification import FoundFace, Verifier
 
 __all__ = ["Acquirer", "Acquisition", "PhotoTask", "PreparedFace"]
@@ -99,10 +99,10 @@ class Acquirer:
         Raises:
             ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many.
         """
-        settings = AcquisitionSettings(task.options.policy, finder=self.finder)
+        settings = AcquisitionSettings(task.options.policy, finder=self.finder, limits=self.limits)
         encoder: Any = _CropEncoder(Card(self.crop))
         verifier = Verifier(encoder, aligned=task.options.aligned, acquisition=settings)
-        acquired = verifier.acquire(read_image(task.photo, name=task.name, limits=self.limits), name=task.name)
+        acquired = verifier.acquire(task.photo, name=task.name)
         aligned = acquired.aligned
         if aligned is not None and aligned.others >= self.max_faces:
             raise FaceError(f"{task.name}: {aligned.others + 1} faces exceed the limit of {self.max_faces}")

@@ -46,19 +46,23 @@ class AcquiredPhoto:
         pixels: The crop that the model takes, `(h, w, c)` uint8.
         aligned: The face that was detected in it; None: the photo was taken as it is.
         crop_score: Score, 0 .. 1, that a face fills a photo that was taken as it is; None: it need not, or the detector gives none.
+        photo_warnings: What is uncertain about the pixels of the photo; see `DecodedImage`.
     """
 
     photo: npt.NDArray[np.uint8]
     pixels: npt.NDArray[np.uint8]
     aligned: AlignedFace | None = None
     crop_score: float | None = None
+    photo_warnings: tuple[str, ...] = ()
 
     @property
     def found(self) -> FoundFace:
         """The face, with what makes its comparison less reliable."""
         if self.aligned is None:
             (height, width), side = self.photo.shape[:2], max(self.pixels.shape[:2])
-            warnings = [f"small photo: {width} x {height} pixels"] if 2 * min(height, width) < side else []
+            warnings = [*self.photo_warnings]
+            if 2 * min(height, width) < side:
+                warnings.append(f"small photo: {width} x {height} pixels")
             if self.crop_score is not None and self.crop_score < _MIN_CROP_SCORE:
                 warnings.append("no face fills the photo: is it an aligned crop?")
             return FoundFace(score=self.crop_score, warnings=tuple(warnings))
@@ -200,8 +204,8 @@ class Verifier:
         Raises:
             ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many, or nothing on it at all.
         """
-        image = read_photo(photo, name=name, limits=self.limits)
-        name = name or (str(photo) if isinstance(photo, str | Path) else "the photo")
+        decoded = read_photo(photo, name=name, limits=self.limits)
+        image, name = decoded.pixels, name or (str(photo) if isinstance(photo, str | Path) else "the photo")
         if not self._detects:
             pixels = self.card.crop.fit(image)
             finder = self.acquisition.finder
@@ -209,9 +213,10 @@ class Verifier:
             score = None if scorer is None else scorer.score_crop(_rgb(pixels))
             if (score is None or score < _MIN_CROP_SCORE) and pixels.std(axis=(0, 1)).max() < _BLANK:
                 raise FaceError(f"{name}: nothing can be seen on it, all of it is of one colour")
-            return AcquiredPhoto(image, pixels, crop_score=score)
+            return AcquiredPhoto(image, pixels, crop_score=score, photo_warnings=decoded.warnings)
         how = self.acquisition
         aligned = acquire_faces(_rgb(image), how.finder, name=name, policy=how.policy, fallback=how.fallback)[0]
+        aligned = replace(aligned, photo_warnings=decoded.warnings)
         return AcquiredPhoto(image, aligned.cut(self.card.crop), aligned)
 
     def acquire_all(self, photo: PhotoSource, *, name: str | None = None) -> list[AcquiredPhoto]:
@@ -223,10 +228,10 @@ class Verifier:
         how = self.acquisition
         if not self._detects or how.policy != "largest":
             return [self.acquire(photo, name=name)]
-        image = read_photo(photo, name=name, limits=self.limits)
-        name = name or (str(photo) if isinstance(photo, str | Path) else "the photo")
+        decoded = read_photo(photo, name=name, limits=self.limits)
+        image, name = decoded.pixels, name or (str(photo) if isinstance(photo, str | Path) else "the photo")
         faces = acquire_faces(_rgb(image), how.finder, name=name, policy="all", fallback=how.fallback)
-        found = [replace(face, others=len(faces) - 1) for face in faces]
+        found = [replace(face, others=len(faces) - 1, photo_warnings=decoded.warnings) for face in faces]
         return [AcquiredPhoto(image, face.cut(self.card.crop), face) for face in found]
 
     def embed(self, photos: Sequence[PhotoSource | AcquiredPhoto] | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
