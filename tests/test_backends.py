@@ -36,13 +36,17 @@ print(keras.backend.backend(), first["loss"], run.validation_eer)
 LOSSES = (
     RUN[: RUN.index("run = train")].replace("steps=60, validate_every=30", "steps=6, validate_every=3")
     + """
+layers = keras.layers  # a small network, which is compiled in a second
+network = keras.Sequential([keras.Input((32, 32, 1)), layers.AveragePooling2D(4), layers.Flatten(), layers.Dense(16)])
+config = config.replace(network=network)
+
 class Stop(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs["step"] == 6:
             raise KeyboardInterrupt
 
 for index, changes in enumerate([
-    {"loss": "arcface", "sampled_classes": 8}, {"loss": "adaface"}, {"loss": "proxy-anchor"},
+    {"loss": "arcface", "sampled_classes": 8}, {"loss": "adaface"},
     {"loss": "triplet", "loss_options": {"mining": "distance-weighted"}, "memory": 30},
     {"loss": "binary-crossentropy", "memory": 30},
 ]):
@@ -78,4 +82,4 @@ def test_a_small_model_trains_and_runs_on_another_backend(backend, tmp_path):
 
 @pytest.mark.parametrize("backend", BACKENDS[1:])
 def test_losses_that_learn_or_remember_are_resumed_to_the_same_result(backend, tmp_path):
-    assert run(LOSSES, backend, tmp_path).count(backend) == 5
+    assert run(LOSSES, backend, tmp_path).count(backend) == 4

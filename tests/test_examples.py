@@ -73,6 +73,15 @@ def test_signatures_of_one_signer_are_more_alike_than_those_of_two():
     assert 0.02 < visavis.evaluate_all_pairs(rows, drawn.labels).eer < 0.35
 
 
+@pytest.mark.parametrize("arguments", [(), ("--optuna", "--trials", 2)], ids=["grid", "optuna"])
+def test_hyperparameters_are_searched_over(example, arguments):
+    if arguments:
+        pytest.importorskip("optuna", reason="needs optuna")
+    told = example("search_hyperparameters.py", "--steps", 2, "--folds", 2, "--loss", "arcface", *arguments)
+    assert re.search(r"best: {.*'loss': 'arcface'.*}, equal error rate \d+\.\d% on held-out people", told)
+    assert re.search(r"'embedding_size': \d+", told)
+
+
 def test_the_notebook_is_its_script():
     script = (EXAMPLES / "notebook.py").read_text()
     cells = [cell.split("\n", 1) for cell in script.split("# %%")[1:]]
