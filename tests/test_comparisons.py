@@ -79,3 +79,28 @@ def test_compare_ranks_and_draws(capsys, run, folder, tmp_path):
     assert [row["score"] for row in results] == sorted((row["score"] for row in results), reverse=True)
     assert width_of(picture) > 300
     assert str(picture) in err
+
+
+def test_all_faces_are_compared_on_the_command_line(capsys, aligned_run, whole_photos, tmp_path, monkeypatch):
+    from test_verifier import FindsSeveral
+
+    from visavis.faces import FaceFinder
+
+    monkeypatch.setattr(FaceFinder, "detect", FindsSeveral().detect)
+    first, second, _ = whole_photos
+    group = tmp_path / "group.png"
+    faces = [Image.open(photo).crop((90, 40, 210, 160)) for photo in (second, first)]
+    photo = Image.new("RGB", (360, 120))
+    for place, face in enumerate([*faces, faces[0]]):
+        photo.paste(face, (120 * place, 0))
+    photo.save(group)
+    drawn = tmp_path / "all.png"
+    code, out, _ = call(capsys, "verify", group, group, "--model", aligned_run, "--face", "all", "--draw", drawn)
+    assert code == 0 and width_of(drawn) > 500
+    assert out.startswith("same person: face ") and "false match rate of 9 comparisons: " in out
+    code, out, _ = call(capsys, "compare", group, group, "--model", aligned_run, "--face", "all", "--json")
+    result = json.loads(out)["results"][0]
+    assert result["comparisons"] == 9 and 0 <= result["false_match_rate"] <= 1
+    assert {face["faces"] for face in result["faces"]} == {3}
+    code, _, _ = call(capsys, "explain", group, group, "--model", aligned_run, "--face", "all", "--out", drawn)
+    assert code == 0

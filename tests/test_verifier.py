@@ -1,5 +1,6 @@
 """A verifier: what it takes, what a verdict says, and which files it refuses."""
 
+import io
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 import visavis
+import visavis.data
 from visavis.encoders import OnnxEncoder
 from visavis.encoders.card import Card
 from visavis.encoders.export import export_model
@@ -72,8 +74,6 @@ def test_a_probability_stands_beside_its_prior_and_doubt_is_said(run):
 def test_arguments_of_a_verifier_are_checked(run):
     with pytest.raises(ValueError, match=r"prior must be in \(0, 1\), got 1"):
         visavis.Verifier(run, prior=1)
-    with pytest.raises(ValueError, match="policy must be 'largest', 'centre' or 'error'"):
-        visavis.Verifier(run, acquisition=visavis.AcquisitionSettings("all"))
     with pytest.raises(TypeError, match="a photo must be a path, bytes, a Pillow image or an array, got int"):
         visavis.Verifier(run).verify(1, 2)
     assert len(repr(visavis.Verifier(run))) < 200
@@ -248,3 +248,99 @@ def test_a_decision_says_where_the_rate_of_its_threshold_was_measured(run):
     assert visavis.Verifier(encoder).decide(0.9).to_json()["measured_on"] == "FMR at most 0.01 on door"
     unknown = replace(encoder, card=replace(encoder.card, threshold=OperatingPoint(0.8, "a file")))
     assert visavis.Verifier(unknown).decide(0.9).measured_on == ""
+
+
+class FindsSeveral:
+    """Finds a face in each third of a photo that is not flat, the largest in the middle."""
+
+    def detect(self, photo):
+        height, width = photo.shape[:2]
+        found = []
+        for place, share in ((0, 0.8), (1, 1.0), (2, 0.9)):
+            left, right = place * width // 3, (place + 1) * width // 3
+            if photo[:, left:right].std(axis=(0, 1)).max() < 1:
+                continue
+            side = min(right - left, height) * share
+            middle = np.array([(left + right) / 2, height / 2])
+            box = np.array([*(middle - side / 2), side, side])
+            found.append(Face(box, (CANONICAL_LANDMARKS - 56) * side / 112 + middle, 0.97))
+        return sorted(found, key=lambda face: -face.area)
+
+
+@pytest.fixture
+def everybody(aligned_run):
+    """A verifier that compares all faces."""
+    acquisition = visavis.AcquisitionSettings(policy="all", finder=FindsSeveral())
+    return visavis.Verifier(aligned_run, acquisition=acquisition)
+
+
+@pytest.fixture
+def row(folder):
+    """Photos of three faces in a row, by the numbers of the people."""
+
+    def row(*people, number=0):
+        faces = [Image.open(folder / f"person-{person:02d}" / f"{number}.png").resize((120, 120)) for person in people]
+        photo = Image.new("RGB", (360, 120))
+        for place, face in enumerate(faces):
+            photo.paste(face, (120 * place, 0))
+        return np.asarray(photo)
+
+    return row
+
+
+def test_with_all_faces_the_best_pair_decides_and_is_named(everybody, row):
+    group, other = row(0, 1, 2), row(3, 4, 1)
+    verdict = everybody.verify(group, other)
+    first, second = everybody.acquire_each(group), everybody.acquire_each(other)
+    scores = everybody.embed(first) @ everybody.embed(second).T
+    assert scores.shape == (3, 3) and verdict.comparisons == 9
+    assert verdict.score == pytest.approx(scores.max(), abs=1e-6)
+    one, another = verdict.faces
+    assert scores[one.number - 1, another.number - 1] == scores.max()
+    assert one.faces == another.faces == 3 and one.box == first[one.number - 1].found.box
+    assert verdict.which_faces == f"face {one.number} of the first photo, face {another.number} of the second photo"
+    assert f"{verdict.answer}{': ' if verdict.same else '; most alike: '}{verdict.which_faces} (score" in verdict.describe()
+    assert json.loads(json.dumps(verdict.to_json()))["faces"][0]["number"] == one.number
+    alone = row(1)
+    assert [one.comparisons for one in everybody.compare(alone, [group, alone])] == [3, 1]
+    same = everybody.compare(alone, [group, alone])[1]
+    assert same.same and same.which_faces == "" and same.describe().startswith("same person (score")
+
+
+def test_more_comparisons_match_more_often_and_the_rate_says_so(everybody):
+    point = OperatingPoint(0.8, "door", 10, 1000, 2, 50, 40, target_fmr=0.02, fmr_upper=0.02, chosen_as="guaranteed")
+    calibration = Calibration(20.0, 20.0)
+    encoder = replace(everybody.encoder, card=replace(everybody.card, threshold=point, calibration=calibration))
+    verifier = visavis.Verifier(encoder)
+    one, many = verifier.decide(0.9), verifier.decide([0.9, 0.1, -0.2, 0.3])
+    assert (one.comparisons, one.false_match_rate, one.false_match_rate_upper) == (1, pytest.approx(0.01), pytest.approx(0.02))
+    assert many.false_match_rate == pytest.approx(1 - 0.99**4) and many.false_match_rate_upper == pytest.approx(1 - 0.98**4)
+    assert one.measured == one.measured_on
+    assert many.measured.endswith("; false match rate of 4 comparisons: 0.039, at most 0.078")
+    ratios = np.exp(calibration.log_likelihood_ratio([0.9, 0.1, -0.2, 0.3]))
+    assert many.log_likelihood_ratio == pytest.approx(np.log(ratios.mean()))
+    assert many.probability == pytest.approx(ratios.mean() / (1 + ratios.mean()))
+    unknown = visavis.Verifier(replace(encoder, card=replace(encoder.card, threshold=OperatingPoint(0.8, "a file"))))
+    assert unknown.decide([0.9, 0.1]).false_match_rate is None
+
+
+def test_one_face_is_not_acquired_where_all_are_asked_for(everybody, row):
+    with pytest.raises(ValueError, match="to acquire one face of a photo, got 'all'"):
+        everybody.acquire(row(0, 1))
+    with pytest.raises(ValueError, match="match needs at least one face of each photo, got 0 and 1"):
+        everybody.match([], everybody.acquire_each(row(0)))
+
+
+@pytest.mark.real_faces
+def test_a_person_beside_a_larger_face_is_found_among_all_faces(lfw_archive):
+    with visavis.data.open_photos(lfw_archive) as files:
+        photos = {name: files.fetch(name) for name, person in files.photos if person in ("Serena_Williams", "George_W_Bush")}
+    hers = [photo for name, photo in photos.items() if "Serena" in name]
+    his = next(photo for name, photo in photos.items() if "Bush" in name)
+    both = Image.new("RGB", (900, 500), "grey")
+    both.paste(Image.open(io.BytesIO(his)).resize((450, 450)), (0, 20))
+    both.paste(Image.open(io.BytesIO(hers[0])).resize((250, 250)), (560, 120))
+    assert not visavis.Verifier().verify(hers[9], both).same
+    verdict = visavis.Verifier(acquisition=visavis.AcquisitionSettings(policy="all")).verify(hers[9], both)
+    assert verdict.same and verdict.comparisons == 2
+    assert verdict.describe().startswith("same person: face 2 of the second photo (score")

@@ -20,6 +20,7 @@ __all__ = [
     "fallback_option",
     "json_option",
     "limit_options",
+    "matching_options",
     "model_option",
     "open_verifier",
     "options",
@@ -196,20 +197,25 @@ face_policy_option = click.option(
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), default=None, help="Number of processes; default: one per core."
 )
-acquisition_options = options(
-    click.option("--aligned", is_flag=True, help="The photos are face crops already: skip detection."),
-    click.option(
-        "--face",
-        "policy",
-        type=click.Choice(["largest", "centre", "error"]),
-        default="largest",
-        show_default=True,
-        help="Which face to take if there are several.",
-    ),
-    fallback_option,
-    detector_options,
-    limit_options,
+_aligned_option = click.option("--aligned", is_flag=True, help="The photos are face crops already: skip detection.")
+_one_face_option = click.option(
+    "--face",
+    "policy",
+    type=click.Choice(["largest", "centre", "error"]),
+    default="largest",
+    show_default=True,
+    help="Which face to take if there are several.",
 )
+_any_face_option = click.option(
+    "--face",
+    "policy",
+    type=click.Choice(["largest", "centre", "all", "error"]),
+    default="largest",
+    show_default=True,
+    help="Which face to take if there are several; with all, photos match if any of their faces do.",
+)
+acquisition_options = options(_aligned_option, _one_face_option, fallback_option, detector_options, limit_options)
+matching_options = options(_aligned_option, _any_face_option, fallback_option, detector_options, limit_options)
 target_fmrs_option = click.option(
     "--target-fmr",
     "target_fmrs",

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from visavis.cli.options import (
-    acquisition_options,
     decision_options,
     json_option,
+    matching_options,
     model_option,
     open_verifier,
     options,
@@ -27,7 +27,7 @@ SAME, DIFFERENT = 0, 1
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 @click.option("--draw", type=click.Path(path_type=Path), help="Draw both photos, their faces and the score into this PNG.")
-@options(model_option, decision_options, acquisition_options, json_option)
+@options(model_option, decision_options, matching_options, json_option)
 @click.pass_context
 def verify(
     context: click.Context, /, first: Path, second: Path, *, model: str, draw: Path | None, as_json: bool, **verifier: Any
@@ -44,7 +44,7 @@ def verify(
     else:
         click.echo(verdict.describe())
         if verdict.measured_on:
-            click.echo(f"threshold: {verdict.measured_on}; predict it for your photos with: visavis check")
+            click.echo(f"threshold: {verdict.measured}; predict it for your photos with: visavis check")
         print_warnings(verdict.warnings)
     context.exit(SAME if verdict.same else DIFFERENT)
 
@@ -53,7 +53,7 @@ def verify(
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The PNG to draw.")
-@options(model_option, decision_options, acquisition_options, json_option)
+@options(model_option, decision_options, matching_options, json_option)
 def explain(first: Path, second: Path, *, out: Path, model: str, as_json: bool, **verifier: Any) -> None:
     """Draw occlusion maps: which regions raise or lower the score."""
     from visavis.verification.explanation import explain_photos
@@ -71,7 +71,7 @@ def explain(first: Path, second: Path, *, out: Path, model: str, as_json: bool, 
 @click.argument("anchor", type=click.Path(path_type=Path))
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Draw the comparisons into this PNG.")
-@options(model_option, decision_options, acquisition_options, quiet_option, json_option)
+@options(model_option, decision_options, matching_options, quiet_option, json_option)
 def compare(
     anchor: Path,
     photos: tuple[Path, ...],

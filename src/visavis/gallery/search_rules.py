@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from visavis.encoders.card import Card
 from visavis.errors import ModelError
 from visavis.metrics.operating_points import OperatingPoint
+from visavis.metrics.search import rate_of_any
 
-__all__ = ["SearchRule", "predicted_fpir", "rule_for_fpir"]
+__all__ = ["SearchRule", "rule_for_fpir"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,12 @@ class SearchRule:
     @property
     def fpir(self) -> float:
         """Predicted FPIR, from the false match rate measured at the operating point."""
-        return predicted_fpir(self.rule.false_matches / self.rule.nonmated, self.references)
+        return rate_of_any(self.rule.false_matches / self.rule.nonmated, self.references)
 
     @property
     def fpir_upper(self) -> float | None:
         """Predicted FPIR at the upper end of the 95 % interval of the false match rate; None: unknown."""
-        return None if self.rule.fmr_upper is None else predicted_fpir(self.rule.fmr_upper, self.references)
+        return None if self.rule.fmr_upper is None else rate_of_any(self.rule.fmr_upper, self.references)
 
     def __str__(self) -> str:
         """Return a one-line summary."""
@@ -75,11 +76,6 @@ def rule_for_fpir(card: Card, target: float, references: int) -> SearchRule:
             f"Calibrate on more people: visavis calibrate MODEL DATA --target-fmr {needed:.2g} --out NEW"
         )
     return SearchRule(min(able, key=lambda rule: rule.score), references, target)
-
-
-def predicted_fpir(fmr: float, references: int) -> float:
-    """Return the FPIR that a false match rate predicts for a number of independent references."""
-    return -math.expm1(references * math.log1p(-fmr)) if fmr < 1 else 1.0
 
 
 def _references(fmr: float, target: float) -> int:

@@ -1,5 +1,6 @@
 """Identification (1:N): FNIR, FPIR, rank 1 and CMC of searches in a gallery of some of the people."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from visavis.metrics.curves import Rate, equal_error_rate, error_curve, tar_at_f
 from visavis.metrics.intervals import people_interval
 from visavis.metrics.scores import cosine_scores, scored_blocks, unit_rows
 
-__all__ = ["Growth", "Reference", "SearchEvaluation", "evaluate_search", "reference_scores"]
+__all__ = ["Growth", "Reference", "SearchEvaluation", "evaluate_search", "rate_of_any", "reference_scores"]
 
 Reference = Literal["mean", "best"]
 _RANKS = 10
@@ -174,6 +175,20 @@ def reference_scores(
             block = best[row : row + len(scores), column : column + scores.shape[1]]
             np.maximum(block, scores, out=block)
     return best
+
+
+def rate_of_any(rate: float, count: int) -> float:
+    """Return the probability that at least one of some independent events happens: ``1 - (1 - rate)^count``.
+
+    Args:
+        rate: The probability of each, in [0, 1], such as the false match rate of one comparison.
+        count: How many.
+
+    Example:
+        >>> round(rate_of_any(0.01, 6), 4)
+        0.0585
+    """
+    return -math.expm1(count * math.log1p(-rate)) if rate < 1 else 1.0
 
 
 def _rate(happened: npt.NDArray[np.bool_], people: npt.NDArray[np.int64]) -> Rate:

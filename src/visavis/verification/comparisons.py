@@ -61,17 +61,17 @@ def compare_photos(verifier: Verifier, anchor: Path, photos: Sequence[Path], *, 
     from visavis.data.folders import expand_folders  # two photos are verified without data sets, and sooner
     from visavis.data.names import shown_name
 
-    first = verifier.acquire(anchor, name=shown_name(str(anchor)))
+    first = verifier.acquire_each(anchor, name=shown_name(str(anchor)))
     files, passed_over = expand_folders(photos)
     acquired, failures = {}, []
     for photo in files:
         try:
-            acquired[photo] = verifier.acquire(photo, name=shown_name(str(photo)))
+            acquired[photo] = verifier.acquire_each(photo, name=shown_name(str(photo)))
         except ImageError as error:
             failures.append((photo, str(error)))
     if not acquired:
         raise ImageError(f"none of {len(files)} photos can be compared; {failures[0][1] if failures else 'none was given'}")
-    verdicts = verifier.compare(first, list(acquired.values()))
+    verdicts = verifier.match_each(first, list(acquired.values()))
     ranked = sorted(zip(acquired, verdicts, strict=True), key=lambda pair: -pair[1].score)
     if out is not None:
         from visavis.evaluation.plots import save_figure
@@ -93,11 +93,12 @@ def verify_photos(verifier: Verifier, first: Path, second: Path, *, out: Path | 
     Raises:
         ImageError: If a photo cannot be read; as `FaceError` if it has no face, or too many.
     """
-    acquired = verifier.acquire(first), verifier.acquire(second)
-    verdict = verifier.verify(*acquired)
+    faces = verifier.acquire_each(first), verifier.acquire_each(second)
+    verdict = verifier.match(*faces)
     if out is not None:
         from visavis.evaluation.plots import save_figure
         from visavis.verification.plots import plot_verdict
 
-        save_figure(plot_verdict(acquired, verdict, names=(first.name, second.name)), out)
+        best = faces[0][verdict.faces[0].number - 1], faces[1][verdict.faces[1].number - 1]
+        save_figure(plot_verdict(best, verdict, names=(first.name, second.name)), out)
     return verdict

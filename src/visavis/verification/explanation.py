@@ -49,8 +49,9 @@ def explain_photos(verifier: Verifier, first: PhotoSource, second: PhotoSource, 
     Raises:
         ImageError: If a photo cannot be read; as `FaceError` if it has no face, or too many.
     """
-    photos = verifier.acquire(first), verifier.acquire(second)
-    verdict = verifier.verify(*photos)
+    faces = verifier.acquire_each(first), verifier.acquire_each(second)
+    verdict = verifier.match(*faces)
+    photos = faces[0][verdict.faces[0].number - 1], faces[1][verdict.faces[1].number - 1]
     explanation = Explanation(verdict, photos, explain_faces(verifier.encoder, photos[0].pixels, photos[1].pixels))
     if out is not None:
         from visavis.evaluation.plots import save_figure

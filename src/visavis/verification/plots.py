@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from visavis.evaluation.plots import ACCENT, MATED, MUTED, NONMATED, show_image
 from visavis.images import Limits, read_image
-from visavis.verification.verifier import AcquiredPhoto, Verdict
+from visavis.verification.verdicts import Verdict
+from visavis.verification.verifier import AcquiredPhoto
 
 __all__ = ["plot_comparison", "plot_explanation", "plot_verdict"]
 

@@ -1,9 +1,8 @@
 """Verify photos 1:1, and compare one anchor with many."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,26 +14,13 @@ from visavis.faces import AcquisitionSettings, AlignedFace, CropScorer, acquire_
 from visavis.images import Limits
 from visavis.metrics import cosine_scores
 from visavis.metrics.calibration import distance_of
+from visavis.metrics.search import rate_of_any
+from visavis.verification.verdicts import FoundFace, Verdict
 
-__all__ = ["AcquiredPhoto", "FoundFace", "Verdict", "Verifier"]
+__all__ = ["AcquiredPhoto", "Verifier"]
 
 _MIN_CROP_SCORE = 0.8  # below it, a photo that was declared an aligned crop is doubted
 _BLANK = 2.0  # lowest standard deviation of a photo's levels; embeddings of blank photos match each other
-
-
-@dataclass(frozen=True)
-class FoundFace:
-    """The face that was compared, in the pixels of its photo.
-
-    Attributes:
-        box: Left, top, width and height; None: the photo was taken as it is.
-        score: The detector's, 0 .. 1; for an aligned crop, the score that a face fills it; None: the model is not one of faces.
-        warnings: What makes the comparison less reliable.
-    """
-
-    box: tuple[float, float, float, float] | None = None
-    score: float | None = None
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +33,8 @@ class AcquiredPhoto:
         aligned: The face that was detected in it; None: the photo was taken as it is.
         crop_score: Score, 0 .. 1, that a face fills a photo that was taken as it is; None: it need not, or the detector gives none.
         photo_warnings: What is uncertain about the pixels of the photo; see `DecodedImage`.
+        number: The number of the face among those of the photo that are compared, the largest first.
+        faces: How many faces of the photo are compared.
     """
 
     photo: npt.NDArray[np.uint8]
@@ -54,6 +42,8 @@ class AcquiredPhoto:
     aligned: AlignedFace | None = None
     crop_score: float | None = None
     photo_warnings: tuple[str, ...] = ()
+    number: int = 1
+    faces: int = 1
 
     @property
     def found(self) -> FoundFace:
@@ -70,65 +60,7 @@ class AcquiredPhoto:
         if face is None:
             return FoundFace(warnings=self.aligned.warnings)
         left, top, width, height = (round(float(value), 1) for value in face.box)
-        return FoundFace((left, top, width, height), face.score, self.aligned.warnings)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The answer for one pair of photos.
-
-    Attributes:
-        same: Whether the score reaches the threshold.
-        score: The comparison score, the cosine of the two embeddings; higher is more alike.
-        distance: The Euclidean distance of the two embeddings, 0 .. 2.
-        probability: Probability of "same person" at `prior`; None: the model is not calibrated.
-        threshold: The score from which the answer is "same person".
-        log_likelihood_ratio: Natural logarithm of how much likelier the score is for one person than for two; None likewise.
-        faces: The faces that were compared.
-        prior: P(same person) before the photos are seen, which `probability` assumes; None likewise.
-        measured_on: The false match rate of the threshold and the populations it was measured on; empty: not known.
-    """
-
-    same: bool
-    score: float
-    distance: float
-    probability: float | None
-    threshold: float
-    log_likelihood_ratio: float | None = None
-    faces: tuple[FoundFace, ...] = ()
-    prior: float | None = None
-    measured_on: str = ""
-
-    @property
-    def uncertain(self) -> bool:
-        """Whether the probability at `prior` contradicts the decision, which a threshold for a false match rate makes."""
-        return self.probability is not None and (self.probability >= 0.5) != self.same
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """The warnings of the faces."""
-        names = ("first photo", "second photo") if len(self.faces) == 2 else ("the photo",)
-        return tuple(f"{name}: {text}" for name, face in zip(names, self.faces, strict=False) for text in face.warnings)
-
-    @property
-    def answer(self) -> str:
-        """`"same person"` or `"different people"`, by the threshold."""
-        return "same person" if self.same else "different people"
-
-    @property
-    def figures(self) -> str:
-        """Score, threshold, probability with its prior, and distance, as text."""
-        probability = "" if self.probability is None else f"probability {self.probability:.3f} at a prior of {self.prior:g}, "
-        return f"score {self.score:.3f}, threshold {self.threshold:.3f}, {probability}distance {self.distance:.3f}"
-
-    def describe(self) -> str:
-        """Return answer and figures in one line; "uncertain" if the probability contradicts the threshold."""
-        doubt = "uncertain: by the threshold " if self.uncertain else ""
-        return f"{doubt}{self.answer} ({self.figures})"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return asdict(self)
+        return FoundFace((left, top, width, height), face.score, self.aligned.warnings, self.number, self.faces)
 
 
 class Verifier:
@@ -142,6 +74,11 @@ class Verifier:
 
             visavis.Verifier().verify("anna-1.jpg", "anna-2.jpg").same
             visavis.Verifier("runs/mine").compare("anna-1.jpg", ["anna-2.jpg", "berta-1.jpg"])
+
+        Is she in the group photo, and which face is hers? ::
+
+            everybody = visavis.AcquisitionSettings(policy="all")
+            visavis.Verifier(acquisition=everybody).verify("anna-1.jpg", "party.jpg").which_faces
     """
 
     def __init__(
@@ -158,8 +95,8 @@ class Verifier:
 
         Args:
             model: What `load_encoder` takes, or an encoder.
-            acquisition: Which face of several, what to take without one, the face detector, and the limits of photos; None: the
-                largest face by `FaceFinder()`.
+            acquisition: Which face of several (with `"all"`, a photo matches if any of its faces does), what to take without one,
+                the face detector, and the limits of photos; None: the largest face by `FaceFinder()`.
             aligned: Whether the photos are aligned crops already, so that no face is detected.
             target_fmr: Decide by the operating point for this false match rate; None: by the model's default one.
             prior: P(same person) before the photos are seen, in (0, 1); probabilities depend on it, decisions do not.
@@ -167,13 +104,11 @@ class Verifier:
 
         Raises:
             ModelError: If there is none, if it is damaged or foreign, or if it has no operating point for `target_fmr`.
-            ValueError: If `prior` is out of range, or if all faces of a photo are asked for.
+            ValueError: If `prior` is out of range.
         """
         if not 0 < prior < 1:
             raise ValueError(f"prior must be in (0, 1), got {prior}")
         self.acquisition = acquisition or AcquisitionSettings()
-        if self.acquisition.policy == "all":
-            raise ValueError("policy must be 'largest', 'centre' or 'error' to verify one face of a photo, got 'all'")
         self.encoder = load_encoder(model, threads=threads) if isinstance(model, str | Path) else model
         if target_fmr is not None:
             self.card.rule(target_fmr)
@@ -203,7 +138,10 @@ class Verifier:
 
         Raises:
             ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many, or nothing on it at all.
+            ValueError: If all faces are asked for; `acquire_each` returns them.
         """
+        if self._takes_all:
+            raise ValueError("policy must be 'largest', 'centre' or 'error' to acquire one face of a photo, got 'all'")
         decoded = read_photo(photo, name=name, limits=self.limits)
         image, name = decoded.pixels, name or (str(photo) if isinstance(photo, str | Path) else "the photo")
         if not self._detects:
@@ -219,20 +157,24 @@ class Verifier:
         aligned = replace(aligned, photo_warnings=decoded.warnings)
         return AcquiredPhoto(image, aligned.cut(self.card.crop), aligned)
 
-    def acquire_all(self, photo: PhotoSource, *, name: str | None = None) -> list[AcquiredPhoto]:
-        """Read a photo and acquire all its faces, largest first, as `acquire` does with one.
+    def acquire_each(self, photo: PhotoSource, *, name: str | None = None) -> list[AcquiredPhoto]:
+        """Read a photo and acquire its faces that are compared: one, or with the policy `"all"` all of them, largest first.
 
         Raises:
             ImageError: As `acquire`.
         """
-        how = self.acquisition
-        if not self._detects or how.policy != "largest":
+        return self._acquire_all(photo, name) if self._takes_all else [self.acquire(photo, name=name)]
+
+    def acquire_all(self, photo: PhotoSource, *, name: str | None = None) -> list[AcquiredPhoto]:
+        """Read a photo and acquire all its faces, largest first, unless the policy chooses another one than the largest.
+
+        Raises:
+            ImageError: As `acquire`.
+        """
+        if not self._detects or self.acquisition.policy in ("centre", "error"):
             return [self.acquire(photo, name=name)]
-        decoded = read_photo(photo, name=name, limits=self.limits)
-        image, name = decoded.pixels, name or (str(photo) if isinstance(photo, str | Path) else "the photo")
-        faces = acquire_faces(_rgb(image), how.finder, name=name, policy="all", fallback=how.fallback)
-        found = [replace(face, others=len(faces) - 1, photo_warnings=decoded.warnings) for face in faces]
-        return [AcquiredPhoto(image, face.cut(self.card.crop), face) for face in found]
+        faces = self._acquire_all(photo, name)
+        return [replace(face, aligned=replace(face.aligned, others=len(faces) - 1)) for face in faces if face.aligned is not None]
 
     def embed(self, photos: Sequence[PhotoSource | AcquiredPhoto] | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Embed photos of any readable kind.
@@ -246,12 +188,23 @@ class Verifier:
         return self._embed([self._acquired(photo) for photo in photos])
 
     def verify(self, first: PhotoSource | AcquiredPhoto, second: PhotoSource | AcquiredPhoto) -> Verdict:
-        """Compare two photos.
+        """Compare two photos; with the policy `"all"`, every face of one with every face of the other.
 
         Raises:
             ImageError: If a photo cannot be read; as `FaceError` if it has no face, or too many.
         """
         return self.compare(first, [second])[0]
+
+    def match(self, first: Sequence[AcquiredPhoto], second: Sequence[AcquiredPhoto]) -> Verdict:
+        """Compare the faces of one photo with those of another, as `acquire_each` returned them.
+
+        Raises:
+            ValueError: If there is no face in one of them.
+        """
+        if not first or not second:
+            raise ValueError(f"match needs at least one face of each photo, got {len(first)} and {len(second)}")
+        embeddings = self._embed([*first, *second])
+        return self._decide_best(cosine_scores(embeddings[: len(first)], embeddings[len(first) :]), first, second)
 
     def compare(self, anchor: PhotoSource | AcquiredPhoto, photos: Sequence[PhotoSource | AcquiredPhoto]) -> list[Verdict]:
         """Compare one anchor with many photos.
@@ -269,36 +222,72 @@ class Verifier:
         """
         if len(photos) == 0:
             raise ValueError("photos must hold at least one photo, got none")
-        first, *others = (self._acquired(photo) for photo in [anchor, *photos])
-        embeddings = self._embed([first, *others])
+        return self.match_each(self._faces_of(anchor), [self._faces_of(photo) for photo in photos])
+
+    def match_each(self, anchor: Sequence[AcquiredPhoto], photos: Sequence[Sequence[AcquiredPhoto]]) -> list[Verdict]:
+        """Compare the faces of one photo with those of each of the others, all of which are embedded together; see `match`."""
+        embeddings = self._embed([*anchor, *(face for faces in photos for face in faces)])
+        ends = np.cumsum([len(anchor), *map(len, photos)])
+        scores = cosine_scores(embeddings[: len(anchor)], embeddings[len(anchor) :])
         return [
-            self.decide(float(score), faces=(first.found, other.found))
-            for score, other in zip(cosine_scores(embeddings[1:], embeddings[:1])[:, 0], others, strict=True)
+            self._decide_best(scores[:, start - len(anchor) : end - len(anchor)], anchor, faces)
+            for start, end, faces in zip(ends[:-1], ends[1:], photos, strict=True)
         ]
 
-    def decide(self, score: float, *, faces: tuple[FoundFace, ...] = ()) -> Verdict:
-        """Turn a comparison score into a verdict.
+    def decide(self, scores: float | npt.ArrayLike, *, faces: tuple[FoundFace, ...] = ()) -> Verdict:
+        """Turn a comparison score into a verdict, or the scores of several pairs of faces, of which the highest decides.
 
         Args:
-            score: A cosine; rounding errors beyond -1 and 1 are cut off.
-            faces: The faces that were compared.
+            scores: A cosine, or several; rounding errors beyond -1 and 1 are cut off.
+            faces: The faces with the highest score.
 
         Raises:
             ModelError: If the model has no threshold.
         """
-        score = min(1.0, max(-1.0, score))
-        rule, calibration = self.card.rule(self._target_fmr), self.card.calibration
+        cosines = np.clip(np.asarray(scores, dtype=np.float64).ravel(), -1.0, 1.0)
+        score, rule, ratio = float(cosines.max()), self.card.rule(self._target_fmr), self._likelihood_ratio(cosines)
         return Verdict(
             same=score >= rule.score,
             score=score,
             distance=distance_of(score),
-            probability=None if calibration is None else float(calibration.probability(score, prior=self._prior)),
+            probability=None if ratio is None else _probability(ratio, self._prior),
             threshold=rule.score,
-            log_likelihood_ratio=None if calibration is None else float(calibration.log_likelihood_ratio(score)),
+            log_likelihood_ratio=ratio,
             faces=faces,
-            prior=None if calibration is None else self._prior,
+            prior=None if ratio is None else self._prior,
             measured_on=rule.measured_on,
+            comparisons=len(cosines),
+            false_match_rate=rate_of_any(rule.false_matches / rule.nonmated, len(cosines)) if rule.nonmated else None,
+            false_match_rate_upper=None if rule.fmr_upper is None else rate_of_any(rule.fmr_upper, len(cosines)),
         )
+
+    @property
+    def _takes_all(self) -> bool:
+        return self._detects and self.acquisition.policy == "all"
+
+    def _acquire_all(self, photo: PhotoSource, name: str | None) -> list[AcquiredPhoto]:
+        how = self.acquisition
+        decoded = read_photo(photo, name=name, limits=self.limits)
+        image, name = decoded.pixels, name or (str(photo) if isinstance(photo, str | Path) else "the photo")
+        found = acquire_faces(_rgb(image), how.finder, name=name, policy="all", fallback=how.fallback)
+        faces = [replace(face, photo_warnings=decoded.warnings) for face in found]
+        crop, count = self.card.crop, len(faces)
+        return [AcquiredPhoto(image, face.cut(crop), face, number=number, faces=count) for number, face in enumerate(faces, 1)]
+
+    def _decide_best(
+        self, scores: npt.NDArray[np.float32], first: Sequence[AcquiredPhoto], second: Sequence[AcquiredPhoto]
+    ) -> Verdict:
+        one, other = np.unravel_index(int(np.argmax(scores)), scores.shape)
+        return self.decide(scores, faces=(first[one].found, second[other].found))
+
+    def _likelihood_ratio(self, cosines: npt.NDArray[np.float64]) -> float | None:
+        """Return the logarithm of the mean likelihood ratio: one of the pairs, each as likely as the others, is mated."""
+        if self.card.calibration is None:
+            return None
+        return float(np.logaddexp.reduce(self.card.calibration.log_likelihood_ratio(cosines)) - np.log(len(cosines)))
+
+    def _faces_of(self, photo: PhotoSource | AcquiredPhoto) -> list[AcquiredPhoto]:
+        return [photo] if isinstance(photo, AcquiredPhoto) else self.acquire_each(photo)
 
     def _acquired(self, photo: PhotoSource | AcquiredPhoto) -> AcquiredPhoto:
         return photo if isinstance(photo, AcquiredPhoto) else self.acquire(photo)
@@ -306,6 +295,11 @@ class Verifier:
     def _embed(self, photos: list[AcquiredPhoto]) -> npt.NDArray[np.float32]:
         faces = np.array([photo.pixels for photo in photos], dtype=np.uint8)
         return self.encoder.embed(faces.reshape(-1, *self.card.input_shape))
+
+
+def _probability(ratio: float, prior: float) -> float:
+    """Return the posterior of a log-likelihood ratio."""
+    return float(1 / (1 + np.exp(-ratio - np.log(prior / (1 - prior)))))
 
 
 def _rgb(photo: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

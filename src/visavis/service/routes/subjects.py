@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AfterValidator
 
 from visavis.gallery.records import checked_name
-from visavis.gallery.search_rules import predicted_fpir
+from visavis.metrics.search import rate_of_any
 from visavis.service.access import Caller
 from visavis.service.forms import ParsedForm, PhotoForm
 from visavis.service.limits import MAX_PHOTOS
@@ -57,8 +57,8 @@ async def search(
             SearchHit(**decision_fields(verifier.decide(hit.score)), subject=hit.subject, reference=hit.reference) for hit in hits
         ),
         references=references,
-        false_positive_rate=None if threshold.fmr is None else predicted_fpir(threshold.fmr, references),
-        false_positive_rate_upper=None if threshold.fmr_upper is None else predicted_fpir(threshold.fmr_upper, references),
+        false_positive_rate=None if threshold.fmr is None else rate_of_any(threshold.fmr, references),
+        false_positive_rate_upper=None if threshold.fmr_upper is None else rate_of_any(threshold.fmr_upper, references),
     )
 
 
