@@ -116,8 +116,10 @@ def test_people_are_enrolled_found_and_deleted(url):
     assert [one["name"] for one in rest["subjects"]] == ["Berta"] and rest["after"] is None
     found = requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"top": "1"}).json()
     assert [hit["subject"] for hit in found["hits"]] == [name] and found["hits"][0]["same"]
-    assert found["references"] == 3 and found["false_positive_rate"] == pytest.approx(1 - 0.99**3)
-    assert found["false_positive_rate_upper"] == pytest.approx(1 - 0.98**3)
+    assert found["subjects"] == 2 and found["threshold"]["target_fmr"] == 0.001 and found["undecided"] is None
+    many = requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"target_fmr": "0.01"}).json()
+    assert many["false_positive_rate"] == pytest.approx(1 - 0.99**2)
+    assert many["false_positive_rate_upper"] == pytest.approx(1 - 0.98**2)
     few = requests.post(f"{url}/v1/search", files={"photo": file(picture())}, data={"target_fpir": "0.02"}).json()
     assert few["threshold"]["target_fmr"] == 0.001
     assert "operating points for 0.001 at best" in problem(

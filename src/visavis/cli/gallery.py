@@ -44,8 +44,8 @@ def gallery() -> None:
     """Enrol people in a gallery; search it, verify, delete.
 
     \b
-    visavis gallery enrol door.gallery people/                        one sub-folder per person
-    visavis gallery search door.gallery who.jpg --target-fpir 0.01    find the best matches
+    visavis gallery enrol door.gallery people/        one sub-folder per person
+    visavis gallery search door.gallery who.jpg       decide who it is, if anybody
     """  # noqa: D301 - click asks for the character itself
 
 
@@ -98,22 +98,24 @@ def enrol(
         print_warnings(f"{photo}: {text}" for photo, text in result.warnings)
 
 
-@click.command(epilog="Example: visavis gallery search door.gallery who.jpg --target-fpir 0.01 && echo known")
+@click.command(epilog="Example: visavis gallery search door.gallery who.jpg && echo known")
 @location_argument
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Maximum number of people.")
-@click.option("--threshold", type=float, help="Minimum comparison score.")
+@click.option("--threshold", type=float, help="Minimum comparison score, instead of one for --target-fpir.")
 @click.option(
     "--target-fpir",
     type=float,
+    show_default="0.01",
     help="Choose the threshold for this expected false positive identification rate (FPIR) at the gallery's size.",
 )
 @options(model_option, acquisition_options, json_option)
 @click.pass_context
 def search(context: click.Context, /, location: str, photo: Path, *, model: str, as_json: bool, **settings: Any) -> None:
-    """Search a gallery for the best matches of a photo.
+    """Search a gallery for the person in a photo, and decide whether they are enrolled.
 
-    Exit codes: 0 at least one match, 1 no match, 2 an error.
+    If the model cannot show the default FPIR, the most similar people are listed without a decision.
+    Exit codes: 0 at least one match, 1 no match or no decision, 2 an error.
     """
     from visavis.gallery.searching import search_photo
 
@@ -124,7 +126,7 @@ def search(context: click.Context, /, location: str, photo: Path, *, model: str,
     else:
         click.echo(str(result))
         print_warnings(f"{photo}: {text}" for text in result.face.warnings)
-    context.exit(MATCH if result.hits else NO_MATCH)
+    context.exit(MATCH if result.matched else NO_MATCH)
 
 
 @click.command(epilog="Example: visavis gallery verify door.gallery anna who.jpg && echo it is Anna")
@@ -138,7 +140,7 @@ def verify(
 ) -> None:
     """Decide whether a photo shows an enrolled person.
 
-    The photo is compared with all references of SUBJECT, and the best score counts.
+    The photo is compared with the mean of all references of SUBJECT.
     Exit codes: 0 the same person, 1 different people, 2 an error.
     """
     from visavis.gallery.searching import verify_photo

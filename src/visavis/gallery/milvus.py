@@ -158,6 +158,11 @@ class MilvusGallery:
         with self._translated_errors():
             return int(self._client.query(self._address.collection, filter="", output_fields=["count(*)"])[0]["count(*)"])
 
+    @property
+    def subject_count(self) -> int:
+        """Number of references, which that of subjects does not exceed."""
+        return len(self)
+
     def enrol(
         self,
         subject: str,
@@ -206,26 +211,49 @@ class MilvusGallery:
             return tuple(map(str, self._client.insert(self._address.collection, rows)["ids"])) if rows else ()
 
     def search(self, probes: Embeddings, *, top: int = 5, threshold: float | None = None) -> list[list[Hit]]:
-        """Find the best-matching subjects, see `Gallery`; exact where the index is `FLAT`."""
+        """Find the best-matching subjects, see `Gallery`.
+
+        Candidates are the subjects with the best references, more of them than asked for; each is then scored by its template.
+        """
         self._require_encoder()
         rows = checked_embeddings(probes, self.size, "probes")
         if top < 1:
             raise ValueError(f"top must be at least 1, got {top}")
         least = -np.inf if threshold is None else threshold
-        return [self._search(row, top, least) for row in rows]
+        return [[hit for hit in self._search(row, top) if hit.score >= least] for row in rows]
 
-    def _search(self, probe: Embeddings, top: int, least: float) -> list[Hit]:
-        """Search until enough subjects are found; subjects found so far are excluded from the next round."""
-        best: dict[str, Hit] = {}
+    def _search(self, probe: Embeddings, top: int) -> list[Hit]:
+        """Score candidates by their templates; subjects found so far are excluded from the next round of the search for some."""
+        candidates: dict[str, None] = {}
         limit = _OVERSAMPLING * top
         while True:
-            found = self._nearest(probe, limit, list(best))
-            for hit in found:
-                best.setdefault(hit.subject, hit)
-            if len(best) >= top or len(found) < limit or found[-1].score < least:
-                return [hit for hit in best.values() if hit.score >= least][:top]
+            found = self._nearest(probe, limit, list(candidates))
+            candidates |= dict.fromkeys(found)
+            if len(candidates) >= top or len(found) < limit:
+                break
+        hits = [self._hit(subject, references, probe) for subject, references in self._references_of(list(candidates)).items()]
+        return sorted(hits, key=lambda hit: -hit.score)[:top]
 
-    def _nearest(self, probe: Embeddings, limit: int, without: list[str]) -> list[Hit]:
+    def _hit(self, subject: str, references: list[dict[str, Any]], probe: Embeddings) -> Hit:
+        vectors = np.array([reference[self._vectors] for reference in references], dtype=np.float32)
+        return Hit.of(subject, [str(reference["reference"]) for reference in references], vectors, probe)
+
+    def _references_of(self, subjects: list[str]) -> dict[str, list[dict[str, Any]]]:
+        """Return the references of several subjects, with their vectors."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        if subjects:
+            with self._translated_errors():
+                rows = self._client.query(
+                    self._address.collection,
+                    filter=f"subject in {json.dumps(subjects, ensure_ascii=False)}",
+                    output_fields=["reference", "subject", self._vectors],
+                )
+            for row in rows:
+                found.setdefault(row["subject"], []).append(row)
+        return found
+
+    def _nearest(self, probe: Embeddings, limit: int, without: list[str]) -> list[str]:
+        """Return the subjects of the best references, the best first; a subject may come several times."""
         with self._translated_errors():
             answers = self._client.search(
                 self._address.collection,
@@ -236,16 +264,14 @@ class MilvusGallery:
                 output_fields=["subject"],
                 search_params={"metric_type": "IP", "params": self._address.search},
             )
-        return [Hit(hit["entity"]["subject"], str(hit["reference"]), min(1.0, float(hit["distance"]))) for hit in answers[0]]
+        return [hit["entity"]["subject"] for hit in answers[0]]
 
     def verify(self, subject: str, probe: Embeddings) -> Hit:
-        """Compare a probe with all references of a subject, see `Gallery`."""
+        """Compare a probe with a subject, see `Gallery`."""
         self._require_encoder()
         row = checked_embeddings(np.asarray(probe)[None], self.size, "probe")[0]
         found = self._known(subject, self._vectors)
-        scores = np.array([reference[self._vectors] for reference in found], dtype=np.float32) @ row
-        best = int(np.argmax(scores))
-        return Hit(normalise_name(subject), str(found[best]["reference"]), min(1.0, float(scores[best])))
+        return self._hit(normalise_name(subject), found, row)
 
     def delete(self, subject: str, *, actor: str = "") -> int:
         """Delete a subject, see `Gallery`. The server frees its disks when it compacts."""

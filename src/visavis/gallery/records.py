@@ -39,13 +39,20 @@ class Hit:
 
     Attributes:
         subject: The name of the subject.
-        reference: The best-matching reference of the subject.
-        score: Comparison score with that reference, the cosine; higher is more alike.
+        reference: The reference of the subject that is most like the probe.
+        score: Comparison score with the subject: the cosine with its template, the mean of its references; higher is more alike.
     """
 
     subject: str
     reference: str
     score: float
+
+    @classmethod
+    def of(cls, subject: str, references: Sequence[str], embeddings: Embeddings, probe: Embeddings) -> "Hit":
+        """Compare a probe `(d,)` with the references `(k, d)` of a subject."""
+        template = embeddings.sum(axis=0)
+        score = float(template @ probe / max(1e-12, float(np.linalg.norm(template))))
+        return cls(subject, references[int(np.argmax(embeddings @ probe))], min(1.0, max(-1.0, score)))
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON-serialisable values."""
@@ -148,6 +155,10 @@ class Gallery(Protocol):
     def __len__(self) -> int:
         """Return the number of references."""
 
+    @property
+    def subject_count(self) -> int:
+        """Number of subjects; where counting them is not practical, that of references, which is not less."""
+
     def enrol(
         self,
         subject: str,
@@ -187,7 +198,7 @@ class Gallery(Protocol):
         """
 
     def search(self, probes: Embeddings, *, top: int = 5, threshold: float | None = None) -> list[list[Hit]]:
-        """Find the best-matching subjects, each scored by its best reference.
+        """Find the best-matching subjects, each scored by its template, the mean of its references.
 
         Args:
             probes: `(m, d)` float32, rows of unit length, from the gallery's encoder.
@@ -199,7 +210,7 @@ class Gallery(Protocol):
         """
 
     def verify(self, subject: str, probe: Embeddings) -> Hit:
-        """Compare a probe `(d,)` with all references of a subject, and return the best.
+        """Compare a probe `(d,)` with the template of a subject.
 
         Raises:
             UnknownSubjectError: If no subject of this name is enrolled.

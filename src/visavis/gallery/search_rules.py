@@ -8,7 +8,10 @@ from visavis.errors import ModelError
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.metrics.search import rate_of_any
 
-__all__ = ["SearchRule", "rule_for_fpir"]
+__all__ = ["TARGET_FPIR", "SearchRule", "choose_rule", "rule_for_fpir"]
+
+TARGET_FPIR = 0.01
+"""The target false positive identification rate (FPIR) of a search, unless another one is given."""
 
 
 @dataclass(frozen=True)
@@ -17,41 +20,41 @@ class SearchRule:
 
     Attributes:
         rule: The operating point of one comparison.
-        references: Number of references that a probe is compared with.
+        subjects: Number of subjects that a probe is compared with.
         target_fpir: The target false positive identification rate.
     """
 
     rule: OperatingPoint
-    references: int
+    subjects: int
     target_fpir: float
 
     @property
     def fpir(self) -> float:
         """Predicted FPIR, from the false match rate measured at the operating point."""
-        return rate_of_any(self.rule.false_matches / self.rule.nonmated, self.references)
+        return rate_of_any(self.rule.false_matches / self.rule.nonmated, self.subjects)
 
     @property
     def fpir_upper(self) -> float | None:
         """Predicted FPIR at the upper end of the 95 % interval of the false match rate; None: unknown."""
-        return None if self.rule.fmr_upper is None else rate_of_any(self.rule.fmr_upper, self.references)
+        return None if self.rule.fmr_upper is None else rate_of_any(self.rule.fmr_upper, self.subjects)
 
     def __str__(self) -> str:
         """Return a one-line summary."""
         upper = "" if self.fpir_upper is None else f", at most {self.fpir_upper:.2g}"
-        return f"threshold {self.rule.score:.4f}: expected FPIR with {self.references:,} references: {self.fpir:.2g}{upper}"
+        return f"threshold {self.rule.score:.4f}: expected FPIR with {self.subjects:,} people: {self.fpir:.2g}{upper}"
 
 
-def rule_for_fpir(card: Card, target: float, references: int) -> SearchRule:
+def rule_for_fpir(card: Card, target: float, subjects: int) -> SearchRule:
     """Choose the most lenient operating point of a model that keeps a target FPIR at the size of a gallery.
 
-    A probe of a person who is not enrolled is compared with N references, so the FPIR is `1 - (1 - FMR)^N` for independent
-    references, and lower where a subject has several. Nothing is extrapolated: only operating points that were chosen on people
-    for a low enough false match rate qualify.
+    A probe of a person who is not enrolled is compared with the templates of N subjects, so the FPIR is `1 - (1 - FMR)^N` for
+    independent subjects, whatever the number of their references. Nothing is extrapolated: only operating points that were chosen
+    on people for a low enough false match rate qualify.
 
     Args:
         card: The card of the model.
         target: The target FPIR, in (0, 1).
-        references: Number of references.
+        subjects: Number of subjects.
 
     Raises:
         ModelError: If the model has no such operating point; the message names the false match rate that is needed.
@@ -59,9 +62,9 @@ def rule_for_fpir(card: Card, target: float, references: int) -> SearchRule:
     """
     if not 0 < target < 1:
         raise ValueError(f"target must be in (0, 1), got {target}")
-    if references < 1:
-        raise ValueError(f"references must be at least 1, got {references}")
-    needed = -math.expm1(math.log1p(-target) / references)
+    if subjects < 1:
+        raise ValueError(f"subjects must be at least 1, got {subjects}")
+    needed = -math.expm1(math.log1p(-target) / subjects)
     rules = [rule for rule in card.rules if rule.target_fmr is not None and rule.nonmated]
     able = [rule for rule in rules if rule.target_fmr is not None and rule.target_fmr <= needed]
     if not able:
@@ -69,14 +72,36 @@ def rule_for_fpir(card: Card, target: float, references: int) -> SearchRule:
         reach = (
             "no operating point for a target FMR"
             if least is None
-            else f"operating points for {least:g} at best, which suffices for {_references(least, target):,} references"
+            else f"operating points for {least:g} at best, which suffices for {_subjects(least, target):,} people"
         )
         raise ModelError(
-            f"an FPIR of {target:g} with {references:,} references needs an FMR of {needed:.2g}, and the model has {reach}. "
+            f"an FPIR of {target:g} with {subjects:,} people enrolled needs an FMR of {needed:.2g}, and the model has {reach}. "
             f"Calibrate on more people: visavis calibrate MODEL DATA --target-fmr {needed:.2g} --out NEW"
         )
-    return SearchRule(min(able, key=lambda rule: rule.score), references, target)
+    return SearchRule(min(able, key=lambda rule: rule.score), subjects, target)
 
 
-def _references(fmr: float, target: float) -> int:
+def choose_rule(card: Card, target: float | None, subjects: int) -> tuple[SearchRule | None, str]:
+    """Choose the operating point of a search by default: for an FPIR of 0.01, or none where the model cannot show that.
+
+    Args:
+        card: The card of the model.
+        target: The target FPIR; None: 0.01.
+        subjects: Number of subjects; an empty gallery counts as one.
+
+    Returns:
+        The operating point, or None; and why there is none.
+
+    Raises:
+        ModelError: If a target is given and the model has no operating point for it.
+    """
+    try:
+        return rule_for_fpir(card, TARGET_FPIR if target is None else target, max(1, subjects)), ""
+    except ModelError as error:
+        if target is not None:
+            raise
+        return None, str(error)
+
+
+def _subjects(fmr: float, target: float) -> int:
     return math.floor(math.log1p(-target) / math.log1p(-fmr))

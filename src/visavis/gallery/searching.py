@@ -7,7 +7,7 @@ from typing import Any
 from visavis.gallery.maintenance import Reembedding, reembed
 from visavis.gallery.opening import binding_of, open_file, open_gallery
 from visavis.gallery.records import Embeddings, Hit
-from visavis.gallery.search_rules import SearchRule, rule_for_fpir
+from visavis.gallery.search_rules import SearchRule, choose_rule
 from visavis.verification import FoundFace, Verdict, Verifier
 
 __all__ = ["FoundSubjects", "reembed_photos", "search_photo", "verify_photo"]
@@ -18,22 +18,29 @@ class FoundSubjects:
     """The result of a search.
 
     Attributes:
-        hits: Matching subjects, best first.
-        threshold: Minimum score; None: no minimum.
+        hits: Subjects that reach the threshold, best first; without a threshold, the most similar ones.
+        threshold: Minimum score; None: there is none, and the hits are a ranked list without a decision.
         face: The face of the probe.
         rule: The operating point chosen for this gallery; None: none was chosen.
+        undecided: Why there is no decision; empty: there is one.
     """
 
     hits: tuple[Hit, ...]
     threshold: float | None
     face: FoundFace
     rule: SearchRule | None = None
+    undecided: str = ""
+
+    @property
+    def matched(self) -> bool:
+        """Whether the decision is that the person is enrolled; False also where there is no decision."""
+        return bool(self.hits) and not self.undecided
 
     def __str__(self) -> str:
         """Return a summary."""
-        lines = [f"{hit.subject}: score {hit.score:.3f}, reference {hit.reference}" for hit in self.hits]
-        if self.threshold is None:
-            lines.append("no threshold was given: a ranked list without a decision")
+        lines = [f"{hit.subject}: score {hit.score:.3f}, most like reference {hit.reference}" for hit in self.hits]
+        if self.undecided:
+            lines.append(f"a ranked list without a decision: {self.undecided}")
         elif not lines:
             lines.append("no match")
         return "\n".join([*lines, *([] if self.rule is None else [str(self.rule)])])
@@ -42,8 +49,11 @@ class FoundSubjects:
         """Return the result as JSON-serialisable values."""
         hits = [hit.to_json() for hit in self.hits]
         plain: dict[str, Any] = {"hits": hits, "threshold": self.threshold, "face": asdict(self.face)}
+        plain["decision"] = "none" if self.undecided else "match" if self.hits else "no match"
+        if self.undecided:
+            plain["undecided"] = self.undecided
         if self.rule is not None:
-            plain |= {"references": self.rule.references, "fpir": self.rule.fpir, "fpir_upper": self.rule.fpir_upper}
+            plain |= {"subjects": self.rule.subjects, "fpir": self.rule.fpir, "fpir_upper": self.rule.fpir_upper}
         return plain
 
 
@@ -56,36 +66,37 @@ def search_photo(
     threshold: float | None = None,
     target_fpir: float | None = None,
 ) -> FoundSubjects:
-    """Search a gallery for the face in a photo.
+    """Search a gallery for the face in a photo, and decide whether the person is enrolled.
 
     Args:
         location: The location of the gallery, see `open_gallery`.
         verifier: Detects and embeds the face.
         photo: The photo file.
         top: Maximum number of subjects.
-        threshold: Minimum score; None: no minimum.
-        target_fpir: Choose the threshold for this false positive identification rate, see `rule_for_fpir`.
+        threshold: Minimum score; None: chosen for `target_fpir`.
+        target_fpir: Choose the threshold for this false positive identification rate, see `rule_for_fpir`. None: for 0.01; if the
+            model has no operating point for that, the result is a ranked list without a decision.
 
     Raises:
         GalleryError: If the gallery cannot be opened.
         ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many.
-        ModelError: If the model has no operating point for the rate.
+        ModelError: If the model has no operating point for the rate that is given.
         ValueError: If both a threshold and a rate are given.
     """
     if threshold is not None and target_fpir is not None:
         raise ValueError("threshold and target_fpir are mutually exclusive, got both")
     with open_gallery(location, verifier.encoder, create=False) as gallery:
-        rule = None
-        if target_fpir is not None:
-            rule = rule_for_fpir(verifier.card, target_fpir, max(1, len(gallery)))
-            threshold = rule.rule.score
+        rule, undecided = None, ""
+        if threshold is None:
+            rule, undecided = choose_rule(verifier.card, target_fpir, gallery.subject_count)
+            threshold = None if rule is None else rule.rule.score
         acquired = verifier.acquire(photo)
         hits = gallery.search(verifier.embed([acquired]), top=top, threshold=threshold)[0]
-        return FoundSubjects(tuple(hits), threshold, acquired.found, rule)
+        return FoundSubjects(tuple(hits), threshold, acquired.found, rule, undecided)
 
 
 def verify_photo(location: Path | str, verifier: Verifier, subject: str, photo: Path) -> tuple[Hit, Verdict]:
-    """Compare the face in a photo with all references of a subject, and decide by the best score.
+    """Compare the face in a photo with a subject, and decide.
 
     Raises:
         GalleryError: If the gallery cannot be opened; as `UnknownSubjectError` if no subject of this name is enrolled.

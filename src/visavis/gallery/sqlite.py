@@ -82,6 +82,12 @@ class SqliteGallery:
         with self.file.reading() as connection:
             return int(connection.execute("SELECT count(*) FROM enrolled").fetchone()[0])
 
+    @property
+    def subject_count(self) -> int:
+        """Number of subjects."""
+        with self.file.reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM subjects").fetchone()[0])
+
     def enrol(
         self,
         subject: str,
@@ -127,23 +133,19 @@ class SqliteGallery:
         with self.file.reading() as connection:
             self._update_matrix(connection)
             store = SubjectStore(connection, self.file)
-            return [_hits(store, found) for found in self._matrix.search(rows, top=top, threshold=threshold)]
+            found = self._matrix.search(rows, top=top, threshold=threshold)
+            return [self._hits(connection, store, row, subjects) for row, subjects in zip(rows, found, strict=True)]
 
     def verify(self, subject: str, probe: Embeddings) -> Hit:
-        """Compare a probe with all references of a subject, see `Gallery`."""
+        """Compare a probe with a subject, see `Gallery`."""
         self._require_encoder()
         row = checked_embeddings(np.asarray(probe)[None], self.size, "probe")[0]
         with self.file.reading() as connection:
             store = SubjectStore(connection, self.file)
-            number = store.known(subject)
-            stored = connection.execute("SELECT number, subject, embedding FROM enrolled WHERE subject = ?", (number,)).fetchall()
-            references, _, embeddings = self.file.embeddings(stored)
-            name = store.name(number)
-        if name is None or not len(references):
+            hit = self._hit(connection, store, store.known(subject), row)
+        if hit is None:
             raise UnknownSubjectError(f"{self.file.path}: no subject named {subject!r} is enrolled")
-        scores = embeddings @ row
-        best = int(np.argmax(scores))
-        return Hit(name, str(references[best]), min(1.0, float(scores[best])))
+        return hit
 
     def delete(self, subject: str, *, actor: str = "") -> int:
         """Delete a subject, see `Gallery`.
@@ -289,22 +291,24 @@ class SqliteGallery:
             self._matrix.remove(np.array(gone, dtype=np.int64))
         self._logged = last_number(connection, "log")
         last = last_number(connection, "subjects")
-        for references, subjects, vectors in self.file.rows(connection, after=self._enrolled, after_subject=self._known_subjects):
-            self._matrix.append(references, subjects, vectors)
+        for _, subjects, vectors in self.file.rows(connection, after=self._enrolled, after_subject=self._known_subjects):
+            self._matrix.add(subjects, vectors)
         self._enrolled, self._known_subjects = last_number(connection, "enrolled"), last
         self._version = version
+
+    def _hits(self, connection: sqlite3.Connection, store: SubjectStore, probe: Embeddings, found: Found) -> list[Hit]:
+        """Name the subjects that were found; those whose key is destroyed by now are left out."""
+        hits = (self._hit(connection, store, int(number), probe) for number in found.subjects)
+        return [hit for hit in hits if hit is not None]
+
+    def _hit(self, connection: sqlite3.Connection, store: SubjectStore, number: int, probe: Embeddings) -> Hit | None:
+        """Compare a probe `(d,)` with the references of a subject; None: its key is destroyed, or it has none."""
+        stored = connection.execute("SELECT number, subject, embedding FROM enrolled WHERE subject = ?", (number,)).fetchall()
+        references, _, embeddings = self.file.embeddings(stored)
+        name = store.name(number)
+        return None if name is None or not len(references) else Hit.of(name, list(map(str, references)), embeddings, probe)
 
     def _require_encoder(self) -> None:
         """Refuse embeddings in a gallery that was opened without an encoder."""
         if not self._takes_embeddings:
             raise WrongEncoderError(f"{self.file.path}: opened without an encoder; it accepts no embeddings")
-
-
-def _hits(store: SubjectStore, found: Found) -> list[Hit]:
-    """Name the subjects that were found; those whose key is destroyed by now are left out."""
-    named = ((store.name(int(number)), number, score) for number, score in zip(found.subjects, found.scores, strict=True))
-    return [
-        Hit(name, str(reference), min(1.0, float(score)))
-        for (name, _, score), reference in zip(named, found.references, strict=True)
-        if name is not None
-    ]

@@ -243,16 +243,20 @@ class Search(_Response):
         prior=0.5,
         face=_FACE,
         hits=[{**_DECISION, "subject": "Anna", "reference": "0c1d"}],
-        references=120,
-        false_positive_rate=0.7,
-        false_positive_rate_upper=0.83,
+        undecided=None,
+        subjects=120,
+        false_positive_rate=0.008,
+        false_positive_rate_upper=0.0096,
     )
 
     threshold: OperatingPoint
     prior: float
     face: Face
     hits: Annotated[tuple[SearchHit, ...], Field(description="Candidates, highest score first, also those below the threshold.")]
-    references: Annotated[int, Field(description="Number of references in the gallery.")]
+    undecided: Annotated[
+        str | None, Field(description="Why the candidates are a ranked list without a decision on the search; null: there is one.")
+    ]
+    subjects: Annotated[int, Field(description="Number of subjects in the gallery.")]
     false_positive_rate: Annotated[
         float | None,
         Field(description="Expected FPIR: fraction of searches for people who are not enrolled that reach the threshold."),

@@ -42,10 +42,13 @@ function searchView(response, histogram) {
   const rows = response.hits.map((hit) => element("li", {}, element("div", { class: "grow" },
     element("p", {}, element("strong", {}, hit.subject)),
     meter(hit.score, threshold, range),
-    element("p", { class: "hint" }, `${decision(hit.same).toLowerCase()}, score ${hit.score.toFixed(3)}`))));
-  const match = response.hits.find((hit) => hit.same);
+    element("p", { class: "hint" },
+      `${response.undecided ? "" : `${decision(hit.same).toLowerCase()}, `}score ${hit.score.toFixed(3)}`))));
+  const match = response.hits.find((hit) => hit.same && !response.undecided);
+  const headline = response.undecided ? "No decision: ranked by similarity" : match ? match.subject : "No match in the gallery";
   return [
-    element("p", { class: `decision ${match ? "same" : "different"}` }, match ? match.subject : "No match in the gallery"),
+    element("p", { class: `decision ${match ? "same" : "different"}` }, headline),
+    ...(response.undecided ? [warning(response.undecided)] : []),
     ...response.face.warnings.map(warning),
     element("ol", { class: "list" }, ...rows),
     element("p", { class: "hint" }, `${errorRates(response.threshold)} ${searchErrorRate(response)}`),
@@ -55,7 +58,7 @@ function searchView(response, histogram) {
 function searchErrorRate(response) {
   if (response.false_positive_rate === null) return "";
   return `Expected for people who are not enrolled: a match in about ${percent(response.false_positive_rate)} of searches `
-    + `(FPIR with ${count(response.references, "reference")}).`;
+    + `(FPIR with ${count(response.subjects, "subject")}).`;
 }
 
 async function enrol(settings) {

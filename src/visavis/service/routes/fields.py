@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from visavis.encoders import Encoder
 from visavis.encoders.card import Card
 from visavis.gallery.records import checked_name
-from visavis.gallery.search_rules import rule_for_fpir
+from visavis.gallery.search_rules import choose_rule
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.service.acquiring import Acquisition
 from visavis.service.schemas import ProblemDetails
@@ -70,7 +70,7 @@ class SearchFields(DecisionFields):
 
     target_fpir: Annotated[
         float | None,
-        Field(gt=0, lt=1, description="Use the threshold with this expected FPIR at the gallery's size."),
+        Field(gt=0, lt=1, description="Use the threshold with this expected FPIR at the gallery's size; default: 0.01."),
     ] = None
     top: Annotated[int, Field(ge=1, le=100, description="Maximum number of candidates.")] = 5
 
@@ -80,15 +80,16 @@ class SearchFields(DecisionFields):
             raise ValueError("give target_fmr or target_fpir, not both")
         return self
 
-    def operating_point(self, card: Card, references: int) -> OperatingPoint:
-        """Return the operating point for a gallery of this many references.
+    def operating_point(self, card: Card, subjects: int) -> tuple[OperatingPoint, str]:
+        """Return the operating point for a gallery of this many subjects; and why it decides nothing, if so.
 
         Raises:
             ModelError: If the model has none.
         """
-        if self.target_fpir is None:
-            return card.rule(self.target_fmr)
-        return rule_for_fpir(card, self.target_fpir, max(1, references)).rule
+        if self.target_fmr is not None:
+            return card.rule(self.target_fmr), ""
+        chosen, undecided = choose_rule(card, self.target_fpir, subjects)
+        return (card.rule(), undecided) if chosen is None else (chosen.rule, "")
 
 
 class EnrolFields(AcquisitionFields):

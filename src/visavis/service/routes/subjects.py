@@ -41,8 +41,8 @@ async def search(
 ) -> Search:
     """Search the gallery for the face in a photo."""
     gallery, engine, fields = service.require_gallery(), service.engine, form.fields
-    references = await asyncio.to_thread(len, gallery)
-    point = fields.operating_point(engine.card, references)
+    subjects = await asyncio.to_thread(lambda: gallery.subject_count)
+    point, undecided = fields.operating_point(engine.card, subjects)
     verifier = Verifier(engine.encoder, target_fmr=point.target_fmr, prior=fields.prior)
     (face,) = await engine.prepare(form.photos, fields.acquisition, client=request.state.caller)
     probe = await engine.embed([face])
@@ -56,9 +56,10 @@ async def search(
         hits=tuple(
             SearchHit(**decision_fields(verifier.decide(hit.score)), subject=hit.subject, reference=hit.reference) for hit in hits
         ),
-        references=references,
-        false_positive_rate=None if threshold.fmr is None else rate_of_any(threshold.fmr, references),
-        false_positive_rate_upper=None if threshold.fmr_upper is None else rate_of_any(threshold.fmr_upper, references),
+        undecided=undecided or None,
+        subjects=subjects,
+        false_positive_rate=None if threshold.fmr is None else rate_of_any(threshold.fmr, subjects),
+        false_positive_rate_upper=None if threshold.fmr_upper is None else rate_of_any(threshold.fmr_upper, subjects),
     )
 
 
