@@ -25,7 +25,8 @@ def workplace(photo_files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, files in zip(NAMES, photo_files, strict=True):
         for number, file in enumerate(files, start=1):
-            for path in (Path(f"{name}-{number}.jpg"), Path("photos", name, f"{number}.jpg")):
+            in_folders = [Path(folder, name, f"{number}.jpg") for folder in ("photos", "people")]
+            for path in (Path(f"{name}-{number}.jpg"), Path("party", f"{name}-{number}.jpg"), *in_folders):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(file)
     Path("who.jpg").write_bytes(photo_files[0][1])

@@ -251,13 +251,13 @@ def test_a_decision_says_where_the_rate_of_its_threshold_was_measured(run):
 
 
 class FindsSeveral:
-    """Finds a face in each third of a photo that is not flat, the largest in the middle."""
+    """Finds faces side by side, each as wide as a photo is high, where it is not flat; the second is the largest."""
 
     def detect(self, photo):
         height, width = photo.shape[:2]
-        found = []
-        for place, share in ((0, 0.8), (1, 1.0), (2, 0.9)):
-            left, right = place * width // 3, (place + 1) * width // 3
+        found, count = [], max(1, round(width / height))
+        for place, share in list(enumerate((0.8, 1.0, 0.9)))[:count]:
+            left, right = place * width // count, (place + 1) * width // count
             if photo[:, left:right].std(axis=(0, 1)).max() < 1:
                 continue
             side = min(right - left, height) * share
@@ -299,7 +299,7 @@ def test_with_all_faces_the_best_pair_decides_and_is_named(everybody, row):
     assert scores[one.number - 1, another.number - 1] == scores.max()
     assert one.faces == another.faces == 3 and one.box == first[one.number - 1].found.box
     assert verdict.which_faces == f"face {one.number} of the first photo, face {another.number} of the second photo"
-    assert f"{verdict.answer}{': ' if verdict.same else '; most alike: '}{verdict.which_faces} (score" in verdict.describe()
+    assert f"{verdict.answer}{': ' if verdict.same else '; most similar: '}{verdict.which_faces} (score" in verdict.describe()
     assert json.loads(json.dumps(verdict.to_json()))["faces"][0]["number"] == one.number
     alone = row(1)
     assert [one.comparisons for one in everybody.compare(alone, [group, alone])] == [3, 1]

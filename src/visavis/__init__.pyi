@@ -1,5 +1,8 @@
 """The public names, each written down once: type checkers read this file, and `import visavis` loads a name at its first use."""
 
+from .albums.finding import FoundPeople as FoundPeople, find_people as find_people
+from .albums.reading import ReadingSettings as ReadingSettings
+from .albums.sorting import Album as Album, sort_photos as sort_photos
 from .data import (
     FaceDataset as FaceDataset,
     PairProtocol as PairProtocol,

@@ -101,7 +101,7 @@ class Verdict:
     def describe(self) -> str:
         """Return answer and figures in one line; "uncertain" if the probability contradicts the threshold."""
         doubt = "uncertain: by the threshold " if self.uncertain else ""
-        which = self.which_faces and (f": {self.which_faces}" if self.same else f"; most alike: {self.which_faces}")
+        which = self.which_faces and (f": {self.which_faces}" if self.same else f"; most similar: {self.which_faces}")
         return f"{doubt}{self.answer}{which} ({self.figures})"
 
     def to_json(self) -> dict[str, Any]:

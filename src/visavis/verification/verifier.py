@@ -277,7 +277,7 @@ class Verifier:
     def _decide_best(
         self, scores: npt.NDArray[np.float32], first: Sequence[AcquiredPhoto], second: Sequence[AcquiredPhoto]
     ) -> Verdict:
-        one, other = np.unravel_index(int(np.argmax(scores)), scores.shape)
+        one, other = divmod(int(np.argmax(scores)), scores.shape[1])
         return self.decide(scores, faces=(first[one].found, second[other].found))
 
     def _likelihood_ratio(self, cosines: npt.NDArray[np.float64]) -> float | None:

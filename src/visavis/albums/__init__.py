@@ -1,0 +1,1 @@
+"""Every face of many photos: find known people, and sort unknown ones."""

@@ -1,0 +1,258 @@
+"""Detect and embed every face of many photos: in parallel, resumable, and only once for each photo."""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from tqdm import tqdm
+
+from visavis.albums.faces import AlbumFaces, Failure
+from visavis.data import Intake, IntakeRules, PhotoFiles, open_photos
+from visavis.data.folders import check_outside, fetched
+from visavis.encoders import Encoder, load_encoder
+from visavis.errors import DataError, ImageError, ModelError
+from visavis.faces import AcquisitionSettings, AlignedFace
+from visavis.files import atomic_write, check_path, make_private_folder
+from visavis.images import Pixels, read_image
+from visavis.workers import check_picklable, run_tasks
+
+__all__ = ["ReadingSettings", "photo_pixels", "read_faces", "thumbnail"]
+
+_PLAN = "plan.json"
+_PART = 32
+_BATCH = 64
+_WIDER = 0.35  # of the box on each side, in a thumbnail
+_THUMBNAIL = 112
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """How photos become faces.
+
+    Attributes:
+        model: A model, see `load_encoder`.
+        acquisition: The face detector and the limits of photos; all faces are taken, whatever its policy is.
+        workers: Number of processes; None: one per core.
+        progress: Whether to show a bar on standard error.
+        thumbnails: Whether to keep a small picture of each face.
+    """
+
+    model: str = "pretrained"
+    acquisition: AcquisitionSettings = AcquisitionSettings(policy="all")  # noqa: RUF009 - frozen
+    workers: int | None = None
+    progress: bool = False
+    thumbnails: bool = False
+
+    def __post_init__(self) -> None:
+        """Take all faces."""
+        object.__setattr__(self, "acquisition", replace(self.acquisition, policy="all"))
+
+
+class _Stamped(NamedTuple):
+    """A photo, and what changes if its content does."""
+
+    name: str
+    stamp: str
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Some photos, and the file to write."""
+
+    part: Path
+    root: str
+    photos: list[tuple[_Stamped, Path | bytes | ImageError]]
+    settings: ReadingSettings
+    encoder: str
+
+
+def read_faces(photos: Path | str, work: Path, settings: ReadingSettings, *, encoder: Encoder) -> AlbumFaces:
+    """Detect and embed all faces of photos, or those of new photos where others were read before.
+
+    Args:
+        photos: A folder of photos at any depth, or a `.tar` or `.zip` of one.
+        work: The folder that keeps what was read, outside of that of the photos. A call that is interrupted is resumed by calling
+            again, and photos that are added later are read alone.
+        settings: How photos become faces.
+        encoder: The encoder that `settings.model` names.
+
+    Raises:
+        DataError: If there are no photos, or if `work` lies among them or was begun with another encoder or detector.
+        ModelError: If the model takes photos that are not faces.
+    """
+    if not encoder.card.aligned:
+        raise ModelError("the model takes whole photos; faces of albums need a model of aligned faces")
+    check_outside(photos, work)
+    with open_photos(check_path(photos), IntakeRules(people="ignored", limits=settings.acquisition.limits)) as files:
+        _begin(work, settings, encoder)
+        listed = [_Stamped(photo.name, _stamp(files, path)) for photo, path in files.with_paths()]
+        known = {_Stamped(*photo) for part in _parts(work) for photo in _header(part)["photos"]}
+        missing = [photo for photo in listed if photo not in known]
+        tasks = (
+            _Task(_part(work, some), files.root, [(photo, fetched(files, photo.name)) for photo in some], settings, encoder.digest)
+            for some in _chunks(missing)
+        )
+        processes = min(settings.workers or os.cpu_count() or 1, max(1, -(-len(missing) // _PART)))
+        if processes > 1:
+            check_picklable("finder", settings.acquisition.finder)
+        bar = tqdm(
+            total=len(listed),
+            initial=len(listed) - len(missing),
+            desc="faces",
+            unit="photo",
+            disable=not settings.progress,
+            delay=1,
+        )
+        with bar:
+            for count in run_tasks(_read_part, tasks, workers=processes):
+                bar.update(count)
+        return _join(work, listed, files.intake)
+
+
+def _begin(work: Path, settings: ReadingSettings, encoder: Encoder) -> None:
+    """Create the folder, or check that it belongs to the same encoder and detector."""
+    make_private_folder(work)
+    plan = {"encoder": encoder.digest, "acquisition": settings.acquisition.key, "thumbnails": settings.thumbnails}
+    if (work / _PLAN).is_file() and json.loads((work / _PLAN).read_text()) != plan:
+        raise DataError(f"{work}: was begun with another encoder or other settings. Choose a new folder, or delete this one")
+    with atomic_write(work / _PLAN) as path:
+        path.write_text(json.dumps(plan))
+
+
+def _stamp(files: PhotoFiles, below: str) -> str:
+    """Return what changes if a photo does: size and time of its file, or of the archive that it is in."""
+    path = Path(files.root)
+    try:
+        status = (path / below if path.is_dir() else path).stat()
+    except OSError:
+        return ""
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def _chunks(photos: Sequence[_Stamped]) -> Iterator[Sequence[_Stamped]]:
+    yield from (photos[start : start + _PART] for start in range(0, len(photos), _PART))
+
+
+def _part(work: Path, photos: Sequence[_Stamped]) -> Path:
+    return work / f"part-{hashlib.sha256(json.dumps(photos).encode()).hexdigest()[:20]}.npz"
+
+
+def _parts(work: Path) -> list[Path]:
+    return sorted(work.glob("part-*.npz"))
+
+
+def _header(part: Path) -> Any:
+    with np.load(part, allow_pickle=False) as content:
+        return json.loads(str(content["header"]))
+
+
+@lru_cache(maxsize=1)
+def _encoder(model: str, digest: str) -> Encoder:
+    """Load the encoder once per process, and check that it is the expected one."""
+    encoder = load_encoder(model, threads=1)
+    if encoder.digest != digest:
+        raise ModelError(f"{model}: changed while photos were read. Start again")
+    return encoder
+
+
+def _read_part(task: _Task) -> int:
+    """Detect and embed the faces of some photos, write them atomically, and return how many photos there were."""
+    encoder = _encoder(task.settings.model, task.encoder)
+    crops, rows, thumbnails, failures = [], list[list[Any]](), list[bytes](), list[Failure]()
+    for photo, content in task.photos:
+        try:
+            if isinstance(content, ImageError):
+                raise content
+            name = f"{task.root}/{photo.name}"
+            faces = task.settings.acquisition.acquire(content, name=name)
+        except ImageError as error:
+            failures.append(Failure(photo.name, str(error).removeprefix(f"{task.root}/{photo.name}: ")))
+            continue
+        crops += [face.cut(encoder.card.crop) for face in faces]
+        rows += [_row(photo.name, number, face) for number, face in enumerate(faces, 1)]
+        thumbnails += [thumbnail(face.photo, _box(face)) if task.settings.thumbnails else b"" for face in faces]
+    batches = [encoder.embed(np.stack(crops[start : start + _BATCH])) for start in range(0, len(crops), _BATCH)]
+    header = {"photos": [photo for photo, _ in task.photos], "rows": rows, "failures": failures}
+    with atomic_write(task.part, private=True) as path, path.open("wb") as file:
+        np.savez(
+            file,
+            header=np.array(json.dumps(header)),
+            embeddings=np.concatenate(batches) if batches else np.zeros((0, 0), np.float32),
+            thumbnails=np.frombuffer(b"".join(thumbnails), dtype=np.uint8),
+            ends=np.cumsum([0, *map(len, thumbnails)]),
+        )
+    return len(task.photos)
+
+
+def _row(photo: str, number: int, aligned: AlignedFace) -> list[Any]:
+    """Return photo, number, box, detector score, distance of the eyes, sharpness and warnings of a face."""
+    if aligned.face is None:
+        return [photo, number, None, None, 0.0, aligned.sharpness, list(aligned.warnings)]
+    face = aligned.face
+    box = [round(float(value), 1) for value in face.box]
+    return [photo, number, box, face.score, round(face.eye_distance, 1), round(aligned.sharpness, 1), list(aligned.warnings)]
+
+
+def thumbnail(photo: Pixels, box: npt.NDArray[np.float64], side: int | None = _THUMBNAIL) -> bytes:
+    """Return a face with some of its surroundings as a JPEG.
+
+    Args:
+        photo: `(h, w, 3)` uint8.
+        box: Left, top, width and height; NaN: the whole photo.
+        side: The longest in pixels; None: as in the photo.
+    """
+    if not np.isnan(box).any():
+        low, high, margin = box[:2], box[:2] + box[2:], _WIDER * box[2:].max()
+        left, top = np.maximum(0, np.floor(low - margin)).astype(int)
+        right, bottom = np.ceil(high + margin).astype(int)
+        photo = photo[top:bottom, left:right]
+    image = Image.fromarray(photo)
+    if side is not None:
+        image.thumbnail((side, side))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=82 if side is not None else 95)
+    return buffer.getvalue()
+
+
+def _box(aligned: AlignedFace) -> npt.NDArray[np.float64]:
+    return np.full(4, np.nan) if aligned.face is None else aligned.face.box
+
+
+def _join(work: Path, listed: Sequence[_Stamped], intake: Intake) -> AlbumFaces:
+    """Read what is kept of the photos that are there now, in their order."""
+    place = {photo: number for number, photo in enumerate(listed)}
+    rows, embeddings, thumbnails, failures = [], [], [], []
+    for part in _parts(work):
+        with np.load(part, allow_pickle=False) as content:
+            header = json.loads(str(content["header"]))
+            vectors, pictures, ends = content["embeddings"], content["thumbnails"].tobytes(), content["ends"]
+        current = {name: place[_Stamped(name, stamp)] for name, stamp in header["photos"] if _Stamped(name, stamp) in place}
+        failures += [Failure(*failure) for failure in header["failures"] if failure[0] in current]
+        for number, row in enumerate(header["rows"]):
+            if row[0] in current:
+                rows.append((current[row[0]], row))
+                embeddings.append(vectors[number])
+                thumbnails.append(pictures[ends[number] : ends[number + 1]])
+    order = sorted(range(len(rows)), key=lambda index: (rows[index][0], rows[index][1][1]))
+    failures.sort(key=lambda failure: failure.photo)
+    return AlbumFaces.of(
+        [rows[index][1] for index in order],
+        [embeddings[index] for index in order],
+        thumbnails=[thumbnails[index] for index in order],
+        failures=failures,
+        intake=intake,
+    )
+
+
+def photo_pixels(root: Path | str, name: str, files: PhotoFiles, settings: ReadingSettings) -> Pixels:
+    """Decode a photo again, to draw on it or to cut a face out of it."""
+    return read_image(files.fetch(name), name=f"{root}/{name}", limits=settings.acquisition.limits)
