@@ -357,7 +357,7 @@ def test_people_are_enrolled_found_and_deleted_by_keyboard(visit, url):
     choose(page, "probe", photo())
     page.wait_for_selector("#search-result .decision")
     assert page.inner_text("#search-result .decision") == name
-    assert "a match in about 1 % of searches (FPIR with 1 reference)" in text_of(page, "#search-result")
+    assert "a match in about 1 % of searches (FPIR with 1 subject)" in text_of(page, "#search-result")
     delete = page.get_by_role("button", name=f"Delete {name}")
     delete.focus()
     page.keyboard.press("Enter")
