@@ -53,3 +53,7 @@ def test_compose_takes_away_what_is_not_needed():
     assert service["tmpfs"] == ["/tmp"] and service["volumes"] == ["data:/data"]
     assert int(service["stop_grace_period"].rstrip("s")) > ServiceLimits().seconds
     assert not {"privileged", "network_mode", "pid"} & set(service)
+
+
+def test_compose_does_not_start_without_the_gallery_key():
+    assert re.search(r"VISAVIS_GALLERY_KEY: \$\{VISAVIS_GALLERY_KEY:\?.+\}", (ROOT / "compose.yaml").read_text())

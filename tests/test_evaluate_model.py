@@ -18,6 +18,8 @@ def test_evaluation_leaves_out_whom_the_model_saw(run, folder, tmp_path):
     assert (everybody.evaluation.people, everybody.left_out) == (16, 0)
     assert everybody.evaluation.trained_people
     assert "the model was trained on may be among these" in (tmp_path / "report.html").read_text()
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in written), "faces in pictures are private"
     seen = visavis.load_dataset(folder, size=(32, 32)).select_people(visavis.Verifier(run).card.sides["train"].people)
     with pytest.raises(DataError, match="0 of 11 people in the data are unseen"):
         evaluate_model(visavis.load_model(run), seen, out=tmp_path, overwrite=True)

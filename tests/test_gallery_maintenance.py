@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -94,6 +95,74 @@ def test_what_cannot_be_imported(gallery, tmp_path):
         assert len(new) == 0
 
 
+def archive_of(path, *, references=b"", embeddings=b"", about=None, photos=(), compression=zipfile.ZIP_DEFLATED):
+    """Write an export by hand."""
+    about = about or json.dumps({"format": 1, "encoder": ENCODER.digest, "size": 8, "references": 1})
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("gallery.json", about)
+        archive.writestr("references.jsonl", references)
+        archive.writestr("embeddings.f32", embeddings)
+        for name, photo in photos:
+            archive.writestr(name, photo)
+    return path
+
+
+LINE = b'{"subject": "anna", "photo": null}\n'
+ROW = angle(0).astype("<f4").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"embeddings": bytes(50_000_000)}, "embeddings.f32 expands to more than 10 times its size"),
+        ({"references": LINE * 1_000_000, "embeddings": ROW}, "references.jsonl expands to more than 200 times its size"),
+        ({"references": LINE * 1000, "embeddings": ROW}, "1 embeddings, 2 references"),
+        ({"references": b'{"subject": "' + b"a" * 5000, "embeddings": ROW}, "a line of references.jsonl has more than 4,096 bytes"),
+        ({"references": b"[" * 4000, "embeddings": ROW}, "recursion"),
+        ({"about": "[" * 100_000}, "gallery.json expands to more than 10 times its size"),
+        ({"about": "[" * 100_000, "compression": zipfile.ZIP_STORED}, "recursion"),
+        (
+            {"photos": [("photos/1", bytes(30_000_000))], "compression": zipfile.ZIP_STORED},
+            "photos/1 has more than the limit of 20,000,000",
+        ),
+        ({"embeddings": bytes(1_000_000), "compression": zipfile.ZIP_LZMA}, "must be stored or deflated"),
+        (
+            {
+                "references": b'{"subject": "anna", "photo": "photos/1"}\n' * 2,
+                "embeddings": ROW * 2,
+                "photos": [("photos/1", b"x")],
+            },
+            "2 embeddings, 2 references, 1 photos",
+        ),
+        ({"references": b'{"subject": "anna", "photo": "gallery.json"}\n', "embeddings": ROW}, "with the photo 'gallery.json'"),
+        ({"references": b'{"subject": ["anna"], "photo": null}\n', "embeddings": ROW}, r"a reference of \['anna'\]"),
+    ],
+)
+def test_an_import_that_expands_beyond_its_size_is_refused(tmp_path, options, message):
+    with open_gallery(tmp_path / "new.gallery", ENCODER) as new:
+        source = archive_of(tmp_path / "bomb.zip", **options)
+        tracemalloc.start()
+        try:
+            with pytest.raises(DamagedGalleryError, match=message):
+                import_gallery(new, source)
+            assert tracemalloc.get_traced_memory()[1] < 10 * source.stat().st_size + 2_000_000
+        finally:
+            tracemalloc.stop()
+        assert len(new) == 0
+
+
+def test_members_of_an_import_do_not_share_their_bytes(tmp_path):
+    source = archive_of(tmp_path / "bomb.zip", embeddings=np.random.default_rng(0).bytes(32_000), references=LINE)
+    with zipfile.ZipFile(source, "a") as archive:
+        archive.filelist += [archive.getinfo("embeddings.f32")] * 5
+        archive.writestr("end", b"")
+    with (
+        open_gallery(tmp_path / "new.gallery", ENCODER) as new,
+        pytest.raises(DamagedGalleryError, match="its members overlap"),
+    ):
+        import_gallery(new, source)
+
+
 def test_rotation_leaves_nothing_of_what_was_before(gallery, tmp_path):
     path = tmp_path / "door.gallery"
     old = keys_of(path).read_bytes()
@@ -159,6 +228,22 @@ def test_reembedding_needs_photos_and_says_where_there_are_none(gallery, tmp_pat
         assert new.verify("anna", angle(180)).score == pytest.approx(1)
         with pytest.raises(UnknownSubjectError):
             new.subject("berta")
+
+
+def test_dropping_references_is_seen_through_an_open_handle(gallery, tmp_path):
+    with open_gallery(tmp_path / "door.gallery", ENCODER) as other:
+        assert other.search(angle(70)[None], top=1)[0][0].subject == "berta"
+        result = reembed(gallery, binding_of(ENCODER), lambda photo: angle(0 if photo.endswith(b"first") else 20), drop=True)
+        assert (result.references, result.dropped, result.subjects) == (2, 2, 1)
+        hits = other.search(angle(70)[None])[0]
+        assert [hit.subject for hit in hits] == ["anna"] and hits[0].score == pytest.approx(np.cos(np.radians(50)), abs=1e-5)
+        assert [subject.name for subject in other.subjects()] == ["anna"] and len(other) == 2
+        reembed(gallery, binding_of(ENCODER), refuse, drop=True)
+        assert other.search(angle(70)[None]) == [[]] and other.subjects() == []
+
+
+def refuse(photo):
+    raise FaceError("no face was found")
 
 
 def test_reembedding_takes_in_who_is_enrolled_meanwhile(tmp_path):

@@ -15,6 +15,7 @@ from visavis.errors import DataError, ModelError
 from visavis.faces import CANONICAL_LANDMARKS, Face, FaceFinder
 from visavis.images import Limits
 from visavis.scale import EmbeddingSettings, embed_photos, work
+from visavis.scale.shards import Table
 from visavis.scale.sources import list_photos
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")
@@ -205,6 +206,11 @@ def test_another_encoder_under_the_same_name_is_refused(photos, tmp_path):
     listed = list_photos(str(photos)).photos
     with pytest.raises(ModelError, match="the encoder differs from that of the table"):
         work.embed_shard(Shard(str(photos), str(tmp_path / "other.parquet"), 0, listed, settings, "0" * 64))
+
+
+def test_only_the_owner_reads_embeddings(tmp_path):
+    Table(str(tmp_path / "embeddings.parquet")).write("part-0", b"embeddings")
+    assert (tmp_path / "embeddings.parquet" / "part-0").stat().st_mode & 0o777 == 0o600
 
 
 def test_nothing_to_embed(tmp_path):

@@ -116,7 +116,7 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
     """Write a page from a template and values, atomically; return its path."""
     loader = jinja2.PackageLoader("visavis.evaluation")
     html = jinja2.Environment(loader=loader, autoescape=True).get_template(template).render(**values)
-    with atomic_write(path) as temporary:
+    with atomic_write(path, private=True) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return path
 

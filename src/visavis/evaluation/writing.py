@@ -49,7 +49,7 @@ def write_evaluation(
     for figure, name, caption in figures:
         path = save_figure(figure, out / "pictures" / f"{name}.png")
         pictures.append(Picture(path.read_bytes(), caption, broad=name in _BROAD))
-    with atomic_write(out / METRICS) as temporary:
+    with atomic_write(out / METRICS, private=True) as temporary:
         resampled = {name: values.round(9).tolist() for name, values in evaluation.resampled.items()}
         temporary.write_text(json.dumps({**evaluation.to_json(), "resampled": resampled}), encoding="utf-8")
     return write_report(out / REPORT, evaluation, card, pictures=pictures, command=command)

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +12,16 @@ from visavis.errors import DamagedGalleryError, GalleryError, WrongEncoderError
 from visavis.gallery.records import Embeddings, Enrolment, Gallery
 from visavis.gallery.sqlite import SqliteGallery
 from visavis.gallery.subjects import SubjectStore
+from visavis.images import Limits
 
 __all__ = ["export_gallery", "import_gallery"]
 
 FORMAT = 1
 _ABOUT, _REFERENCES, _EMBEDDINGS = "gallery.json", "references.jsonl", "embeddings.f32"
+_PHOTOS = "photos/"
+_MAX_PHOTO = Limits().max_bytes
+_MAX_LINE = 4096
+_MAX_RATIO, _MAX_TEXT_RATIO = 10, 200  # embeddings and photos hardly shrink; lines that are alike do
 
 
 def export_gallery(gallery: SqliteGallery, out: Path, *, actor: str = "") -> int:
@@ -42,7 +48,7 @@ def _write(gallery: SqliteGallery, archive: zipfile.ZipFile) -> int:
                 owners += zip(references.tolist(), subjects.tolist(), strict=True)
         photos = {number for (number,) in connection.execute("SELECT reference FROM photos")}
         lines = [
-            json.dumps({"subject": names[subject][1], "photo": f"photos/{reference}" if reference in photos else None})
+            json.dumps({"subject": names[subject][1], "photo": f"{_PHOTOS}{reference}" if reference in photos else None})
             for reference, subject in owners
         ]
         archive.writestr(_REFERENCES, "".join(f"{line}\n" for line in lines))
@@ -50,7 +56,7 @@ def _write(gallery: SqliteGallery, archive: zipfile.ZipFile) -> int:
             if reference in photos:
                 (kept,) = connection.execute("SELECT photo FROM photos WHERE reference = ?", (reference,)).fetchone()
                 key = file.keys.keys([subject])[subject]
-                archive.writestr(f"photos/{reference}", key.decrypt(kept, "photo", reference))
+                archive.writestr(f"{_PHOTOS}{reference}", key.decrypt(kept, "photo", reference))
     about = {"format": FORMAT, "encoder": gallery.digest, "size": gallery.size, "references": len(owners)}
     archive.writestr(_ABOUT, json.dumps(about))
     return len(owners)
@@ -58,6 +64,8 @@ def _write(gallery: SqliteGallery, archive: zipfile.ZipFile) -> int:
 
 def import_gallery(gallery: Gallery, source: Path, *, actor: str = "") -> int:
     """Enrol all subjects of an exported file; none of them may be enrolled yet.
+
+    Memory is bounded by the size of the file: what expands to many times its size is refused before it is read.
 
     Args:
         gallery: Any gallery of the same encoder.
@@ -69,10 +77,12 @@ def import_gallery(gallery: Gallery, source: Path, *, actor: str = "") -> int:
 
     Raises:
         GalleryError: If the file cannot be read, was written by a newer visavis, or has a subject who is already enrolled; as
-            `WrongEncoderError` if its embeddings come from another encoder, as `DamagedGalleryError` if it is damaged.
+            `WrongEncoderError` if its embeddings come from another encoder, as `DamagedGalleryError` if it is damaged, or if it
+            expands beyond the limits.
     """
     try:
         with zipfile.ZipFile(source) as archive:
+            _check_members(archive, source.stat().st_size)
             about = json.loads(archive.read(_ABOUT))
             if about["format"] > FORMAT:
                 raise GalleryError(
@@ -83,20 +93,57 @@ def import_gallery(gallery: Gallery, source: Path, *, actor: str = "") -> int:
                     f"{source}: belongs to the encoder {about['encoder'][:16]}, the gallery to {gallery.digest[:16]}"
                 )
             return gallery.enrol_all(_enrolments(archive, gallery.size), actor=actor)
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DamagedGalleryError(f"{source}: not an exported gallery, or a damaged one ({error})") from error
     except OSError as error:
         raise GalleryError(f"{source}: {error.strerror or error}") from error
 
 
+def _check_members(archive: zipfile.ZipFile, size: int) -> None:
+    """Refuse members that would expand beyond the limits, or that share their bytes.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    members = archive.infolist()
+    if sum(member.compress_size for member in members) > size:
+        raise ValueError("its members overlap")
+    for member in members:
+        name, ratio = member.filename, _MAX_TEXT_RATIO if member.filename == _REFERENCES else _MAX_RATIO
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{name} must be stored or deflated")
+        if member.file_size > ratio * member.compress_size + _MAX_LINE:
+            raise ValueError(f"{name} expands to more than {ratio} times its size")
+        if name.startswith(_PHOTOS) and member.file_size > _MAX_PHOTO:
+            raise ValueError(f"{name} has more than the limit of {_MAX_PHOTO:,} bytes")
+
+
 def _enrolments(archive: zipfile.ZipFile, size: int) -> Iterator[Enrolment]:
     """Yield the subjects of a file with all their references."""
-    references = [json.loads(line) for line in archive.read(_REFERENCES).splitlines()]
-    embeddings: Embeddings = np.frombuffer(archive.read(_EMBEDDINGS), dtype="<f4").reshape(len(references), size)
+    embeddings: Embeddings = np.frombuffer(archive.read(_EMBEDDINGS), dtype="<f4").reshape(-1, size)
+    references = list(_references(archive, len(embeddings)))
+    photos = [photo for _, photo in references if photo is not None]
+    if len(references) != len(embeddings) or len(set(photos)) != len(photos):
+        raise ValueError(f"{len(embeddings):,} embeddings, {len(references):,} references, {len(set(photos)):,} photos")
     rows: dict[str, list[int]] = {}
-    for row, reference in enumerate(references):
-        rows.setdefault(reference["subject"], []).append(row)
+    for row, (subject, _) in enumerate(references):
+        rows.setdefault(subject, []).append(row)
     for subject, own in rows.items():
-        photos = [references[row]["photo"] for row in own]
-        kept = [None if photo is None else archive.read(photo) for photo in photos]
+        kept = [None if (photo := references[row][1]) is None else archive.read(photo) for row in own]
         yield Enrolment(subject, embeddings[own], kept)
+
+
+def _references(archive: zipfile.ZipFile, count: int) -> Iterator[tuple[str, str | None]]:
+    """Yield the subject and the photo of each reference, and at most one more than `count`."""
+    with archive.open(_REFERENCES) as lines:
+        for _ in range(count + 1):
+            line = lines.readline(_MAX_LINE + 1)
+            if not line:
+                return
+            if len(line) > _MAX_LINE:
+                raise ValueError(f"a line of {_REFERENCES} has more than {_MAX_LINE:,} bytes")
+            reference = json.loads(line)
+            subject, photo = reference["subject"], reference["photo"]
+            if not isinstance(subject, str) or not (photo is None or (isinstance(photo, str) and photo.startswith(_PHOTOS))):
+                raise ValueError(f"a reference of {subject!r} with the photo {photo!r}")
+            yield subject, photo

@@ -148,7 +148,7 @@ class Table:
     def write(self, name: str, content: bytes | memoryview) -> None:
         """Write a file atomically: on a disk through a temporary file; object stores publish a file when it is complete."""
         if self.local:
-            with atomic_write(Path(self.path) / name) as temporary:
+            with atomic_write(Path(self.path) / name, private=True) as temporary:
                 temporary.write_bytes(content)
             return
         self.system.create_dir(self.path, recursive=True)
