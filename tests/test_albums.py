@@ -68,6 +68,9 @@ def test_every_face_of_every_photo_is_read_and_nothing_is_lost(party, settings, 
     alone = visavis.Verifier(encoder, acquisition=settings.acquisition).acquire_each(party / "b.png")
     np.testing.assert_allclose(faces.embeddings[2:5], encoder.embed(np.stack([face.pixels for face in alone])), atol=1e-5)
     assert all(picture.startswith(b"\xff\xd8") for picture in faces.thumbnails)
+    single = read_faces(party / "b.png", tmp_path / "single", settings, encoder=encoder)
+    assert single.keys == ("b.png#1", "b.png#2", "b.png#3") and single.intake.photos == 1
+    np.testing.assert_allclose(single.embeddings, faces.embeddings[2:5], atol=1e-6)
     shutil.make_archive(str(tmp_path / "party"), "zip", party)
     zipped = read_faces(tmp_path / "party.zip", tmp_path / "other", settings, encoder=encoder)
     assert zipped.keys == faces.keys

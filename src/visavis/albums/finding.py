@@ -177,7 +177,7 @@ def find_people(
 
     Args:
         known: A gallery, a folder or archive of people, or a photo; see `open_known`.
-        photos: A folder of photos at any depth, or a `.tar` or `.zip` of one.
+        photos: A folder of photos at any depth, a `.tar` or `.zip` of one, or a photo.
         settings: How photos become faces; None: with the bundled encoder.
         work: A folder that keeps the faces, so that an interrupted call is resumed and new photos are read alone; None: none.
         target_fpir: Choose the threshold for this false positive identification rate of a face; None: for 0.01, and if the model

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from visavis.albums.faces import AlbumFaces
-from visavis.albums.reading import ReadingSettings, photo_pixels, thumbnail
-from visavis.data import IntakeRules, open_photos
+from visavis.albums.reading import ReadingSettings, open_album, photo_pixels, thumbnail
 from visavis.data.names import check_name
 from visavis.errors import DataError
 from visavis.files import atomic_write, write_csv
@@ -99,11 +98,11 @@ def write_people(
     counts: dict[str, int] = {}
     written = set[Path]()
     named = [(place, name) for place, name in enumerate(names) if name is not None]
-    with open_photos(photos, IntakeRules(people="ignored", limits=settings.acquisition.limits)) as files:
+    with open_album(photos, settings) as files:
         last, pixels = "", None
         for place, name in named:
             if pixels is None or faces.photos[place] != last:
-                last, pixels = faces.photos[place], photo_pixels(photos, faces.photos[place], files, settings)
+                last, pixels = faces.photos[place], photo_pixels(faces.photos[place], files, settings)
             file = out / name / f"face-{hashlib.sha256(faces.keys[place].encode()).hexdigest()[:16]}.jpg"
             with atomic_write(file, private=True) as temporary:
                 temporary.write_bytes(thumbnail(pixels, faces.boxes[place].astype(np.float64), None))

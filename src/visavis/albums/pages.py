@@ -10,10 +10,9 @@ from PIL import Image
 
 from visavis.albums.finding import FaceDecision, FoundPeople
 from visavis.albums.pictures import annotate, save_jpeg
-from visavis.albums.reading import ReadingSettings
-from visavis.data import IntakeRules, open_photos
+from visavis.albums.reading import ReadingSettings, open_album, photo_pixels
 from visavis.files import atomic_write, make_private_folder
-from visavis.images import Pixels, read_image
+from visavis.images import Pixels
 
 __all__ = ["render", "write_annotated", "write_found_page"]
 
@@ -56,11 +55,11 @@ def _photos_with_names(
     found: FoundPeople, photos: Path | str, settings: ReadingSettings
 ) -> Iterator[tuple[list[FaceDecision], Pixels]]:
     """Decode the photos of known people, one at a time."""
-    with open_photos(photos, IntakeRules(people="ignored", limits=settings.acquisition.limits)) as files:
+    with open_album(photos, settings) as files:
         for photo, group in groupby(found.faces, key=lambda face: face.photo):
             faces = list(group)
             if any(face.subject is not None for face in faces):
-                yield faces, read_image(files.fetch(photo), name=f"{photos}/{photo}", limits=settings.acquisition.limits)
+                yield faces, photo_pixels(photo, files, settings)
 
 
 def _box(face: FaceDecision, width: int, height: int) -> dict[str, Any]:

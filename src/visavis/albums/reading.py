@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,10 @@ from tqdm import tqdm
 from visavis.albums.faces import AlbumFaces, Failure
 from visavis.data import Intake, IntakeRules, PhotoFiles, open_photos
 from visavis.data.folders import check_outside, fetched
+from visavis.data.intake import Photo, PhotoList
+from visavis.data.kinds import is_image_file
+from visavis.data.names import UNNAMED, shown_name
+from visavis.data.stores import Store
 from visavis.encoders import Encoder, load_encoder
 from visavis.errors import DataError, ImageError, ModelError
 from visavis.faces import AcquisitionSettings, AlignedFace
@@ -25,7 +30,7 @@ from visavis.files import atomic_write, check_path, make_private_folder
 from visavis.images import Pixels, read_image
 from visavis.workers import check_picklable, run_tasks
 
-__all__ = ["ReadingSettings", "photo_pixels", "read_faces", "thumbnail"]
+__all__ = ["ReadingSettings", "open_album", "photo_pixels", "read_faces", "thumbnail"]
 
 _PLAN = "plan.json"
 _PART = 32
@@ -79,7 +84,7 @@ def read_faces(photos: Path | str, work: Path, settings: ReadingSettings, *, enc
     """Detect and embed all faces of photos, or those of new photos where others were read before.
 
     Args:
-        photos: A folder of photos at any depth, or a `.tar` or `.zip` of one.
+        photos: A folder of photos at any depth, a `.tar` or `.zip` of one, or a photo.
         work: The folder that keeps what was read, outside of that of the photos. A call that is interrupted is resumed by calling
             again, and photos that are added later are read alone.
         settings: How photos become faces.
@@ -92,7 +97,7 @@ def read_faces(photos: Path | str, work: Path, settings: ReadingSettings, *, enc
     if not encoder.card.aligned:
         raise ModelError("the model takes whole photos; faces of albums need a model of aligned faces")
     check_outside(photos, work)
-    with open_photos(check_path(photos), IntakeRules(people="ignored", limits=settings.acquisition.limits)) as files:
+    with open_album(photos, settings) as files:
         _begin(work, settings, encoder)
         listed = [_Stamped(photo.name, _stamp(files, path)) for photo, path in files.with_paths()]
         known = {_Stamped(*photo) for part in _parts(work) for photo in _header(part)["photos"]}
@@ -116,6 +121,24 @@ def read_faces(photos: Path | str, work: Path, settings: ReadingSettings, *, enc
             for count in run_tasks(_read_part, tasks, workers=processes):
                 bar.update(count)
         return _join(work, listed, files.intake)
+
+
+@contextmanager
+def open_album(photos: Path | str, settings: ReadingSettings) -> Iterator[PhotoFiles]:
+    """List the photos of a folder or an archive, whoever they show; or a single photo.
+
+    Raises:
+        DataError: As `open_photos`.
+    """
+    path = check_path(photos)
+    if not path.is_file() or not is_image_file(path):
+        with open_photos(path, IntakeRules(people="ignored", limits=settings.acquisition.limits)) as files:
+            yield files
+        return
+    photo = Photo(shown_name(path.name), UNNAMED)
+    yield PhotoFiles(
+        str(path.parent), PhotoList([photo], {photo.name: path.name}, ()), Store([], lambda below: path.parent / below)
+    )
 
 
 def _begin(work: Path, settings: ReadingSettings, encoder: Encoder) -> None:
@@ -253,6 +276,6 @@ def _join(work: Path, listed: Sequence[_Stamped], intake: Intake) -> AlbumFaces:
     )
 
 
-def photo_pixels(root: Path | str, name: str, files: PhotoFiles, settings: ReadingSettings) -> Pixels:
+def photo_pixels(name: str, files: PhotoFiles, settings: ReadingSettings) -> Pixels:
     """Decode a photo again, to draw on it or to cut a face out of it."""
-    return read_image(files.fetch(name), name=f"{root}/{name}", limits=settings.acquisition.limits)
+    return read_image(files.fetch(name), name=f"{files.root}/{name}", limits=settings.acquisition.limits)
