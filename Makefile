@@ -46,7 +46,7 @@ lock: setup
 bench: setup
 	$(BIN)/python $(PIP) --require-hashes --requirement requirements/bench.txt
 	test -f runs/torch/.installed || ($(PYTHON) -m venv runs/torch \
-		&& runs/torch/bin/pip install --quiet torch==2.13.0 pytorch-metric-learning==2.9.0 && touch runs/torch/.installed)
+		&& runs/torch/bin/pip install --quiet torch==2.13.0 pytorch-metric-learning==2.9.0 --editable . && touch runs/torch/.installed)
 	test -f runs/recognition/.installed || ($(PYTHON) -m venv runs/recognition \
 		&& runs/recognition/bin/pip install --quiet dlib-bin==20.0.1.post1 face_recognition_models==0.3.0 'setuptools<81' Pillow numpy click \
 		&& runs/recognition/bin/pip install --quiet --no-deps face_recognition==1.3.0 && touch runs/recognition/.installed)

@@ -90,6 +90,17 @@ def summarise(rows: dict[str, dict[int, dict[str, Any]]]) -> dict[str, Any]:
     return table
 
 
+def as_text(name: str, table: dict[str, Any]) -> str:
+    """Return a table for the terminal, the lowest EER first."""
+    lines = [f"{name}: EER, mean (smallest .. largest of the seeds); interval of each seed; seconds"]
+    for loss, row in sorted(table.items(), key=lambda item: item[1]["eer"]["mean"]):
+        eer = row["eer"]
+        intervals = ", ".join("{:.2%} .. {:.2%}".format(*run["interval"]) for run in row["runs"].values())
+        means = f"{eer['mean']:.2%} ({eer['smallest']:.2%} .. {eer['largest']:.2%})"
+        lines.append(f"  {loss:24}{means:30}{intervals}; {row['seconds']:.0f} s")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Run what has not been run, and write the table."""
     names = get_args(LossName)
@@ -116,6 +127,7 @@ def main() -> None:
     for data in steps:
         found = {loss: {s: row for s in range(options.seeds) if (row := measured(data, loss, s, steps[data]))} for loss in names}
         tables[data] = summarise({loss: own for loss, own in found.items() if own})
+        print(as_text(data, tables[data]))
     command = f"python benchmarks/losses.py --seeds {options.seeds} --att-steps {steps['att']} --lfw-steps {steps['lfw']}"
     write_result("losses", {"baseline": BASELINE, **tables}, command=command)
 

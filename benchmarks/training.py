@@ -1,10 +1,10 @@
-"""Training steps on TensorFlow and on JAX against pytorch-metric-learning, with the same network and the same batches.
+"""Training steps on TensorFlow, JAX and PyTorch against pytorch-metric-learning, with the same network and the same batches.
 
-    python -m venv runs/torch && runs/torch/bin/pip install torch==2.13.0 pytorch-metric-learning==2.9.0
+    python -m venv runs/torch && runs/torch/bin/pip install torch==2.13.0 pytorch-metric-learning==2.9.0 --editable .
     python benchmarks/training.py [--torch runs/torch/bin/python] [--rounds 9] [--splits 3] [--seconds 40]
 
 The `classic` network on photos of AT&T at 64 x 64 pixels, batches of 64 (16 people, 4 photos each), supervised contrastive loss
-over all pairs, AdamW. Our sampler makes and augments all batches in advance, so only the step is compared. Three processes take
+over all pairs, AdamW. Our sampler makes and augments all batches in advance, so only the step is compared. Four processes take
 steps alternately: photos and pairs per second, and peak memory. Then each trains from random weights, a few steps at a time, for
 some seconds, with a validation every 10 steps. Measured is the time to the EER at which pytorch-metric-learning settles (the median
 of the later half of its validations), taking the mean of three validations. Compilation is reported separately. Writes
@@ -49,9 +49,9 @@ def make_batches(split: Split, folder: Path) -> int:
 def workers(folder: Path, torch: str) -> dict[str, Worker]:
     """Start one process for each library."""
     found = {}
-    for backend in ("tensorflow", "jax"):
+    for backend, python in (("tensorflow", sys.executable), ("jax", sys.executable), ("torch", torch)):
         environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        found[f"ours, {backend}"] = Worker(sys.executable, str(HERE / "keras_trainer.py"), str(folder), environment=environment)
+        found[f"ours, {backend}"] = Worker(python, str(HERE / "keras_trainer.py"), str(folder), environment=environment)
     return {**found, PEER: Worker(torch, str(HERE / "torch_trainer.py"), str(folder))}
 
 

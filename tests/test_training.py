@@ -18,7 +18,7 @@ from visavis.data import generate_faces, split_people, split_photos
 from visavis.errors import DataError, LeakError, TrainingError
 from visavis.files import atomic_write
 from visavis.models import NETWORKS, NetworkName, copy_network, embed, embedding_of, head_of
-from visavis.models.losses import BatchTriplet
+from visavis.models.losses import BatchTriplet, ProxyAnchor
 from visavis.training.adaptation import adapt
 from visavis.training.batches import BatchShape
 from visavis.training.cards import make_card
@@ -450,6 +450,8 @@ def test_hyperparameters_suit_the_data(split):
     assert config_for(split.train).network == "classic"
     assert config_for(split.train).batch.composites > config_for(split.train).batch.people
     assert config_for(split.train, flip=False).batch.composites == 0
+    for loss in ("arcface", "cosface", "adaface", "proxy-anchor", ProxyAnchor()):
+        assert config_for(split.train, loss=loss).batch.composites == 0, "which have no centre"
     assert config_for(split.train, trained=True).batch.composites == 0
     wild = generate_faces(240, 2, size=32, gray=True)
     assert config_for(wild).batch.single_people > 0

@@ -18,6 +18,7 @@ from visavis.models.losses import (
     BatchBinaryCrossentropy,
     BatchContrastive,
     BatchTriplet,
+    ClassLoss,
     MarginSoftmax,
     MultiSimilarity,
     ProxyAnchor,
@@ -59,6 +60,7 @@ _FEW = 100  # people
 # A network that sees the same photos of few people many times overfits. Strong augmentation and many composites prevent that.
 _STRONG = Augmentation(rotation=15, scale=0.2, shift=0.1, contrast=0.4, gamma=1.8, side_light=0.8, cutout=0.7)
 _MANY_COMPOSITES = BatchShape(people=8, photos=4, composites=16)
+_MANY_PEOPLE = BatchShape(people=24, photos=4)
 
 
 @dataclass(frozen=True)
@@ -284,11 +286,18 @@ def config_for(dataset: FaceDataset, *, trained: bool = False, frozen: bool = Fa
             "steps": 3000,
             "validate_every": 250,
         }
+    elif few and _is_over_classes(changes.get("loss")):  # which ignores composites
+        suited["batch"] = _MANY_PEOPLE
     elif few and changes.get("flip", True):  # half a letter on half another is no letter
         suited["batch"] = _MANY_COMPOSITES
     if changes.get("loss") == "contrastive":
         suited["loss_options"] = {"margin": 1.4}  # non-mated pairs at a right angle: such unit embeddings are 1.41 apart
     return TrainingConfig().replace(**{**suited, **changes})
+
+
+def _is_over_classes(loss: Any) -> bool:
+    """Whether a loss compares photos with the centres of the training people, of which composites have none."""
+    return isinstance(loss, ClassLoss) or (isinstance(loss, str) and loss in LOSSES and isinstance(LOSSES[loss](), ClassLoss))
 
 
 def build_loss(config: TrainingConfig) -> keras.losses.Loss:
