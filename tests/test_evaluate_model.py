@@ -2,7 +2,9 @@
 
 import csv
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from commands import width_of
 
@@ -88,3 +90,30 @@ def test_pairs_of_people_whom_the_model_has_seen_are_left_out(run, folder, tmp_p
 def test_a_model_of_aligned_faces_is_not_measured_on_others(aligned_run, folder, tmp_path):
     with pytest.raises(DataError, match="visavis prepare"):
         evaluate_model(aligned_run, str(folder), out=tmp_path)
+
+
+def test_few_people_are_evaluated_without_what_they_cannot_show(run, folder, tmp_path, monkeypatch):
+    faces = visavis.load_dataset(folder, size=(32, 32))
+    names = visavis.Verifier(run).card.sides["test"].people
+    first, second = (faces.select_people([name]).sources for name in names[:2])
+    three = faces.select([list(faces.sources).index(source) for source in (first[0], first[1], second[0])])
+    lowest = int(np.argmin(np.linalg.norm(visavis.load_model(run).raw(three.faces), axis=1)))
+    few = three.select([0, 1, 2, lowest, lowest])  # most photos have the lowest norm, so that it rejects all or none
+    result = evaluate_model(run, few, out=tmp_path, overwrite=True)
+    assert result.evaluation.quality == ()
+    assert (result.evaluation.people, result.evaluation.photos) == (2, 5)
+    one_each = faces.select([list(faces.sources).index(source) for source in (first[0], second[0])])
+    with pytest.raises(DataError, match="mated pairs need a person with two photos, got 2 unseen people with one photo each"):
+        evaluate_model(run, one_each, out=tmp_path, overwrite=True)
+
+
+def test_a_rate_without_trials_is_undefined(run, folder, tmp_path):
+    faces = visavis.load_dataset(folder, size=(32, 32))
+    encoder = visavis.load_model(run)
+    strict = replace(encoder.card.threshold, score=1.5)
+    encoder = replace(encoder, card=replace(encoder.card, threshold=strict, operating_points=()))
+    result = evaluate_model(encoder, faces, out=tmp_path, overwrite=True)
+    assert "precision              undefined (0 of 0)" in str(result.evaluation)
+    assert "nan%" not in result.report.read_text()
+    metrics = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert metrics["precision"] is None and metrics["counts"]["precision"] == {"count": 0, "trials": 0}

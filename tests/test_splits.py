@@ -93,6 +93,12 @@ def test_fractions_must_add_up(fractions):
         split_people(people_with_photos(), fractions=fractions)
 
 
+@pytest.mark.parametrize(("people", "sizes"), [(8, [4, 2, 2]), (10, [6, 2, 2]), (12, [8, 2, 2]), (20, [14, 3, 3])])
+def test_few_people_are_split_with_at_least_two_on_each_side(people, sizes):
+    split = split_people(people_with_photos(people))
+    assert [len(side.people) for side in (split.train, split.validation, split.test)] == sizes
+
+
 def test_too_few_people():
     with pytest.raises(DataError, match="5 people are too few: validation must have at least 2, got 1"):
         split_people(people_with_photos(5))

@@ -123,6 +123,9 @@ def _cut(
         raise ValueError(f"fractions must be positive and add up to 1, and only the last may be 0, got {fractions}")
     first = round(len(order) * fractions[0])
     second = first + round(len(order) * fractions[1]) if fractions[2] else len(order)
+    if fractions[2] and len(order) >= 4 * minimum:  # validation and test get their minimum before training gets more
+        second = min(second, len(order) - minimum)
+        first = min(first, second - minimum)
     parts = np.split(order, [first, second])
     for name, part, fraction in zip(("training", "validation", "test"), parts, fractions, strict=True):
         if fraction and len(part) < minimum:

@@ -23,7 +23,7 @@ from visavis.evaluation.writing import REPORT, draw_evaluation, write_evaluation
 from visavis.metrics import PairScores, score_all_pairs, unit_rows
 from visavis.metrics.concentration import person_errors
 from visavis.metrics.photos import AcquisitionFailures, with_failures
-from visavis.metrics.quality import DiscardCurve, evaluate_quality
+from visavis.metrics.quality import DiscardCurve, evaluate_quality, is_quality
 from visavis.metrics.reliability import NIST_COSTS, Costs
 from visavis.metrics.search import Reference, evaluate_search
 from visavis.metrics.subgroups import Subgroups
@@ -139,6 +139,10 @@ def evaluate_model(
     known = known_attributes(data, chosen, options.attributes, options.encoding)
     name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
     protocol, sampled = _protocol(options, faces, photos), None
+    if protocol is None and not np.any(chosen.photos_per_person > 1):
+        raise DataError(
+            f"mated pairs need a person with two photos, got {name} with one photo each. Give more photos of the same people"
+        )
     if options.sample is not None:
         sampled = sample_pairs(chosen.labels, count=options.sample)
         protocol = replace(sampled.protocol, name=f"{sampled.protocol.name} of {name}")
@@ -243,7 +247,7 @@ def _with_details(evaluation: Evaluation, measured: _Measured, scores: PairScore
     embeddings, labels, threshold = measured.embeddings, measured.faces.labels, evaluation.threshold
     quality: tuple[DiscardCurve, ...] = ()
     groups: tuple[Subgroups, ...] = ()
-    of_unequal_length = np.ptp(measured.lengths) > _SAME_LENGTH
+    of_unequal_length = np.ptp(measured.lengths) > _SAME_LENGTH and is_quality(measured.lengths)
     if measured.attributes or of_unequal_length:
         scores = scores or score_all_pairs(embeddings, labels, thresholds=[threshold])
         groups, quality = errors_by_attribute(scores, measured.attributes, threshold)

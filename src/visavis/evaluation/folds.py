@@ -31,7 +31,7 @@ class PointReached:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        rates = {name: rate.value for name, rate in (("fmr", self.fmr), ("fnmr", self.fnmr))}
+        rates = {name: rate.defined for name, rate in (("fmr", self.fmr), ("fnmr", self.fnmr))}
         intervals = {name: list(rate.interval) for name, rate in (("fmr", self.fmr), ("fnmr", self.fnmr))}
         about = {"target_fmr": self.point.target_fmr, "threshold": self.point.score, "chosen_as": self.point.chosen_as}
         return {**about, **rates, "intervals": intervals}
@@ -89,7 +89,7 @@ class FoldedEvaluation:
             "standard_error": self.standard_error,
             "eer": equal_error_rate(self.curve)[0],
             "roc_auc": roc_auc(self.curve),
-            **{name: rate.value for name, rate in tar.items()},
+            **{name: rate.defined for name, rate in tar.items()},
             "extrapolated": list(extrapolated),
             "counts": {
                 "accuracy": {

@@ -278,7 +278,8 @@ def _rates(evaluation: Evaluation) -> list[dict[str, str]]:
     for name, rate in evaluation.rates().items():
         counts = f"{rate.count:,} of {rate.trials:,}"
         interval = "extrapolated" if name in evaluation.extrapolated else span(rate.interval)
-        rows.append({"name": _NAMES[name], "value": percent(rate.value), "interval": interval, "counts": counts})
+        value = percent(rate.value) if rate.trials else "undefined"
+        rows.append({"name": _NAMES[name], "value": value, "interval": interval, "counts": counts})
     for name, even in evaluation.balanced.items():
         every = {"name": f"{_NAMES[name]}, every person with the same weight", "value": percent(even.value)}
         rows.append({**every, "interval": span(even.interval), "counts": ""})

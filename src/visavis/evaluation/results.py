@@ -250,9 +250,12 @@ class Evaluation:
             "provider": self.provider,
             "eer": self.eer,
             "roc_auc": self.roc_auc,
-            **{name: rate.value for name, rate in rates.items()},
+            **{name: rate.defined for name, rate in rates.items()},
             "f1": decisions.f1,
-            "balanced": {name: {"value": rate.value, "interval": list(rate.interval)} for name, rate in self.balanced.items()},
+            "balanced": {
+                name: {"value": None if np.isnan(rate.value) else rate.value, "interval": list(rate.interval)}
+                for name, rate in self.balanced.items()
+            },
             "threshold": self.threshold,
             "threshold_from": self.threshold_from,
             "operating_points": [point.to_json() for point in self.points_reached],
@@ -295,7 +298,8 @@ class Evaluation:
             low, high = rate.interval
             note = f"; extrapolated: these people show FMR {self.smallest_fmr:.2g} at best" if name in self.extrapolated else ""
             counts = f"{rate.count:,} of {rate.trials:,}{note}"
-            rows.append(f"  {name.replace('_', ' '):<22} {rate.value:.2%} ({low:.2%} .. {high:.2%}; {counts})")
+            figures = f"{rate.value:.2%} ({low:.2%} .. {high:.2%}; {counts})" if rate.trials else f"undefined ({counts})"
+            rows.append(f"  {name.replace('_', ' '):<22} {figures}")
         rows.append(f"  {'F1':<22} {self.decisions.f1:.4f}")
         fmr, fnmr = ("{:.2%} .. {:.2%}".format(*self.predictions[name]) for name in ("fmr", "fnmr"))
         rows.append(f"  expect of {self.people:,} other people like these: FMR {fmr}, FNMR {fnmr} (95 % prediction intervals)")

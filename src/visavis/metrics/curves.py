@@ -55,6 +55,11 @@ class Rate:
         return self.count / self.trials if self.trials else float("nan")
 
     @property
+    def defined(self) -> float | None:
+        """The value; None without trials, since JSON knows no NaN."""
+        return self.value if self.trials else None
+
+    @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval: `limits`, or Wilson's (1927) of independent trials."""
         if self.limits is not None or not self.trials:
@@ -66,8 +71,7 @@ class Rate:
 
     def to_json(self) -> dict[str, Any]:
         """Return counts, value and interval as plain values; no value without trials."""
-        value = self.value if self.trials else None
-        return {"count": self.count, "trials": self.trials, "value": value, "interval": list(self.interval)}
+        return {"count": self.count, "trials": self.trials, "value": self.defined, "interval": list(self.interval)}
 
     def __str__(self) -> str:
         """Show rate, interval and counts."""

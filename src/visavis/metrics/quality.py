@@ -11,7 +11,7 @@ from visavis.metrics.curves import Rate
 from visavis.metrics.intervals import PeopleWeights, people_interval
 from visavis.metrics.scores import PairScores
 
-__all__ = ["DiscardCurve", "check_quality", "evaluate_quality"]
+__all__ = ["DiscardCurve", "check_quality", "evaluate_quality", "is_quality"]
 
 _SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 _REPORTED = 0.1  # the share of photos of which `finding` speaks
@@ -70,14 +70,20 @@ class DiscardCurve:
         return {**about, "gates": list(self.gates), "rejected": list(self.rejected), "change": list(self.change), **rates}
 
 
+def is_quality(quality: npt.NDArray[np.float64]) -> bool:
+    """Return whether a measure can reject some photos and keep others: fewer than half have the lowest quality."""
+    gates = _gates(quality)
+    return bool(gates[0] < gates[-1])
+
+
 def check_quality(quality: npt.NDArray[np.float64], measure: str) -> npt.NDArray[np.float64]:
     """Return the qualities below which photos are rejected, rising.
 
     Raises:
         DataError: If half of the photos or more have the lowest quality.
     """
-    gates = np.quantile(np.where(np.isnan(quality), np.inf, quality), _SHARES, method="lower")
-    if gates[0] == gates[-1]:
+    gates = _gates(quality)
+    if not is_quality(quality):
         raise DataError(f"{measure}: half of the photos or more have the lowest quality ({gates[0]:g}), so it rejects all or none")
     return np.unique(gates)
 
@@ -115,6 +121,10 @@ def evaluate_quality(
     change = _ratio_interval(events[0], trials[0], events[place], trials[place])
     with_errors = int(np.count_nonzero(events[0]))
     return DiscardCurve(measure, threshold, tuple(map(float, gates)), tuple(rejected), tuple(fmr), tuple(fnmr), change, with_errors)
+
+
+def _gates(quality: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.quantile(np.where(np.isnan(quality), np.inf, quality), _SHARES, method="lower")
 
 
 def _reported(rejected: list[float] | tuple[float, ...]) -> int:
