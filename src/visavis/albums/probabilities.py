@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 _SAMPLED = 2000  # faces whose pairs show the distribution of scores
 _FEW = 20  # faces below which the card's own distribution is taken
 _STEPS, _ROUNDS = 100, 4
+_FINE = 2000  # bins of the album's scores
 _QUARTILES = (0.25, 0.5, 0.75)
 _MOST_SCALED = 1.25
 _SMOOTHING = 2.0, 1.0  # bins, of mated and of non-mated scores
@@ -70,24 +71,24 @@ class MergeModel:
         nonmated = gaussian_filter1d(counts, _SMOOTHING[1])
         mated_density = np.log((mated + 1e-5 * mated.sum()) / mated.sum() / width)
         nonmated_density = np.log(np.maximum(nonmated / nonmated.sum(), _LEAST_PAIRS / counts.sum()) / width)
-        scores = _sampled_scores(embeddings, seed)
-        model = cls(centres, mated_density, nonmated_density, 0.01)._with_share(scores)
+        scores, pairs = _sampled_scores(embeddings, seed)
+        model = cls(centres, mated_density, nonmated_density, 0.01)._with_share(scores, pairs)
         for _ in range(_ROUNDS if len(embeddings) >= _FEW else 0):
             shares = np.append(0, np.cumsum(counts)) / counts.sum()
             known = np.interp(_QUARTILES, shares, edges)
-            found = _weighted_quantiles(scores, model.wrong(scores), _QUARTILES)
+            found = _weighted_quantiles(scores, pairs * model.wrong(scores), _QUARTILES)
             scale = float(np.clip((found[2] - found[0]) / (known[2] - known[0]), 1 / _MOST_SCALED, _MOST_SCALED))
             moved = known[1] + (centres - found[1]) / scale
             adapted = np.interp(moved, centres, nonmated_density) - np.log(scale)
-            model = cls(centres, mated_density, adapted, model.share)._with_share(scores)
+            model = cls(centres, mated_density, adapted, model.share)._with_share(scores, pairs)
         return model
 
-    def _with_share(self, scores: Floats) -> "MergeModel":
-        """Estimate the share of mated pairs."""
+    def _with_share(self, scores: Floats, pairs: Floats) -> "MergeModel":
+        """Estimate the share of mated pairs from scores, each of a number of pairs."""
         ratios, share = np.exp(self._ratios(scores)), self.share
-        for _ in range(_STEPS if len(scores) else 0):
+        for _ in range(_STEPS if pairs.any() else 0):
             odds = ratios * share / (1 - share)
-            share = float(np.clip(np.mean(odds / (1 + odds)), 1e-7, 0.999))
+            share = float(np.clip(np.average(odds / (1 + odds), weights=pairs), 1e-7, 0.999))
         return MergeModel(self.centres, self.mated, self.nonmated, share)
 
     def _ratios(self, scores: npt.ArrayLike) -> Floats:
@@ -117,19 +118,20 @@ def _score(merge: Merge) -> float:
 
 
 def _weighted_quantiles(values: Floats, weights: Floats, levels: tuple[float, ...]) -> Floats:
-    """Return quantiles of values with weights."""
-    order = np.argsort(values)
-    shares = np.cumsum(weights[order])
-    return np.asarray(np.interp(levels, shares / max(1e-12, shares[-1]), values[order]))
+    """Return quantiles of rising values with weights."""
+    shares = np.cumsum(weights) - weights / 2
+    return np.asarray(np.interp(levels, shares / max(1e-12, float(weights.sum())), values))
 
 
-def _sampled_scores(embeddings: npt.NDArray[np.float32], seed: int) -> Floats:
+def _sampled_scores(embeddings: npt.NDArray[np.float32], seed: int) -> tuple[Floats, Floats]:
+    """Return rising scores, and how many pairs of some of the faces have about each."""
     chosen = embeddings
     if len(embeddings) > _SAMPLED:
         chosen = embeddings[np.random.default_rng(seed).choice(len(embeddings), _SAMPLED, replace=False)]
-    if len(chosen) < 2:
-        return np.zeros(0)
-    return np.asarray((chosen @ chosen.T)[np.triu_indices(len(chosen), 1)], dtype=np.float64)
+    edges = np.linspace(-1, 1, _FINE + 1)
+    places = np.triu_indices(len(chosen), 1)
+    counts, _ = np.histogram(np.clip((chosen @ chosen.T)[places], -1, 1), edges)
+    return (edges[1:] + edges[:-1]) / 2, counts.astype(np.float64)
 
 
 @dataclass(frozen=True)
