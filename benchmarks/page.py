@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from costs import cost_lines, growth_lines
-from coverage_lines import coverage_lines
+from coverage_lines import coverage_lines, guarantee_lines
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from visavis.encoders import load_encoder
@@ -276,7 +276,9 @@ def code_span(text: str) -> str:
 def templates() -> Environment:
     """Return the templates of the figures, named as in the marks."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "figures"), undefined=StrictUndefined)
-    environment.globals.update(cost_lines=cost_lines, growth_lines=growth_lines, coverage_lines=coverage_lines)
+    environment.globals.update(
+        cost_lines=cost_lines, growth_lines=growth_lines, coverage_lines=coverage_lines, guarantee_lines=guarantee_lines
+    )
     environment.filters.update(
         code=code_span,
         percent=lambda fraction, digits=1: f"{100 * fraction:.{digits}f} %",

@@ -173,6 +173,9 @@ def test_two_models_are_compared_on_the_same_people(tmp_path, model):
     assert eer.measure == "eer" and eer.better == "first"
     assert 0 < eer.low < eer.second - eer.first < eer.high
     assert f"{good} has the lower equal error rate" in str(found)
+    unshown = [row for row in found.differences if row.extrapolated]
+    assert [row.measure for row in unshown] == ["tar_at_fmr_1e-2", "tar_at_fmr_1e-3"]  # forty people do not show these rates
+    assert all(row.better is None for row in unshown) and str(found).count(" extrapolated") == 2
     same = visavis.compare_reports(good, good)
     assert all(row.better is None and row.low == row.high == 0 for row in same.differences)
     assert "These 40 people do not show which has the lower equal error rate" in str(same)

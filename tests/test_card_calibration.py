@@ -80,3 +80,27 @@ def test_a_rate_that_one_population_cannot_show_is_refused(populations):
     few = Population("few people", score_all_pairs(*embeddings(12, 1.0, seed=2)))
     with pytest.raises(DataError, match="0.1 cannot be guaranteed on few people: 12 people"):
         calibrated_on(Card(Crop((8, 8))), [few, *populations], TARGETS)
+
+
+def test_thresholds_stay_where_people_are_too_few_and_say_so(card, populations, caplog):
+    few = Population("my people", score_all_pairs(*embeddings(12, 1.0, seed=2)))
+    kept = calibrated_on(card, [few], TARGETS)
+    assert [point.score for point in kept.rules] == [point.score for point in card.rules]
+    assert all(point.measured_on.endswith("; not measured on my people") for point in kept.rules)
+    assert "not measured on my people" in str(kept.threshold)
+    assert kept.calibration == card.calibration and kept.histogram == card.histogram
+    assert "cannot be guaranteed on my people: 12 people" in caplog.text
+    assert "not measured on my people" in caplog.text
+    assert Card.from_json(kept.to_json(), source="here") == kept
+    again = calibrated_on(kept, populations, TARGETS)  # people enough are measured
+    assert not any(point.refused_on for point in again.rules)
+
+
+def test_probabilities_are_not_fitted_to_few_people(card, caplog):
+    few = Population("my people", score_all_pairs(*embeddings(12, 1.0, seed=2)))
+    kept = calibrated_on(card, [few])  # the threshold is where the likelihood ratio is 1
+    assert kept.calibration == card.calibration
+    assert "my people: 12 people by effective number are too few to fit probabilities, at least 20 are needed" in caplog.text
+    enough = Population("my people", score_all_pairs(*embeddings(25, 1.0, seed=2)))
+    assert calibrated_on(card, [enough]).calibration != card.calibration
+    assert calibrated_on(Card(Crop((8, 8))), [few]).calibration is not None  # there is no other

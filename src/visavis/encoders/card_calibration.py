@@ -1,5 +1,6 @@
 """Cards with operating points and probabilities fitted to given people."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.encoders.card import Card
+from visavis.errors import DataError, ModelError
 from visavis.metrics import score_all_pairs
 from visavis.metrics.calibration import Calibration, Method, fit_calibration, score_of
 from visavis.metrics.histograms import score_histogram
@@ -20,7 +22,10 @@ from visavis.metrics.operating_points import (
 )
 from visavis.metrics.reliability import measure_reliability
 
-__all__ = ["calibrated", "calibrated_on", "with_rules"]
+__all__ = ["MIN_CALIBRATION_PEOPLE", "calibrated", "calibrated_on", "kept_card", "with_rules"]
+
+MIN_CALIBRATION_PEOPLE = 20
+"""The minimum of people, by effective number, to whom the probabilities of a calibrated model are fitted again."""
 
 
 def calibrated(
@@ -56,7 +61,9 @@ def calibrated_on(
     """Return a card whose operating points hold on each of some populations.
 
     The highest threshold counts, and of the calibrations the one whose probability reaches 0.95 at the highest score. The histogram
-    is that of the population whose non-mated scores are highest.
+    is that of the population whose non-mated scores are highest. Where the people are too few for a target that the card has a
+    threshold for, the card stays as it is, and its threshold says that it was not measured on them. Likewise its probabilities stay
+    where they are too few to fit others.
 
     Args:
         card: The model's card so far.
@@ -67,11 +74,14 @@ def calibrated_on(
         chosen_as: See `choose_operating_point`.
 
     Raises:
-        DataError: If a population has too few people to show such a rate.
+        DataError: If a population has too few people to show such a rate, and the card has no threshold for it.
         ValueError: If an argument is out of range.
     """
-    calibration = max((fit_calibration(population.scores.curve, method) for population in populations), key=_cautious)
-    points = [choose_operating_point(populations, target, chosen_as=chosen_as) for target in target_fmrs]
+    calibration = _calibration(card, populations, method)
+    try:
+        points = [choose_operating_point(populations, target, chosen_as=chosen_as) for target in target_fmrs]
+    except DataError as refusal:
+        return kept_card(card, target_fmrs, refused_on=" and ".join(population.name for population in populations), reason=refusal)
     first = points[0] if points else _likelier(populations, calibration)
     rated = [replace(point, populations=_with_ece(point, populations, calibration)) for point in points or [first]]
     shown = next(population for population in populations if population.name == first.chosen_on)
@@ -82,6 +92,29 @@ def calibrated_on(
         operating_points=tuple(rated[1:]),
         histogram=score_histogram(shown.scores.curve, chosen_on=shown.name),
     )
+
+
+def kept_card(card: Card, target_fmrs: Sequence[float], *, refused_on: str, reason: DataError) -> Card:
+    """Return a card with its own thresholds for some rates, which say that they were not measured on people who are too few.
+
+    Args:
+        card: The model's card.
+        target_fmrs: The false match rates; the model decides by the threshold for the first one.
+        refused_on: What to call the people.
+        reason: Why they are refused; logged as a warning.
+
+    Raises:
+        DataError: `reason`, if the card has no threshold for one of the rates that was measured on more people.
+    """
+    try:
+        first, *others = (card.rule(target) for target in target_fmrs)
+    except ModelError:
+        raise reason from None
+    if not all(point.populations for point in (first, *others)):
+        raise reason
+    logging.getLogger("visavis").warning("%s The model's own thresholds stay, which were not measured on %s.", reason, refused_on)
+    rated = [replace(point, refused_on=refused_on) for point in (first, *others)]
+    return replace(card, threshold=rated[0], operating_points=tuple(rated[1:]))
 
 
 def with_rules(
@@ -111,6 +144,20 @@ def with_rules(
     first, *others = (choose_operating_point([population], target, chosen_as=chosen_as) for target in target_fmrs)
     histogram = score_histogram(population.scores.curve, chosen_on=chosen_on)
     return replace(card, threshold=first, operating_points=tuple(others), histogram=histogram)
+
+
+def _calibration(card: Card, populations: Sequence[Population], method: Method) -> Calibration:
+    """Return the most cautious calibration of some populations; that of the card where one of them has few people."""
+    few = [population for population in populations if population.scores.effective_people < MIN_CALIBRATION_PEOPLE]
+    if few and card.calibration is not None:
+        logging.getLogger("visavis").warning(
+            "%s: %.0f people by effective number are too few to fit probabilities, at least %d are needed; the model's stay.",
+            few[0].name,
+            few[0].scores.effective_people,
+            MIN_CALIBRATION_PEOPLE,
+        )
+        return card.calibration
+    return max((fit_calibration(population.scores.curve, method) for population in populations), key=_cautious)
 
 
 def _likelier(populations: Sequence[Population], calibration: Calibration) -> OperatingPoint:

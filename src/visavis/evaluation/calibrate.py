@@ -80,6 +80,9 @@ def calibrate_model(
         for name, faces in zip(names, datasets, strict=True)
     ]
     card = calibrated_on(encoder.card, populations, options.target_fmrs, method=options.method, chosen_as=options.chosen_as)
+    if card.threshold is not None and card.threshold.refused_on:  # nothing was measured on these people
+        _write(encoder, card, Path(out))
+        return card
     sides = {_side_name(number): _side(faces) for number, faces in enumerate(datasets)}
     others = {name: side for name, side in card.sides.items() if not name.startswith("calibration")}
     card = replace(card, sides={**others, **sides})

@@ -29,6 +29,7 @@ class Difference:
         low: The lower limit of the 95 % interval of second minus first.
         high: The upper limit.
         people: The effective number of people that it is from.
+        extrapolated: Whether the people cannot show the false match rate that it is for; then no model is called better.
     """
 
     measure: str
@@ -37,11 +38,12 @@ class Difference:
     low: float
     high: float
     people: float
+    extrapolated: bool = False
 
     @property
     def better(self) -> Literal["first", "second"] | None:
         """Which model is better; None: these people do not show it."""
-        if self.low <= 0 <= self.high or self.people < MIN_PEOPLE:
+        if self.low <= 0 <= self.high or self.people < MIN_PEOPLE or self.extrapolated:
             return None
         return "second" if (self.high < 0) == _LOWER_IS_BETTER[self.measure] else "first"
 
@@ -72,7 +74,8 @@ class ReportComparison:
         rows = [f"{'':<16} {'first':>9} {'second':>9}   second - first, 95 % interval"]
         for row in self.differences:
             difference = f"{row.second - row.first:+.4f} ({row.low:+.4f} .. {row.high:+.4f})"
-            rows.append(f"{row.measure:<16} {row.first:>9.4f} {row.second:>9.4f}   {difference}")
+            note = " extrapolated" if row.extrapolated else ""
+            rows.append(f"{row.measure:<16} {row.first:>9.4f} {row.second:>9.4f}   {difference}{note}")
         better = self.differences[0].better
         name = {"first": self.first, "second": self.second}.get(better or "")
         if name:
@@ -114,7 +117,8 @@ def _difference(measure: str, one: dict[str, Any], two: dict[str, Any], people: 
     first, second = (np.array(report["resampled"][measure]) for report in (one, two))
     low, high = paired_limits(first, second, people)
     shift = two[measure] - one[measure] - (second[0] - first[0])
-    return Difference(measure, one[measure], two[measure], low + shift, high + shift, people)
+    extrapolated = measure in one["extrapolated"] or measure in two["extrapolated"]
+    return Difference(measure, one[measure], two[measure], low + shift, high + shift, people, extrapolated)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -126,6 +130,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise DataError(f"{file}: {error.strerror}. Write it with: visavis evaluate MODEL DATA") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file}: not a report of visavis evaluate ({error})") from error
-    if len(lengths) != 1 or not values.get("data_digest") or "effective_people" not in values:
+    if len(lengths) != 1 or not values.get("data_digest") or "extrapolated" not in values:
         raise DataError(f"{file}: not a report of visavis evaluate, or one of an older version. Evaluate the model again")
     return dict(values)

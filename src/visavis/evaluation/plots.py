@@ -115,13 +115,16 @@ def plot_history(history: Sequence[Mapping[str, float]], ax: Axes | None = None)
     return ax
 
 
-def plot_roc(curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledCurves | None = None) -> Axes:
+def plot_roc(
+    curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledCurves | None = None, smallest_fmr: float = 0.0
+) -> Axes:
     """Draw the true accept rate against the false match rate, which is on a logarithmic axis.
 
     Args:
         curve: The curve.
         ax: Where to draw; None: new axes.
         resampled: The curves of resampled people, for the 95 % band.
+        smallest_fmr: The smallest false match rate that the people show; smaller ones are shaded as extrapolated.
     """
     ax = ax or _axes()
     lowest = max(1 / max(1, curve.nonmated), 1e-6)
@@ -131,6 +134,8 @@ def plot_roc(curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledC
         ax.fill_between(fmr * 100, (1 - high) * 100, (1 - low) * 100, color=MATED, alpha=0.2, linewidth=0)
     fmr, tar = np.append(0, curve.fmr), np.append(0, 1 - curve.fnmr)
     ax.step(np.maximum(fmr, lowest) * 100, tar * 100, where="post", color=MATED)
+    if smallest_fmr > lowest:
+        _shade_extrapolated(ax, lowest * 100, smallest_fmr * 100)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set(xlim=(lowest * 100, 100), ylim=(0, 101), xlabel="false match rate, %", ylabel="true accept rate, %", title="ROC")
@@ -138,13 +143,16 @@ def plot_roc(curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledC
     return ax
 
 
-def plot_det(curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledCurves | None = None) -> Axes:
+def plot_det(
+    curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledCurves | None = None, smallest_fmr: float = 0.0
+) -> Axes:
     """Draw the false non-match rate against the false match rate on normal-deviate axes (Martin et al. 1997), with the EER.
 
     Args:
         curve: The curve.
         ax: Where to draw; None: new axes.
         resampled: The curves of resampled people, for the 95 % band.
+        smallest_fmr: The smallest false match rate that the people show; smaller ones are shaded as extrapolated.
     """
     ax = ax or _axes()
     limits = (float(_QUANTILE(0.00005)), float(_QUANTILE(0.6)))
@@ -158,6 +166,8 @@ def plot_det(curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledC
     if 0 < eer < 1:
         ax.plot(*[_QUANTILE([eer])] * 2, "o", color=NONMATED)
         ax.annotate(f"EER {eer:.2%}", (float(_QUANTILE(eer)),) * 2, xytext=(8, 6), textcoords="offset points")
+    if smallest_fmr > 0.00005:
+        _shade_extrapolated(ax, limits[0], float(_QUANTILE(min(smallest_fmr, 0.6))))
     places, names = _QUANTILE(_DET_TICKS), [f"{100 * tick:g}" for tick in _DET_TICKS]
     ax.set_xticks(places, names)
     ax.set_yticks(places, names)
@@ -165,6 +175,11 @@ def plot_det(curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledC
     ax.plot(limits, limits, color=MUTED, linewidth=0.6, linestyle=":")
     ax.grid(alpha=0.25)
     return ax
+
+
+def _shade_extrapolated(ax: Axes, low: float, high: float) -> None:
+    ax.axvspan(low, high, color=MUTED, alpha=0.15, linewidth=0, label="extrapolated")
+    ax.legend(frameon=False, loc="lower right")
 
 
 def plot_scores(curve: ErrorCurve, threshold: float, ax: Axes | None = None) -> Axes:

@@ -35,7 +35,7 @@ def plot_log_det(curve: ErrorCurve, resampled: ResampledCurves, smallest_fmr: fl
     ax.fill_between(fmr, np.maximum(low, lowest), np.maximum(high, lowest), color=MATED, alpha=0.2, linewidth=0, label="95 % band")
     shown = curve.fmr >= smallest_fmr
     for part, style, name in ((shown, "-", "shown by these people"), (~shown, ":", "extrapolated")):
-        inside = part & (curve.fmr > 0)
+        inside = part & (curve.fmr > 0) & (curve.fmr < 1)
         if inside.any():
             ax.plot(curve.fmr[inside], np.maximum(curve.fnmr[inside], lowest), style, color=MATED, label=name)
     ax.axvline(smallest_fmr, color=MUTED, linewidth=0.8, linestyle="--", label=f"smallest FMR shown: {smallest_fmr:.1g}")

@@ -125,7 +125,7 @@ def _clauses(evaluation: Evaluation, card: Card, faces: FaceDataset) -> list[dic
         "Photos": f"{evaluation.photos:,}; {fewest} to {most} of a person, median {median}",
         "Comparisons": f"{evaluation.curve.mated:,} mated and {evaluation.curve.nonmated:,} non-mated, {pairs}; "
         "non-mated ones are of people of all groups",
-        "Failure to acquire": "not known" if acquisition is None else str(acquisition),
+        "Failure to acquire": "not known" if acquisition is None else str(acquisition).removeprefix("failure to acquire "),
         "Decision policy": f"accept where the score is at least {evaluation.threshold:.4f}, from {evaluation.threshold_from}",
         "Uncertainty": "95 % intervals by the Bayesian bootstrap over people, with one more, unobserved person, all or none of "
         "whose comparisons go wrong",

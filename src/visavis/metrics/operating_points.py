@@ -124,6 +124,8 @@ class OperatingPoint:
         chosen_as: `"guaranteed"`: that bound is at most the target. `"estimated"`: the rate itself was, so that among other people
             it is as often above as below. None: not known.
         populations: The rates on every population that it was chosen on; empty: not known.
+        refused_on: People who were too few to choose another one on, so that it stays although it was not measured on them; empty:
+            nobody.
     """
 
     score: float
@@ -137,6 +139,7 @@ class OperatingPoint:
     fmr_upper: float | None = None
     chosen_as: ChosenAs | None = None
     populations: tuple[PopulationRates, ...] = ()
+    refused_on: str = ""
 
     @classmethod
     def tried(cls, score: float, curve: ErrorCurve, *, chosen_on: str, people: int) -> "OperatingPoint":
@@ -159,8 +162,12 @@ class OperatingPoint:
         names = [rates.name for rates in self.populations] or [self.chosen_on]
         joined = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
         if self.chosen_as == "guaranteed" and self.target_fmr is not None:
-            return f"FMR at most {self.target_fmr:.3g} on {joined}"
-        return f"FMR about {self.false_matches / self.nonmated:.2g} on {joined}"
+            return f"FMR at most {self.target_fmr:.3g} on {joined}{self._refused}"
+        return f"FMR about {self.false_matches / self.nonmated:.2g} on {joined}{self._refused}"
+
+    @property
+    def _refused(self) -> str:
+        return f"; not measured on {self.refused_on}" if self.refused_on else ""
 
     def __str__(self) -> str:
         """Show the threshold and what is known of it."""
@@ -171,7 +178,7 @@ class OperatingPoint:
         bound = "" if self.fmr_upper is None else f", at most {self.fmr_upper:.2g}"
         rates = f"FMR {self.false_matches / self.nonmated:.2g}{bound}, FNMR {self.false_nonmatches / max(1, self.mated):.2g}"
         people = f"{self.people:,} " if self.people else ""
-        return f"{self.score:.4f}{aim}{kind}, chosen on {people}{self.chosen_on}: {rates}"
+        return f"{self.score:.4f}{aim}{kind}, chosen on {people}{self.chosen_on}: {rates}{self._refused}"
 
 
 def choose_operating_point(

@@ -11,6 +11,7 @@ from visavis import __version__
 from visavis.backend import keras
 from visavis.data import FaceDataset, Split
 from visavis.encoders.card import Card, DataSide
+from visavis.encoders.card_calibration import kept_card
 from visavis.errors import DataError
 from visavis.faces import Crop
 from visavis.metrics import ErrorCurve, score_all_pairs, threshold_at_fmr
@@ -34,7 +35,9 @@ def _crop(faces: FaceDataset, centre: float | None) -> Crop:
     return Crop((height, width), "gray" if channels == 1 else "rgb", centre=centre)
 
 
-def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None = None, command: str = "") -> Card:
+def make_card(
+    run: TrainingRun, split: Split, *, data: str, crop: float | None = None, command: str = "", refused_as: Card | None = None
+) -> Card:
     """Describe a trained model, and choose its thresholds on the validation people.
 
     Args:
@@ -43,12 +46,19 @@ def make_card(run: TrainingRun, split: Split, *, data: str, crop: float | None =
         data: The name of the data set.
         crop: The centre crop of the photos; None: there was none.
         command: The command that trained it, if any.
+        refused_as: The card of the same network before, whose thresholds stay where the validation people are too few; None: none.
 
     Raises:
         DataError: If the validation people are too few to show a false match rate of the config's `target_fmrs`. The default of
             0.01 is only estimated where they are too few.
     """
-    first, *others = _operating_points(run, split.validation)
+    try:
+        first, *others = _operating_points(run, split.validation)
+    except DataError as refusal:
+        if refused_as is None:
+            raise
+        kept = kept_card(refused_as, run.config.validation.target_fmrs, refused_on=_CHOSEN_ON, reason=refusal)
+        first, *others = kept.rules
     sides = {"train": split.train, "validation": split.validation, "test": split.test}
     return Card(
         crop=_crop(split.train, crop),

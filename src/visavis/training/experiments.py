@@ -117,12 +117,19 @@ def _fine_tune(source: DataSource, out: Path, init: str, config: dict[str, Any],
     split = _split(load_faces(start.card, source.data, source.rules), by, source.seed)
     network = embedding_of(start.siamese)
     run = train(split, None, start=network, out=out, options=options, network=network, **config)
-    card = make_card(run, split, data=source.data, crop=start.card.crop.centre, command=options.command)
+    kept = run.best_step == 0 and run.shrinkage is None
+    card = make_card(
+        run,
+        split,
+        data=source.data,
+        crop=start.card.crop.centre,
+        command=options.command,
+        refused_as=start.card if kept else None,
+    )
     described: dict[str, Any] = {
         name: start.card.training[name] for name in ("network", "embedding_size") if name in start.card.training
     }
     card = replace(card, training={**card.training, **described, "init": init})
-    kept = run.best_step == 0 and run.shrinkage is None
     if kept and not run.config.validation.target_fmrs:
         card = _with_decisions_of(start, card)
         _calibrate_head(run, card)
@@ -137,8 +144,9 @@ def _with_decisions_of(start: "KerasEncoder", card: Any) -> Any:
     """Return a card that decides as the start does, which more people chose than the validation people, if the start decides."""
     if start.card.threshold is None:
         return card
-    names = ("flip", "calibration", "threshold", "operating_points", "histogram")
-    return replace(card, **{name: getattr(start.card, name) for name in names})
+    names = ("flip", "calibration", "histogram")
+    first, *others = (replace(point, refused_on="validation people") for point in start.card.rules)
+    return replace(card, threshold=first, operating_points=tuple(others), **{name: getattr(start.card, name) for name in names})
 
 
 def _calibrate_head(run: "TrainingRun", card: Any) -> None:
