@@ -25,7 +25,7 @@ from visavis.metrics.reliability import measure_reliability
 __all__ = ["MIN_CALIBRATION_PEOPLE", "calibrated", "calibrated_on", "kept_card", "with_rules"]
 
 MIN_CALIBRATION_PEOPLE = 20
-"""The minimum of people, by effective number, to whom the probabilities of a calibrated model are fitted again."""
+"""The minimum of people, by effective number, that `calibrated_on` fits other probabilities to."""
 
 
 def calibrated(

@@ -31,6 +31,7 @@ Indices = npt.NDArray[np.int64]
 
 ONE_STANDARD_ERROR = 0.84  # how often a normal variable is no higher than one above its mean
 _POINTS = 100
+_PAIRED_QUANTILE = 0.98  # with 0.975 equal models differ in somewhat more than 5 % of simulated samples
 
 
 @dataclass(frozen=True, eq=False)
