@@ -238,6 +238,12 @@ def through_object_store(root, tree, tmp_path):
     return through_listing(f"file://{root}", tree, tmp_path)
 
 
+def test_an_object_store_with_a_name_that_is_not_utf8(tmp_path):
+    root = write_folder(TREES["not UTF-8"], tmp_path / "tree")
+    with pytest.raises(DataError, match=r"(caf|Ren)\\xe9.*: the name is not UTF-8. Give the folder as a path"):
+        through_listing(f"file://{root}", TREES["not UTF-8"], tmp_path)
+
+
 def through_prepare(root, tree, tmp_path):
     rules = IntakeRules(people_depth=tree.depth)
     result = prepare_photos(root, tmp_path / "faces", finder=FindsOne(), rules=rules, workers=1, progress=False)

@@ -30,6 +30,7 @@ _STRIDE, _PYRAMID_SCALE = 2, 0.709
 _P_SIDE, _R_SIDE, _O_SIDE = MIN_FACE, 24, 48
 _SCORES, _LOW_SCORES = (0.6, 0.7), (0.5, 0.5)  # minimum scores of P-Net and R-Net
 _MAX_PROPOSALS = 4096  # in one level of the pyramid: bounds memory and time in crowds
+_MAX_DOUBTFUL = 24  # proposals that a thorough search passes on, the best ones
 _BATCH = 128
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -65,14 +66,14 @@ class Mtcnn:
             photo: `(h, w, 3)` uint8, RGB.
             min_face: Side of the smallest face searched for, pixels, at least 12.
             min_score: Minimum detector score, 0 .. 1.
-            thorough: Whether P-Net and R-Net pass on more boxes to O-Net, which takes longer.
+            thorough: Whether to search for a face that was missed: P-Net and R-Net pass on boxes of lower scores, but few.
 
         Returns:
             Boxes `(n, 4)` of left, top, right and bottom; landmarks `(n, 5, 2)`, x and y of the eye on the left of the photo, the
             other eye, the nose and the corners of the mouth; and scores `(n,)`, highest first.
         """
         image, (p_score, r_score) = normalise(photo), _LOW_SCORES if thorough else _SCORES
-        boxes = square_boxes(self._propose(image, min_face, p_score))
+        boxes = square_boxes(self._propose(image, min_face, p_score)[: _MAX_DOUBTFUL if thorough else None])
         offsets, probabilities = _run(self.r_net, image, boxes, _R_SIDE)
         accepted = probabilities[:, 1] > r_score
         boxes, scores = regress_boxes(boxes, offsets)[accepted], probabilities[accepted, 1]
@@ -92,7 +93,7 @@ class Mtcnn:
         return float(self.r_net.run(None, {"photo": image[None]})[1][0, 1])
 
     def _propose(self, image: Floats, min_face: int, min_score: float) -> Doubles:
-        """The boxes `(n, 4)` that P-Net proposes in all levels of the image pyramid."""
+        """The boxes `(n, 4)` that P-Net proposes in all levels of the image pyramid, the best first."""
         height, width = image.shape[1:]
         integral = integral_image(image)
         boxes, scores = [np.zeros((0, 4))], [np.zeros(0, np.float32)]

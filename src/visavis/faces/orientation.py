@@ -29,7 +29,9 @@ _MARGIN = 1.0  # by which the turned crops must be below, and by which another t
 _DETECTOR_WEIGHT = 0.5  # of the detector score beside the score of the crop
 _UPRIGHT = 45.0  # degrees by which an upright face may be rotated
 _CROP = 24  # pixels
-_COPY, _COPY_FACE = 0.5, 40  # scale of a copy of the photo; it is larger where the face would have fewer pixels
+_COPY, _EMPTY_COPY = 0.5, 0.4  # scale of a copy of the photo; where nothing was found in it
+_COPY_SIDE = 480  # pixels, the longer side of a copy at most
+_COPY_FACE = 40  # pixels; a copy is larger where the face would have fewer
 _TURNS = (1, 3, 2)
 
 
@@ -111,8 +113,10 @@ def _angle(landmarks: Points) -> float:
 
 def _small_copy(photo: Pixels, faces: list[Face]) -> Pixels:
     height, width = photo.shape[:2]
-    largest = max((float(max(face.box[2:])) for face in faces), default=np.inf)
-    scale = min(1.0, max(_COPY, _COPY_FACE / max(1.0, largest)))
+    scale = min(_COPY if faces else _EMPTY_COPY, _COPY_SIDE / max(height, width))
+    if faces:
+        largest = max(float(max(face.box[2:])) for face in faces)
+        scale = min(1.0, max(scale, _COPY_FACE / max(1.0, largest)))
     return resize_image(photo, (max(1, round(scale * height)), max(1, round(scale * width))))
 
 

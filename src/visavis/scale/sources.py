@@ -123,11 +123,12 @@ def _list_objects(root: str, rules: IntakeRules) -> Listing:
     system, path = filesystem_of(root)
     if system.get_file_info(path).type != fs.FileType.Directory:
         raise DataError(f"{root}: no such folder")
-    infos = {
-        PurePosixPath(info.path).relative_to(path).as_posix(): info
-        for info in system.get_file_info(fs.FileSelector(path, recursive=True))
-        if info.is_file
-    }
+    try:
+        listed = system.get_file_info(fs.FileSelector(path, recursive=True))
+        infos = {PurePosixPath(info.path).relative_to(path).as_posix(): info for info in listed if info.is_file}
+    except UnicodeDecodeError as error:
+        name = error.object.decode("utf-8", "backslashreplace")
+        raise DataError(f"{root}: {name}: the name is not UTF-8. Give the folder as a path, not as a URI") from None
     found = sort_entries(_entries(system, infos), root, rules)
     paths = [found.paths[photo.name] for photo in found.photos]
     stamps = [f"{infos[path].size} {infos[path].mtime_ns}" for path in paths]
