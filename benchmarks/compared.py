@@ -21,7 +21,7 @@ from visavis.data import FaceDataset, load_dataset
 from visavis.data.preparation import prepare_photos
 from visavis.encoders import PRETRAINED_FILE, load_encoder
 from visavis.encoders.dlib import DLIB_CROP, dlib_weights
-from visavis.faces import CANONICAL_CROP, Crop
+from visavis.faces import CANONICAL_CROP, AcquisitionSettings, Crop
 from visavis.metrics import unit_rows
 
 __all__ = ["ENCODERS", "embeddings", "faces_of", "one_face_steps"]
@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float32]
 
 ENCODERS = ("visavis", "sface", "dlib")
 _ARCHIVES = {"lfw": "lfw-deepfunneled.tar", "att": "att_faces.tar", "wild": "wild-dev.tar"}
-_OPTIONS: dict[str, Any] = {"lfw": {"policy": "centre", "fallback": "centre"}}
+_ACQUISITION = {"lfw": AcquisitionSettings(policy="centre", fallback="centre")}
 _BATCH = 8
 
 
@@ -38,7 +38,7 @@ def faces_of(data: str) -> FaceDataset:
     """Return a data set's faces, detected and kept in `runs/DATA-faces` if they are not there yet."""
     out = RUNS / f"{data}-faces"
     if not (out / "faces.npy").is_file():
-        prepare_photos(PHOTOS / _ARCHIVES[data], out, **_OPTIONS.get(data, {}))
+        prepare_photos(PHOTOS / _ARCHIVES[data], out, acquisition=_ACQUISITION.get(data))
     return load_dataset(out)
 
 

@@ -25,7 +25,7 @@ from record import LFW, RUNS, write_result
 
 from visavis.data import open_photos
 from visavis.data.preparation import TABLE, prepare_photos
-from visavis.faces import FaceFinder
+from visavis.faces import AcquisitionSettings, FaceFinder
 from visavis.images import read_image
 
 OUT = RUNS / "lfw-faces"
@@ -37,7 +37,7 @@ def prepared() -> dict[str, float]:
     """Prepare all of LFW, or resume, and count."""
     start = time.perf_counter()
     if not (OUT / "faces.npy").is_file():
-        prepare_photos(LFW, OUT, policy="centre", fallback="centre")
+        prepare_photos(LFW, OUT, acquisition=AcquisitionSettings(policy="centre", fallback="centre"))
     with (OUT / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     photos, found = len(rows), sum(row["score"] != "" for row in rows)

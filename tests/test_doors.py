@@ -24,7 +24,7 @@ import requests
 from serving import Quarters, running, service_of
 
 from visavis.gallery import open_gallery
-from visavis.gallery.enrolling import enrol_folder, enrol_photos
+from visavis.gallery.enrolling import EnrolmentOptions, enrol_folder, enrol_photos
 from visavis.verification import Verifier
 from visavis.verification.comparisons import compare_photos
 
@@ -246,7 +246,9 @@ def test_an_object_store_with_a_name_that_is_not_utf8(tmp_path):
 
 def through_prepare(root, tree, tmp_path):
     rules = IntakeRules(people_depth=tree.depth)
-    result = prepare_photos(root, tmp_path / "faces", finder=FindsOne(), rules=rules, workers=1, progress=False)
+    result = prepare_photos(
+        root, tmp_path / "faces", acquisition=AcquisitionSettings(finder=FindsOne()), rules=rules, workers=1, progress=False
+    )
     faces = load_dataset(tmp_path / "faces")
     people = {source: faces.people[label] for source, label in zip(faces.sources, faces.labels, strict=True)}
     rows = []
@@ -261,7 +263,7 @@ def through_prepare(root, tree, tmp_path):
 
 def through_gallery(root, tree, tmp_path):
     with open_gallery(tmp_path / "door.gallery", Quarters()) as gallery:
-        result = enrol_folder(gallery, Verifier(Quarters(), aligned=True), root, people_depth=tree.depth)
+        result = enrol_folder(gallery, Verifier(Quarters(), aligned=True), root, EnrolmentOptions(people_depth=tree.depth))
         counts = {subject.name: len(subject.references) for subject in gallery.subjects()}
     expected = list(tree.people.values())
     assert counts == {name: expected.count(name) for name in set(expected)}
@@ -292,7 +294,7 @@ FLAT = Tree(
 def test_photos_without_people(tmp_path):
     """`prepare` and `compare` take them, as does enrolling one subject; whatever needs people says so."""
     root = write_folder(FLAT, tmp_path / "flat")
-    result = prepare_photos(root, tmp_path / "faces", finder=FindsOne(), workers=1, progress=False)
+    result = prepare_photos(root, tmp_path / "faces", acquisition=AcquisitionSettings(finder=FindsOne()), workers=1, progress=False)
     assert (result.photos, result.faces, result.failures, len(result.intake.passed_over)) == (4, 3, 1, 2)
     assert set(load_dataset(tmp_path / "faces", rules=IntakeRules(people="optional")).people) == {"", "album"}
     assert load_dataset(tmp_path / "faces").people == ("album",)
@@ -328,7 +330,7 @@ def test_scaled_levels_are_said_through_every_door(tmp_path):
             assert enrol_folder(gallery, verifier, root).warnings == ((f"{root}/bush/1.png", text),)
     intake = load_dataset(root, size=32).intake
     assert intake.warnings == (("bush/1.png", text),)
-    prepare_photos(root, tmp_path / "faces", finder=FindsOne(), workers=1, progress=False)
+    prepare_photos(root, tmp_path / "faces", acquisition=AcquisitionSettings(finder=FindsOne()), workers=1, progress=False)
     with (tmp_path / "faces" / "faces.csv").open(newline="", encoding="utf-8") as file:
         assert [row["warnings"] for row in csv.DictReader(file)] == [text, ""]
 
@@ -475,7 +477,7 @@ def test_results_are_not_written_among_the_photos(tmp_path):
     (tmp_path / "link").symlink_to(root)
     for out in (root, root / "faces", tmp_path / "link", tmp_path / "link" / "faces"):
         with pytest.raises(DataError, match="out must lie outside of the folder of photos"):
-            prepare_photos(root, out, finder=FindsOne(), workers=1, progress=False)
+            prepare_photos(root, out, acquisition=AcquisitionSettings(finder=FindsOne()), workers=1, progress=False)
     assert not (root / "faces.npy").exists()
 
 

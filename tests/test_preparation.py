@@ -13,7 +13,7 @@ from visavis import cli
 from visavis.data import IntakeRules, load_dataset, preparation
 from visavis.data.preparation import prepare_photos
 from visavis.errors import DataError
-from visavis.faces import CANONICAL_CROP, CANONICAL_LANDMARKS, PREPARED_CROP, Face, FaceFinder
+from visavis.faces import CANONICAL_CROP, CANONICAL_LANDMARKS, PREPARED_CROP, AcquisitionSettings, Face, FaceFinder
 from visavis.images import Limits
 
 
@@ -110,12 +110,14 @@ def test_the_turn_of_a_photo_is_recorded(portrait, tmp_path):
 
 
 def test_all_faces_of_a_photo(finder, photos, tmp_path):
-    prepare_photos(photos, tmp_path / "faces", policy="all", workers=1, progress=False)
+    prepare_photos(photos, tmp_path / "faces", acquisition=AcquisitionSettings(policy="all"), workers=1, progress=False)
     assert list(load_dataset(tmp_path / "faces").sources) == ["anna/1.png", "anna/2.png", "anna/2.png#2", "ben/1.png"]
 
 
 def test_the_centre_is_taken_when_asked_for(finder, photos, tmp_path):
-    result = prepare_photos(photos, tmp_path / "faces", fallback="centre", workers=1, progress=False)
+    result = prepare_photos(
+        photos, tmp_path / "faces", acquisition=AcquisitionSettings(fallback="centre"), workers=1, progress=False
+    )
     assert (result.faces, result.people, result.failures) == (5, 3, 1)
     assert "the centre of the photo was taken" in rows_of(tmp_path / "faces" / "faces.csv")[-1]["warnings"]
 
@@ -134,7 +136,7 @@ def test_what_was_interrupted_goes_on(finder, photos, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         prepare_photos(photos, out, workers=1, progress=False)
     with pytest.raises(DataError, match="begun with other photos or other settings"):
-        prepare_photos(photos, out, policy="centre", workers=1, progress=False)
+        prepare_photos(photos, out, acquisition=AcquisitionSettings(policy="centre"), workers=1, progress=False)
     monkeypatch.setattr(preparation, "_do", do)
     finder.seen = 0
     assert prepare_photos(photos, out, workers=1, progress=False).faces == 3
@@ -157,7 +159,9 @@ def test_a_detector_of_ones_own_is_asked(photos, tmp_path, workers):
     many = tmp_path / "many"
     for number in range(20):  # two parts, so that two processes have work
         shutil.copytree(photos / "ben", many / f"ben-{number}")
-    result = prepare_photos(many, tmp_path / "faces", finder=Everywhere(), workers=workers, progress=False)
+    result = prepare_photos(
+        many, tmp_path / "faces", acquisition=AcquisitionSettings(finder=Everywhere()), workers=workers, progress=False
+    )
     assert (result.faces, result.failures) == (40, 20)
 
 
@@ -166,7 +170,9 @@ def test_settings_of_the_detector_belong_to_what_was_begun(finder, photos, tmp_p
     with pytest.raises(ZeroDivisionError):
         prepare_photos(photos, tmp_path / "faces", workers=1, progress=False)
     with pytest.raises(DataError, match="begun with other photos or other settings"):
-        prepare_photos(photos, tmp_path / "faces", finder=FaceFinder(min_face=40), workers=1, progress=False)
+        prepare_photos(
+            photos, tmp_path / "faces", acquisition=AcquisitionSettings(finder=FaceFinder(min_face=40)), workers=1, progress=False
+        )
 
 
 def test_a_detector_that_cannot_be_sent_to_other_processes_is_named(photos, tmp_path, monkeypatch):
@@ -175,7 +181,7 @@ def test_a_detector_that_cannot_be_sent_to_other_processes_is_named(photos, tmp_
 
     monkeypatch.setattr(preparation, "_PART", 2)
     with pytest.raises(ValueError, match="finder must be picklable to be used by several processes, got Local"):
-        prepare_photos(photos, tmp_path / "faces", finder=Local(), workers=2, progress=False)
+        prepare_photos(photos, tmp_path / "faces", acquisition=AcquisitionSettings(finder=Local()), workers=2, progress=False)
 
 
 def test_limits_are_those_of_each_photo(finder, photos, tmp_path):
@@ -186,6 +192,16 @@ def test_limits_are_those_of_each_photo(finder, photos, tmp_path):
     assert result.faces == 3
     reasons = {row["source"]: row["reason"] for row in rows_of(tmp_path / "faces" / "failures.csv")}
     assert reasons["anna/large.png"] == "200 x 200 pixels are more than the limit of 20,000"
+
+
+def test_limits_of_acquisition_and_rules_are_the_same(finder, photos, tmp_path):
+    small, large = (Limits(max_pixels=pixels) for pixels in (20_000, 100_000_000))
+    acquisition, rules = AcquisitionSettings(limits=small), IntakeRules(people="optional", limits=large)
+    with pytest.raises(ValueError, match="limits of acquisition and rules must be the same"):
+        prepare_photos(photos, tmp_path / "faces", acquisition=acquisition, rules=rules, workers=1, progress=False)
+    Image.new("RGB", (200, 200), "red").save(photos / "anna" / "large.png")
+    result = prepare_photos(photos, tmp_path / "faces", acquisition=acquisition, workers=1, progress=False)
+    assert (result.faces, result.failures) == (3, 4)
 
 
 def test_an_archive_is_read_in_place(finder, photos, tmp_path):

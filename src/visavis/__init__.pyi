@@ -59,7 +59,7 @@ from .evaluation import (
 from .evaluation.calibrate import CalibrationOptions as CalibrationOptions, calibrate_model as calibrate_model
 from .evaluation.check import check_population as check_population
 from .evaluation.evaluate import EvaluationOptions as EvaluationOptions, evaluate_model as evaluate_model
-from .evaluation.inspection import inspect_data as inspect_data
+from .evaluation.inspection import InspectionOptions as InspectionOptions, inspect_data as inspect_data
 from .evaluation.plots import test_visualize as test_visualize, visualize as visualize
 from .faces import (
     AcquisitionSettings as AcquisitionSettings,

@@ -10,7 +10,7 @@ from visavis.errors import DataError
 from visavis.faces import AcquisitionSettings
 from visavis.files import check_path
 from visavis.gallery import Gallery, open_gallery
-from visavis.gallery.enrolling import EnrolledPhotos, enrol_folder, enrol_photos
+from visavis.gallery.enrolling import EnrolledPhotos, EnrolmentOptions, enrol_folder, enrol_photos
 from visavis.verification import Verifier
 
 __all__ = ["open_known"]
@@ -56,7 +56,7 @@ def open_known(
         if path.is_file() and is_image_file(path):
             yield gallery, enrol_photos(gallery, enroller, path.stem, [path])
         else:
-            yield gallery, enrol_folder(gallery, enroller, path, people_depth=people_depth, progress=progress)
+            yield gallery, enrol_folder(gallery, enroller, path, EnrolmentOptions(people_depth=people_depth, progress=progress))
 
 
 def _is_gallery(path: Path) -> bool:

@@ -29,7 +29,7 @@ __all__ = ["embed", "inspect", "prepare"]
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one, or an unfinished one.")
 @options(rules_options, face_policy_option, fallback_option, detector_options, workers_option, quiet_option, json_option)
-def prepare(photos: Path, out: Path, *, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
+def prepare(photos: Path, out: Path, *, rules: Any, workers: int | None, quiet: bool, as_json: bool, **acquisition: Any) -> None:
     """Detect and align the faces in a folder of photos.
 
     PHOTOS is a folder with one sub-folder per person, or a .tar or .zip of one; photos in no person's folder get no name. Writes
@@ -37,8 +37,12 @@ def prepare(photos: Path, out: Path, *, rules: Any, quiet: bool, as_json: bool, 
     a list of the files that are no photos, with the reasons. After an interruption, run it again: it resumes where it stopped.
     """
     from visavis.data.preparation import prepare_photos
+    from visavis.faces import AcquisitionSettings
 
-    result = prepare_photos(photos, out, rules=replace(rules, people="optional"), progress=not quiet, **settings)
+    settings = AcquisitionSettings(**acquisition)
+    result = prepare_photos(
+        photos, out, acquisition=settings, rules=replace(rules, people="optional"), workers=workers, progress=not quiet
+    )
     print_json(result.to_json()) if as_json else click.echo(str(result))
 
 
@@ -86,14 +90,15 @@ def embed(photos: str, out: str, *, engine: Any, workers: int | None, quiet: boo
 @click.option("--model", help="A run folder, a model file or pretrained; also finds doubtful labels.")
 @click.option("--against", help="Another data set, such as the test people: report photos that are in both.")
 @options(rules_options, quiet_option, json_option)
-def inspect(data: str, *, out: Path | None, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
+def inspect(data: str, *, out: Path | None, fix_list: Path | None, rules: Any, quiet: bool, as_json: bool, **settings: Any) -> None:
     """Check a data set for duplicates, poor faces, doubtful labels and leaks.
 
     Near-duplicates are found too, and photos without a face. Doubtful labels need --model, leaks need --against.
     """
-    from visavis.evaluation.inspection import inspect_data
+    from visavis.evaluation.inspection import InspectionOptions, inspect_data
 
-    audit = inspect_data(data, out=out, rules=replace(rules, people="optional"), progress=not quiet, **settings)
+    options = InspectionOptions(**settings, rules=replace(rules, people="optional"), progress=not quiet)
+    audit = inspect_data(data, options, out=out, fix_list=fix_list)
     if out is not None:
         print_note(f"page: {out}", quiet=quiet)
     print_json(audit.to_json()) if as_json else click.echo(str(audit))

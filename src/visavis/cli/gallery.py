@@ -68,7 +68,6 @@ def enrol(
     photos: tuple[Path, ...],
     *,
     subject: str | None,
-    people_depth: int | None,
     model: str,
     quiet: bool,
     as_json: bool,
@@ -80,17 +79,18 @@ def enrol(
     """
     from visavis.data.kinds import is_image_file
     from visavis.gallery import open_gallery
-    from visavis.gallery.enrolling import enrol_folder, enrol_photos
+    from visavis.gallery.enrolling import EnrolmentOptions, enrol_folder, enrol_photos
 
     if subject is None and (len(photos) > 1 or is_image_file(photos[0])):
         raise click.UsageError("name the person in the photos (--subject NAME), or give one folder with one sub-folder per person")
-    options = {name: settings.pop(name) for name in ("keep_photos", "actor")}
+    given = {name: settings.pop(name) for name in ("keep_photos", "actor", "people_depth")}
+    options = EnrolmentOptions(**given, progress=not quiet)
     verifier = open_verifier(model, **settings)
     with open_gallery(location, verifier.encoder) as opened:
         if subject is None:
-            result = enrol_folder(opened, verifier, photos[0], people_depth=people_depth, progress=not quiet, **options)
+            result = enrol_folder(opened, verifier, photos[0], options)
         else:
-            result = enrol_photos(opened, verifier, subject, photos, **options)
+            result = enrol_photos(opened, verifier, subject, photos, options)
     if as_json:
         print_json(result.to_json())
     else:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from visavis.data.intake import PASSED_OVER
 from visavis.data.names import UNNAMED, normalise_name
 from visavis.data.tables import read_table
 from visavis.errors import DataError, ImageError
-from visavis.faces import PREPARED_CROP, AcquisitionSettings, AlignedFace, FaceDetector, FaceFallback, FaceFinder, FacePolicy
+from visavis.faces import PREPARED_CROP, AcquisitionSettings, AlignedFace
 from visavis.files import atomic_write, check_path, make_private_folder, write_csv
+from visavis.images import Limits
 from visavis.workers import check_picklable, run_tasks
 
 __all__ = ["Preparation", "prepare_photos", "read_failures"]
@@ -82,9 +83,7 @@ def prepare_photos(
     photos: Path | str,
     out: Path | str,
     *,
-    policy: FacePolicy = "largest",
-    fallback: FaceFallback | None = None,
-    finder: FaceDetector | None = None,
+    acquisition: AcquisitionSettings | None = None,
     rules: IntakeRules | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -100,20 +99,22 @@ def prepare_photos(
     Args:
         photos: A folder with one sub-folder per person, or a `.tar` or `.zip` of one.
         out: A new folder, outside of that of the photos.
-        policy: Which face of several; see `acquire_faces`.
-        fallback: What to use if no face is detected; see `acquire_faces`.
-        finder: The face detector; None: `FaceFinder()`. Several processes need one that can be pickled.
-        rules: Which files are photos, and whose, and the limits of one; None: photos in no person's folder have no name.
+        acquisition: Which face of several, what to use without one, the face detector, which several processes need to be able to
+            pickle, and the limits of a photo; None: the largest face by `FaceFinder()`.
+        rules: Which files are photos, and whose; None: photos in no person's folder have no name. Their limits hold too.
         workers: Number of processes; None: one per core.
         progress: Whether to show a bar on standard error.
 
     Raises:
         DataError: If there are no photos, or none with a face; if `out` lies among the photos, holds a finished data set, or one
             begun with other photos or other settings.
-        ValueError: If an option is not one of its values, or if several processes are to use a detector that cannot be pickled.
+        ValueError: If limits of `acquisition` and `rules` contradict each other, or if several processes are to use a detector that
+            cannot be pickled.
     """
     out, rules = check_path(out), rules or IntakeRules(people="optional")
-    acquisition = AcquisitionSettings(policy, fallback, FaceFinder() if finder is None else finder, rules.limits)
+    acquisition = acquisition or AcquisitionSettings()
+    limits = _limits(acquisition, rules)
+    acquisition, rules = replace(acquisition, limits=limits), replace(rules, limits=limits)
     check_outside(photos, out)
     with open_photos(photos, rules) as files:
         parts = _begin(out, files, acquisition)
@@ -145,6 +146,14 @@ def read_failures(folder: Path | str) -> list[tuple[str, str]] | None:
     if not path.is_file():
         return None
     return [(row["source"], normalise_name(row["person"])) for _, row in read_table(path).rows]
+
+
+def _limits(acquisition: AcquisitionSettings, rules: IntakeRules) -> Limits:
+    """Return the limits that one of them sets, or both alike."""
+    chosen = {limits for limits in (acquisition.limits, rules.limits) if limits != Limits()}
+    if len(chosen) > 1:
+        raise ValueError(f"limits of acquisition and rules must be the same, got {acquisition.limits} and {rules.limits}")
+    return chosen.pop() if chosen else Limits()
 
 
 @dataclass(frozen=True)

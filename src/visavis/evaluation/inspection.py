@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,49 +14,57 @@ from visavis.encoders import Encoder, embed_faces, load_encoder, load_faces
 from visavis.evaluation.plots import plot_montage
 from visavis.evaluation.report import write_audit
 
-__all__ = ["inspect_data"]
+__all__ = ["InspectionOptions", "inspect_data"]
 
 _SIDE = 112
 _LIKELY_SAME = 0.5
 _SHOWN = 24
 
 
+@dataclass(frozen=True)
+class InspectionOptions:
+    """What `inspect_data` searches for besides duplicates and poor faces.
+
+    Attributes:
+        model: A run folder or model file, which finds doubtful labels.
+        against: Another data set that no photo may be shared with.
+        rules: Which files are photos, and whose, and the limits of one; None: the usual rules.
+        progress: Whether to show a bar on standard error.
+    """
+
+    model: Path | str | None = None
+    against: str | None = None
+    rules: IntakeRules | None = None
+    progress: bool = False
+
+
 def inspect_data(
-    data: str,
-    *,
-    out: Path | None = None,
-    fix_list: Path | None = None,
-    model: Path | str | None = None,
-    against: str | None = None,
-    rules: IntakeRules | None = None,
-    progress: bool = False,
+    data: str, options: InspectionOptions | None = None, *, out: Path | None = None, fix_list: Path | None = None
 ) -> Audit:
     """Audit a data set, and write the findings.
 
     Args:
         data: What `load_dataset` takes.
+        options: What else to search for; None: `InspectionOptions()`.
         out: The HTML page to write; None: none.
         fix_list: The CSV of photos that may be left out; None: none.
-        model: A run folder or model file, which finds doubtful labels.
-        against: Another data set that no photo may be shared with.
-        rules: Which files are photos, and whose, and the limits of one; None: the usual rules.
-        progress: Whether to show a bar on standard error.
 
     Raises:
         DataError: If data cannot be read, or if its faces are not aligned as those of the model were.
         ModelError: If the model cannot be read.
     """
-    encoder = None if model is None else load_encoder(model)
+    options = options or InspectionOptions()
+    encoder = None if options.model is None else load_encoder(options.model)
     if encoder is None:
-        load: Callable[[str], FaceDataset] = partial(load_dataset, size=(_SIDE, _SIDE), rules=rules)
+        load: Callable[[str], FaceDataset] = partial(load_dataset, size=(_SIDE, _SIDE), rules=options.rules)
     else:
-        load = partial(load_faces, encoder.card, rules=rules)
+        load = partial(load_faces, encoder.card, rules=options.rules)
     dataset = load(data)
     audit = audit_dataset(
         dataset,
         folder=Path(data) if Path(data).is_dir() else None,
-        other=None if against is None else load(against),
-        embeddings=None if encoder is None else embed_faces(encoder, dataset, progress=progress),
+        other=None if options.against is None else load(options.against),
+        embeddings=None if encoder is None else embed_faces(encoder, dataset, progress=options.progress),
         threshold=_threshold_of(encoder),
     )
     if out is not None:

@@ -16,7 +16,24 @@ from visavis.errors import DataError, ImageError, UnknownSubjectError
 from visavis.gallery.records import Embeddings, Gallery, photo_digest
 from visavis.verification import Verifier
 
-__all__ = ["EnrolledPhotos", "enrol_folder", "enrol_photos"]
+__all__ = ["EnrolledPhotos", "EnrolmentOptions", "enrol_folder", "enrol_photos"]
+
+
+@dataclass(frozen=True)
+class EnrolmentOptions:
+    """How photos are enrolled.
+
+    Attributes:
+        keep_photos: Whether the gallery stores the photos, so that it can be re-embedded with another encoder.
+        actor: Who asked for it, for the audit log.
+        people_depth: Which folders are the people; see `IntakeRules`.
+        progress: Whether to show a bar on standard error.
+    """
+
+    keep_photos: bool = False
+    actor: str = ""
+    people_depth: int | None = None
+    progress: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +99,7 @@ class _Candidate:
 
 
 def enrol_photos(
-    gallery: Gallery, verifier: Verifier, subject: str, photos: Sequence[Path], *, keep_photos: bool = False, actor: str = ""
+    gallery: Gallery, verifier: Verifier, subject: str, photos: Sequence[Path], options: EnrolmentOptions | None = None
 ) -> EnrolledPhotos:
     """Enrol the photos of one person; photos that cannot be enrolled are listed.
 
@@ -94,8 +111,7 @@ def enrol_photos(
         verifier: Detects and embeds faces with the gallery's encoder.
         subject: The name of the person.
         photos: Photo files, and folders of them.
-        keep_photos: Whether the gallery stores the photos, so that it can be re-embedded with another encoder.
-        actor: Who asked for it, for the audit log.
+        options: How they are enrolled; None: `EnrolmentOptions()`.
 
     Raises:
         ImageError: If no photo can be enrolled.
@@ -104,22 +120,13 @@ def enrol_photos(
     name = check_name(subject, "the name of a subject")
     files, passed_over = expand_folders(photos)
     sources = [_Source(shown_name(str(photo)), name, partial(Path, photo)) for photo in files]
-    result = _enrol(gallery, verifier, sources, keep_photos=keep_photos, actor=actor)
+    result = _enrol(gallery, verifier, sources, options or EnrolmentOptions())
     if not result.references:
         raise ImageError(f"none of {len(files)} photos can be enrolled; {result.failures[0][1] if files else 'none was given'}")
     return replace(result, passed_over=passed_over)
 
 
-def enrol_folder(
-    gallery: Gallery,
-    verifier: Verifier,
-    folder: Path,
-    *,
-    people_depth: int | None = None,
-    keep_photos: bool = False,
-    actor: str = "",
-    progress: bool = False,
-) -> EnrolledPhotos:
+def enrol_folder(gallery: Gallery, verifier: Verifier, folder: Path, options: EnrolmentOptions | None = None) -> EnrolledPhotos:
     """Enrol all people of a folder with one sub-folder per person, or of an archive of one; see `enrol_photos`.
 
     All names and photos are checked before the first one is written. Each person is enrolled as a whole.
@@ -128,24 +135,22 @@ def enrol_folder(
         gallery: The gallery.
         verifier: See `enrol_photos`.
         folder: The folder, or a `.tar` or `.zip` of it.
-        people_depth: Which folders are the people; see `IntakeRules`.
-        keep_photos: See `enrol_photos`.
-        actor: See `enrol_photos`.
-        progress: Whether to show a bar on standard error.
+        options: See `enrol_photos`.
 
     Raises:
         DataError: If there is no such folder, if no photos are in it, or if none can be enrolled.
     """
-    with open_photos(folder, IntakeRules(people_depth=people_depth, limits=verifier.limits)) as files:
+    options = options or EnrolmentOptions()
+    with open_photos(folder, IntakeRules(people_depth=options.people_depth, limits=verifier.limits)) as files:
         sources = [_Source(f"{folder}/{name}", person, partial(files.fetch, name)) for name, person in files.photos]
-        bar = tqdm(sources, desc="enrolling", unit="photo", disable=not progress, delay=1)
-        result = _enrol(gallery, verifier, bar, keep_photos=keep_photos, actor=actor)
+        bar = tqdm(sources, desc="enrolling", unit="photo", disable=not options.progress, delay=1)
+        result = _enrol(gallery, verifier, bar, options)
     if not result.references:
         raise DataError(f"{folder}: no photo can be enrolled: {result.failures[0][1]}")
     return replace(result, passed_over=files.found.passed_over)
 
 
-def _enrol(gallery: Gallery, verifier: Verifier, sources: Iterable[_Source], *, keep_photos: bool, actor: str) -> EnrolledPhotos:
+def _enrol(gallery: Gallery, verifier: Verifier, sources: Iterable[_Source], options: EnrolmentOptions) -> EnrolledPhotos:
     """Check all photos, then enrol one person after the other."""
     failed, people = list[tuple[str, str]](), dict[str, list[_Candidate]]()
     for source in sources:
@@ -162,9 +167,9 @@ def _enrol(gallery: Gallery, verifier: Verifier, sources: Iterable[_Source], *, 
             references[person] = gallery.enrol(
                 person,
                 np.stack([candidate.faces[face] for candidate, face in faces]),
-                photos=[_content(candidate.source) for candidate, _ in faces] if keep_photos else None,
+                photos=[_content(candidate.source) for candidate, _ in faces] if options.keep_photos else None,
                 digests=[candidate.digest for candidate, _ in faces],
-                actor=actor,
+                actor=options.actor,
             )
             warnings += [(candidate.source.name, text) for candidate, face in faces for text in candidate.warnings[face]]
             count += len(faces)
