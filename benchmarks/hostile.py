@@ -235,6 +235,7 @@ def measure(count: int, seed: int) -> dict[str, Any]:
             "0",
             "--rate-limit",
             "0",
+            "--allow-aligned",
             "--gallery",
             f"{folder}/test.gallery",
         ]

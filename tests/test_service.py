@@ -24,7 +24,7 @@ from visavis.errors import DamagedGalleryError
 from visavis.faces import CANONICAL_LANDMARKS, Face, FaceFinder
 from visavis.gallery import open_gallery
 from visavis.images import Limits, read_image
-from visavis.service.keys import KeyStore
+from visavis.service.keys import SCOPES as ORDERED_SCOPES, KeyStore
 from visavis.service.limits import ServiceLimits
 from visavis.service.middleware import SECURITY_HEADERS
 from visavis.service.problems import PROBLEMS
@@ -459,6 +459,8 @@ def test_faces_are_found_in_whole_photos(lfw_archive):
 OPEN = {("/healthz", "get"), ("/readyz", "get")}
 SCOPES = {
     ("/metrics", "get"): "admin",
+    ("/v1/subjects", "get"): "list",
+    ("/v1/subjects/{name}", "get"): "list",
     ("/v1/subjects/{name}", "post"): "write",
     ("/v1/subjects/{name}", "delete"): "write",
     ("/v1/subjects/{name}", "patch"): "write",
@@ -490,7 +492,7 @@ def test_a_service_uses_the_detector_and_the_limits_it_is_given(generated_photo)
 
 def test_no_route_answers_without_the_right_key(tmp_path):
     store = KeyStore(tmp_path / "keys.db", create=True)
-    keys = {scope: store.create(scope, scope) for scope in ("read", "write", "admin")}
+    keys = {scope: store.create(scope, scope) for scope in ORDERED_SCOPES}
     revoked = store.create("gone", "admin")
     store.revoke(revoked.split("_")[1])
     gallery = open_gallery(tmp_path / "test.gallery", Quarters())
@@ -505,7 +507,7 @@ def test_no_route_answers_without_the_right_key(tmp_path):
                 if (path, method) in OPEN:
                     continue
                 walked += 1
-                needed = SCOPES.get((path, method), "read")
+                needed = SCOPES.get((path, method), "decide")
 
                 def ask(token, path=path, method=method):
                     headers = {"Authorization": token} if token else {}
@@ -522,7 +524,7 @@ def test_no_route_answers_without_the_right_key(tmp_path):
                     answer = ask(token)
                     problem(answer, 401, "key")
                     assert answer.headers["www-authenticate"].startswith("Bearer")
-                for scope in ("read", "write", "admin")[: ("read", "write", "admin").index(needed)]:
+                for scope in ORDERED_SCOPES[: ORDERED_SCOPES.index(needed)]:
                     assert needed in problem(ask(f"Bearer {keys[scope]}"), 403, "scope")
                 if method != "delete":
                     assert ask(f"Bearer {keys[needed]}").status_code in (200, 411, 415, 422)
@@ -541,4 +543,4 @@ def test_the_docs_list_every_route(url):
     described = requests.get(f"{url}/openapi.json").json()["paths"]
     assert listed == {(path, method) for path, methods in described.items() for method in methods}
     for path, method in listed - OPEN:
-        assert re.search(rf"^\| `{method.upper()} {path}` \| {SCOPES.get((path, method), 'read')} \|", text, re.MULTILINE)
+        assert re.search(rf"^\| `{method.upper()} {path}` \| {SCOPES.get((path, method), 'decide')} \|", text, re.MULTILINE)

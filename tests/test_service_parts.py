@@ -50,6 +50,16 @@ def test_a_key_is_recognised_until_it_is_revoked(store):
         store.revoke(key.id)
 
 
+def test_a_file_of_an_earlier_version_is_read_and_its_keys_get_no_more_than_before(tmp_path):
+    path = tmp_path / "keys.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE keys (id TEXT PRIMARY KEY, name TEXT, scope TEXT, hash BLOB, created TEXT, revoked TEXT)")
+        database.execute("INSERT INTO keys VALUES ('0c1d2e3f4a5b', 'door', 'read', x'00', '2026-01-01', NULL)")
+    store = KeyStore(path)
+    assert [(key.id, key.scope, key.all_scores) for key in store.list()] == [("0c1d2e3f4a5b", "read", False)]
+    assert store.find(store.create("desk", "write")).scope == "write"
+
+
 def test_the_file_holds_no_key(store):
     text = store.create("door", "read")
     secret = text.split("_", 2)[2]
@@ -81,7 +91,7 @@ def test_a_missing_or_damaged_file_of_keys_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "scope", "says"),
-    [("door", "root", "scope must be 'read', .* got 'root'"), (" ", "read", "name must say whose key")],
+    [("door", "root", "scope must be 'decide', .* got 'root'"), (" ", "read", "name must say whose key")],
 )
 def test_a_key_needs_a_name_and_a_scope(store, name, scope, says):
     with pytest.raises(ValueError, match=says):

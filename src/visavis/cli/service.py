@@ -24,11 +24,19 @@ keys_option = click.option("--keys", "file", type=click.Path(path_type=Path), re
 @click.option("--keys", type=click.Path(path_type=Path), help="The file of API keys; required unless --host is this machine only.")
 @click.option("--allow-host", "allowed_hosts", multiple=True, help="A host name to accept in requests. Repeat it for more.")
 @click.option("--trust-proxy", "trusted_proxy", help="The address of a reverse proxy whose forwarded client address is trusted.")
-@click.option("--aligned-only", is_flag=True, help="Accept face crops only; do not load the detector.")
+@click.option("--allow-aligned", is_flag=True, help="Also accept face crops (aligned=true), which are easier to forge than photos.")
+@click.option("--aligned-only", is_flag=True, help="Accept face crops only.")
 @options(detector_options, partial(limit_options, max_pixels=25_000_000, max_bytes=10_000_000))
-@click.option("--rate-limit", type=float, default=600, show_default=True, help="Requests per minute and client; 0 disables it.")
+@click.option("--rate-limit", type=float, default=600, show_default=True, help="Comparisons per minute and client; 0 disables it.")
+@click.option(
+    "--max-failures",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="Searches per hour, client and subject that nearly match, before the client is locked out; 0 disables it.",
+)
 @click.option("--max-requests", type=click.IntRange(min=1), default=64, show_default=True, help="Requests in progress at a time.")
-def serve(rate_limit: float, max_requests: int, limits: Any, **settings: Any) -> None:
+def serve(rate_limit: float, max_failures: int, max_requests: int, limits: Any, **settings: Any) -> None:
     """Run the REST service and its web page.
 
     Needs: pip install 'visavis[serve]'. A key in VISAVIS_GALLERY_KEY protects the gallery's key file.
@@ -42,7 +50,11 @@ def serve(rate_limit: float, max_requests: int, limits: Any, **settings: Any) ->
     from visavis.service.limits import ServiceLimits
 
     service_limits = ServiceLimits.for_photos(
-        limits, rate=rate_limit or None, requests=max_requests, client_requests=max(1, max_requests // 2)
+        limits,
+        rate=rate_limit or None,
+        failures=max_failures or None,
+        requests=max_requests,
+        client_requests=max(1, max_requests // 2),
     )
     server.serve(server.ServiceSettings(**settings, limits=service_limits), started=lambda url: click.echo(f"visavis serves {url}"))
 
@@ -55,17 +67,23 @@ def keys() -> None:
 @click.command(epilog="Example: visavis keys create reception --scope write --keys keys.db")
 @click.argument("name")
 @click.option(
-    "--scope", type=click.Choice(["read", "write", "admin"]), default="read", show_default=True, help="What the key may do."
+    "--scope",
+    type=click.Choice(["decide", "read", "list", "write", "admin"]),
+    default="read",
+    show_default=True,
+    help="What the key may do.",
 )
+@click.option("--all-scores", is_flag=True, help="Also get scores below the thresholds, and explanations.")
 @options(keys_option)
-def create(name: str, *, scope: Any, file: Path) -> None:
+def create(name: str, *, scope: Any, all_scores: bool, file: Path) -> None:
     """Create a key for NAME and print it once.
 
-    The file holds only its hash. Scopes: read may compare and search; write may also enrol and delete; admin may also read metrics.
+    The file holds only its hash. Scopes: decide gets decisions; read also high scores; list also the subjects; write may also enrol
+    and delete; admin may also read metrics. Scores below the thresholds help to forge a face: give them to trusted programs only.
     """
     from visavis.service.keys import KeyStore
 
-    click.echo(KeyStore(file, create=True).create(name, scope))
+    click.echo(KeyStore(file, create=True).create(name, scope, all_scores=all_scores))
 
 
 @click.command(name="list", epilog="Example: visavis keys list --keys keys.db --json")
@@ -81,7 +99,8 @@ def list_keys(file: Path, *, as_json: bool) -> None:
         print_json({"keys": [asdict(key) for key in records]})
         return
     for key in records:
-        click.echo(f"{key.id}  {key.scope:<5}  {key.created}  {key.name}{f', revoked {key.revoked}' if key.revoked else ''}")
+        scope = f"{key.scope}, all scores" if key.all_scores else key.scope
+        click.echo(f"{key.id}  {scope:<6}  {key.created}  {key.name}{f', revoked {key.revoked}' if key.revoked else ''}")
 
 
 @click.command(epilog="Example: visavis keys revoke 0c1d2e3f4a5b --keys keys.db")

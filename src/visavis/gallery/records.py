@@ -103,7 +103,8 @@ class LogEntry:
         sequence: Sequence number.
         time: ISO 8601, UTC.
         actor: Who did it.
-        action: `enrol`, `delete`, `remove`, `rename`, `merge`, `backup`, `export`, `import`, `rotate` or `reembed`.
+        action: `enrol`, `delete`, `remove`, `rename`, `merge`, `backup`, `export`, `import`, `rotate`, `reembed` or
+            `lockout` (of the actor, a client of the service).
         subject: The number of the subject concerned; None: the entry concerns the gallery.
         name: The name of the subject; None also once the subject is deleted.
         count: Number of references concerned; None: all.

@@ -227,6 +227,15 @@ class SqliteGallery:
             later = sorted((name, number) for number, (_, name) in self._names.items() if name > start)
             return [store.subject(number) for _, number in later[:limit]]
 
+    def note(self, action: str, subject: str, *, actor: str) -> None:
+        """Write an entry of the audit log that changes nothing in the gallery.
+
+        Raises:
+            UnknownSubjectError: If the subject is not enrolled.
+        """
+        with self.file.writing() as connection:
+            write_log(connection, actor, action, subject=SubjectStore(connection, self.file).known(subject))
+
     def log(self, *, after: int = 0, limit: int = 1000) -> list[LogEntry]:
         """List at most `limit` entries of the audit log after a sequence number.
 

@@ -20,9 +20,13 @@ class Caller:
 
     Attributes:
         name: The id of its key, or its address where no key is required; logged, also in the gallery's audit log.
+        scope: The scope of its key.
+        all_scores: Whether it gets scores below the thresholds, and explanations.
     """
 
     name: str
+    scope: Scope = "admin"
+    all_scores: bool = True
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Access:
             raise AccessError("Send a valid key as: Authorization: Bearer KEY")
         if not key.allows(scope):
             raise ScopeError(f"The key has the scope {key.scope}; this request requires {scope}.")
-        return Caller(key.id)
+        return Caller(key.id, key.scope, key.all_scores)
 
 
 def is_loopback(names: Iterable[str]) -> bool:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from visavis.service.batching import MAX_BATCH, Batcher
 from visavis.service.formats import check_format
 from visavis.service.limits import ServiceLimits
 from visavis.service.population import PopulationMonitor
-from visavis.service.problems import BusyError, FormError
+from visavis.service.problems import AlignedError, BusyError, FormError
 from visavis.service.worker_pool import OverloadError, WorkerPool
 from visavis.verification import FoundFace
 from visavis.verification.explanation import explain_faces
@@ -50,7 +50,7 @@ class Engine:
         encoder: Encoder,
         *,
         limits: ServiceLimits,
-        aligned_only: bool = False,
+        aligned: Literal["refused", "allowed", "required"] = "allowed",
         finder: FaceDetector | None = None,
         observe: Callable[[int], Any] = lambda size: None,
         on_overload: Callable[[str], Any] = lambda client: None,
@@ -60,12 +60,12 @@ class Engine:
         Args:
             encoder: The model.
             limits: Limits of a photo.
-            aligned_only: Whether only aligned crops are accepted.
+            aligned: Whether aligned crops are accepted, or nothing else, by a model that takes them.
             finder: The face detector, which must be picklable; None: `FaceFinder()`.
             observe: Called with the size of each batch.
             on_overload: Called with the client whose photo exceeded the limits on CPU time or memory.
         """
-        self.encoder, self.aligned_only = encoder, aligned_only
+        self.encoder, self._aligned = encoder, aligned
         self.population = PopulationMonitor(encoder.card)
         self._on_overload = on_overload
         acquirer = Acquirer(encoder.card.crop, FaceFinder() if finder is None else finder, limits.photo, limits.faces)
@@ -85,7 +85,12 @@ class Engine:
     @property
     def finds_faces(self) -> bool:
         """Whether faces are detected in whole photos."""
-        return self.card.aligned and not self.aligned_only
+        return self.card.aligned and self._aligned != "required"
+
+    @property
+    def takes_aligned(self) -> bool:
+        """Whether aligned crops are accepted."""
+        return self.card.aligned and self._aligned != "refused"
 
     async def warm_up(self) -> None:
         """Run a batch of maximum size, so that memory is allocated before there is load, and start a process for photos."""
@@ -115,9 +120,12 @@ class Engine:
             client: Who sent them.
 
         Raises:
+            AlignedError: If aligned crops are sent, and the service accepts none.
             FormError: If faces would have to be detected, and the service detects none.
         """
-        if self.card.aligned and self.aligned_only and not options.aligned:
+        if self.card.aligned and self._aligned == "refused" and options.aligned:
+            raise AlignedError("This service takes whole photos only. Start it with: visavis serve --allow-aligned")
+        if self.card.aligned and self._aligned == "required" and not options.aligned:
             raise FormError("This service detects no faces. Send aligned crops, with aligned=true.")
         names = [f"{name} {number}" if len(photos) > 1 else name for number in range(1, len(photos) + 1)]
         tasks = [PhotoTask(photo, own, options) for photo, own in zip(photos, names, strict=True)]

@@ -21,16 +21,18 @@ from visavis.gallery.schema import enable_wal
 
 __all__ = ["SCOPES", "Key", "KeyStore", "Scope"]
 
-Scope = Literal["read", "write", "admin"]
+Scope = Literal["decide", "read", "list", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 """Scopes in ascending order; each includes those before it."""
 
 _KEY = re.compile(r"vv_([0-9a-f]{12})_([\w-]{43})", re.ASCII)
 _TABLE = """
 CREATE TABLE IF NOT EXISTS keys (
-    id TEXT PRIMARY KEY, name TEXT NOT NULL, scope TEXT NOT NULL, hash BLOB NOT NULL, created TEXT NOT NULL, revoked TEXT
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, scope TEXT NOT NULL, hash BLOB NOT NULL, created TEXT NOT NULL, revoked TEXT,
+    all_scores INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID
 """
+_LATER_COLUMN = "ALTER TABLE keys ADD COLUMN all_scores INTEGER NOT NULL DEFAULT 0"
 _NO_HASH = bytes(hashlib.sha256().digest_size)
 
 
@@ -44,6 +46,7 @@ class Key:
         scope: The scope.
         created: Time of creation, ISO 8601, UTC.
         revoked: Time of revocation; None: the key is valid.
+        all_scores: Whether it also gets scores below the thresholds, and explanations.
     """
 
     id: str
@@ -51,6 +54,7 @@ class Key:
     scope: Scope
     created: str
     revoked: str | None = None
+    all_scores: bool = False
 
     def allows(self, scope: Scope) -> bool:
         """Return whether the key's scope includes the given one."""
@@ -78,28 +82,36 @@ class KeyStore:
         with self._database() as database:
             enable_wal(database)  # revocations and requests never wait for each other
             database.execute(_TABLE)
+            if not any(column[1] == "all_scores" for column in database.execute("PRAGMA table_info(keys)")):
+                database.execute(_LATER_COLUMN)
 
-    def create(self, name: str, scope: Scope) -> str:
+    def create(self, name: str, scope: Scope, *, all_scores: bool = False) -> str:
         """Create a key and return it; it is not stored and cannot be shown again.
 
+        Args:
+            name: Owner or purpose.
+            scope: The scope.
+            all_scores: Whether it also gets scores below the thresholds, and explanations; needs at least `read`.
+
         Raises:
-            ValueError: If the scope is unknown or the name is empty.
+            ValueError: If the scope is unknown or too small, or the name is empty.
         """
         check_option("scope", scope, Scope)
         if not name.strip():
             raise ValueError(f"name must say whose key this is, got {name!r}")
+        if all_scores and scope == "decide":
+            raise ValueError("scope must be at least 'read' for all scores, got 'decide'")
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         with self._database() as database:
-            row = key_id, name, scope, _hash(secret), _now()
-            database.execute("INSERT INTO keys (id, name, scope, hash, created) VALUES (?, ?, ?, ?, ?)", row)
+            row = key_id, name, scope, _hash(secret), _now(), all_scores
+            database.execute("INSERT INTO keys (id, name, scope, hash, created, all_scores) VALUES (?, ?, ?, ?, ?, ?)", row)
         return f"vv_{key_id}_{secret}"
 
     def list(self) -> list[Key]:
         """Return all keys, including revoked ones, oldest first."""
         with self._database() as database:
-            return [
-                Key(*row) for row in database.execute("SELECT id, name, scope, created, revoked FROM keys ORDER BY created, id")
-            ]
+            rows = database.execute("SELECT id, name, scope, created, revoked, all_scores FROM keys ORDER BY created, id")
+            return [Key(key_id, name, scope, made, gone, bool(scores)) for key_id, name, scope, made, gone, scores in rows]
 
     def revoke(self, key_id: str) -> None:
         """Revoke a key with immediate effect.
@@ -117,10 +129,13 @@ class KeyStore:
         parts = _KEY.fullmatch(text)
         key_id, secret = parts.groups() if parts else ("", "")
         with self._database() as database:
-            query = "SELECT hash, id, name, scope, created FROM keys WHERE id = ? AND revoked IS NULL"
+            query = "SELECT hash, all_scores, id, name, scope, created FROM keys WHERE id = ? AND revoked IS NULL"
             row = database.execute(query, (key_id,)).fetchone()
         matches = hmac.compare_digest(_hash(secret), row[0] if row else _NO_HASH)
-        return Key(*row[1:]) if row and matches else None
+        if not row or not matches:
+            return None
+        _, all_scores, found, name, scope, created = row
+        return Key(found, name, scope, created, None, bool(all_scores))
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:

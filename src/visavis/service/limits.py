@@ -26,6 +26,8 @@ class ServiceLimits:
         requests: Requests in flight; more are answered with 503.
         client_requests: Requests of one client in flight.
         rate: Comparisons of one client per minute; None: unlimited. Large photos count more, see `Admission.charge`.
+        failures: Searches of one client in an hour in which one subject was nearly accepted; then it is locked out of the subject
+            for an hour; None: unlimited.
         seconds: Seconds for one request, its upload included.
         stop_seconds: Seconds in which requests in flight are completed when the service stops; then they are cancelled.
         connections: Open connections.
@@ -45,6 +47,7 @@ class ServiceLimits:
     requests: int = 64
     client_requests: int = 32
     rate: float | None = 600.0
+    failures: int | None = 100
     seconds: float = 30.0
     stop_seconds: float = 8.0
     connections: int = 1000

@@ -14,10 +14,12 @@ from visavis.service.worker_pool import StartError
 __all__ = [
     "PROBLEMS",
     "AccessError",
+    "AlignedError",
     "BusyError",
     "FormError",
     "HostError",
     "LengthError",
+    "LockoutError",
     "MissingGalleryError",
     "OriginError",
     "Problem",
@@ -87,6 +89,14 @@ class RateError(RequestError):
         self.retry_after = retry_after
 
 
+class LockoutError(RateError):
+    """Too many searches of a client nearly matched one subject."""
+
+
+class AlignedError(RequestError):
+    """The service takes no aligned crops."""
+
+
 class BusyError(RequestError):
     """The service is at capacity, starting or stopping."""
 
@@ -125,6 +135,8 @@ PROBLEMS: dict[type[Exception], Problem] = {
     ModelError: Problem(422, "operating-point", "No such operating point"),
     FaceError: Problem(422, "face", "No usable face"),
     ImageError: Problem(422, "photo", "Unreadable photo"),
+    AlignedError: Problem(403, "aligned", "Aligned crops are not accepted"),
+    LockoutError: Problem(429, "lockout", "Too many failures"),
     RateError: Problem(429, "rate", "Too many requests"),
     BusyError: Problem(503, "busy", "Service at capacity"),
     StartError: Problem(503, "busy", "Service at capacity"),

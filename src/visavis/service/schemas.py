@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from visavis.encoders.card import Card
 from visavis.metrics import operating_points
 from visavis.service.acquiring import PreparedFace
-from visavis.verification import Verdict
+from visavis.service.disclosure import Disclosure
+from visavis.verification import Verdict, Verifier
 
 __all__ = [
     "ComparedPhoto",
@@ -130,8 +131,11 @@ class Face(_Schema):
 class _DecisionSchema(_Schema):
     decision: Annotated[Decision, Field(description="The decision.")]
     same: Annotated[bool, Field(description="Whether the score reaches the threshold.")]
-    score: Annotated[float, Field(description="Comparison score: cosine of the two embeddings; higher is more alike.")]
-    distance: Annotated[float, Field(description="Euclidean distance of the two embeddings, 0 to 2.")]
+    score: Annotated[
+        float | None,
+        Field(description="Comparison score: cosine of the two embeddings; higher is more alike. Null: the key may not see it."),
+    ]
+    distance: Annotated[float | None, Field(description="Euclidean distance of the two embeddings, 0 to 2; null likewise.")]
     probability: Annotated[
         float | None, Field(description="Probability of the same person, given the prior; null: the model is not calibrated.")
     ]
@@ -140,15 +144,14 @@ class _DecisionSchema(_Schema):
     ]
 
 
-def decision_fields(verdict: Verdict) -> dict[str, Any]:
-    """Return the fields of a verdict."""
+def decision_fields(verdict: Verdict, verifier: Verifier, disclosure: Disclosure) -> dict[str, Any]:
+    """Return the fields of a verdict, with the figures that may be disclosed."""
+    figures = disclosure.apply(verdict, verifier)
+    names = ("score", "distance", "probability", "log_likelihood_ratio")
     return {
         "decision": verdict.answer,
         "same": verdict.same,
-        "score": verdict.score,
-        "distance": verdict.distance,
-        "probability": verdict.probability,
-        "log_likelihood_ratio": verdict.log_likelihood_ratio,
+        **{name: None if figures is None else getattr(figures, name) for name in names},
     }
 
 
@@ -252,7 +255,10 @@ class Search(_Response):
     threshold: OperatingPoint
     prior: float
     face: Face
-    hits: Annotated[tuple[SearchHit, ...], Field(description="Candidates, highest score first, also those below the threshold.")]
+    hits: Annotated[
+        tuple[SearchHit, ...],
+        Field(description="Candidates, highest score first; those below the threshold only with a key for all scores."),
+    ]
     undecided: Annotated[
         str | None, Field(description="Why the candidates are a ranked list without a decision on the search; null: there is one.")
     ]
@@ -316,6 +322,7 @@ class ModelDescription(_Response):
         **_ORIGIN,
         aligned=True,
         finds_faces=True,
+        takes_aligned=False,
         input_shape=[80, 80, 3],
         operating_points=[_OPERATING_POINT],
         histogram=None,
@@ -328,6 +335,7 @@ class ModelDescription(_Response):
 
     aligned: Annotated[bool, Field(description="Whether the model takes aligned crops of faces.")]
     finds_faces: Annotated[bool, Field(description="Whether the service detects faces in whole photos.")]
+    takes_aligned: Annotated[bool, Field(description="Whether the service accepts aligned crops.")]
     input_shape: tuple[int, int, int]
     operating_points: Annotated[
         tuple[OperatingPoint, ...], Field(description="The thresholds that `target_fmr` can select, the default first.")

@@ -47,6 +47,7 @@ class ServiceSettings:
         allowed_hosts: Host names of the service, besides those of the loopback interface and `host`.
         trusted_proxy: Address of a reverse proxy whose `X-Forwarded-For` is trusted; None: no proxy.
         aligned_only: Whether only aligned crops are accepted.
+        allow_aligned: Whether aligned crops are accepted besides whole photos.
         finder: The face detector, which several threads call at a time; None: `FaceFinder()`.
         limits: Limits of the service.
     """
@@ -59,6 +60,7 @@ class ServiceSettings:
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxy: str | None = None
     aligned_only: bool = False
+    allow_aligned: bool = False
     finder: FaceDetector | None = None
     limits: ServiceLimits = field(default_factory=ServiceLimits)
 
@@ -98,7 +100,7 @@ def assemble(settings: ServiceSettings) -> ServiceState:
     engine = Engine(
         encoder,
         limits=settings.limits,
-        aligned_only=settings.aligned_only,
+        aligned="required" if settings.aligned_only else "allowed" if settings.allow_aligned else "refused",
         finder=settings.finder,
         observe=metrics.batches.observe,
         on_overload=admission.penalise,

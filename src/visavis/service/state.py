@@ -1,7 +1,7 @@
 """State that all routes share, and the dependency that guards a route."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -10,9 +10,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from visavis.gallery import Gallery
 from visavis.service.access import Access, Caller
 from visavis.service.admission import Admission
+from visavis.service.disclosure import Disclosure
 from visavis.service.engine import Engine
 from visavis.service.keys import Scope
 from visavis.service.limits import ServiceLimits
+from visavis.service.lockout import FailureBudget
 from visavis.service.metrics import Metrics
 from visavis.service.problems import MissingGalleryError, RequestError
 
@@ -32,6 +34,7 @@ class ServiceState:
         metrics: Metrics.
         admission: Rate limiter and back-pressure.
         gallery: The gallery; None: none.
+        failures: Failures of clients near subjects.
         ready: Whether requests can be served: false before the model is warm, and while the service stops.
     """
 
@@ -42,6 +45,11 @@ class ServiceState:
     admission: Admission
     gallery: Gallery | None = None
     ready: bool = False
+    failures: FailureBudget = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start without failures."""
+        self.failures = FailureBudget(self.limits.failures)
 
     def origin(self, request: Request) -> dict[str, Any]:
         """Return the fields of every response."""
@@ -80,7 +88,7 @@ def requires(scope: Scope) -> Callable[..., AsyncIterator[Caller]]:
             raise
         service.admission.rate_limiter.take(caller.name)
         length = service.admission.content_length(request.method, request.headers.get("content-length"))
-        request.state.caller = caller.name
+        request.state.caller, request.state.disclosure = caller.name, Disclosure.of(caller, service.engine.card)
         with service.admission.admit(caller.name, length):
             yield caller
 

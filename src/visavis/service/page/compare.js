@@ -4,7 +4,7 @@ import { post } from "./api.js";
 import { $, clearResult, element, showResult, warning } from "./dom.js";
 import { cropFace } from "./drawing.js";
 import { meter } from "./meter.js";
-import { scoreRange } from "./score-scale.js";
+import { knownScores, scoreRange, scoreText } from "./score-scale.js";
 import { decision, errorRates } from "./text.js";
 
 export function startCompare(model, settings) {
@@ -33,13 +33,13 @@ export function startCompare(model, settings) {
 
 function resultView(response, photos, histogram) {
   const threshold = response.threshold.score;
-  const range = scoreRange(histogram, [threshold, ...response.results.map((result) => result.score)]);
+  const range = scoreRange(histogram, [threshold, ...knownScores(response.results)]);
   const rows = response.results.map((result) => element("li", {},
     cropFace(photos[result.photo].image, result.face, `photo ${result.photo + 1}, as compared`),
     element("div", { class: "grow" },
       element("p", { class: result.same ? "same" : "different" }, element("strong", {}, decision(result.same))),
-      meter(result.score, threshold, range),
-      element("p", { class: "hint" }, [`photo ${result.photo + 1}, score ${result.score.toFixed(3)}`, ...result.face.warnings].join("; ")),
+      result.score !== null && meter(result.score, threshold, range),
+      element("p", { class: "hint" }, [[`photo ${result.photo + 1}`, ...scoreText(result)].join(", "), ...result.face.warnings].join("; ")),
     )));
   return [
     ...response.anchor.warnings.map((text) => warning(`Reference photo: ${text}`)),

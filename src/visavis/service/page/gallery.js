@@ -4,7 +4,7 @@ import { get, post, remove, subjectPath } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { $, clearResult, element, showResult, warning } from "./dom.js";
 import { meter } from "./meter.js";
-import { scoreRange } from "./score-scale.js";
+import { knownScores, scoreRange, scoreText } from "./score-scale.js";
 import { count, decision, errorRates, percent } from "./text.js";
 
 export function startGallery(model, settings) {
@@ -38,12 +38,11 @@ async function searchGallery(slot, settings, histogram) {
 
 function searchView(response, histogram) {
   const threshold = response.threshold.score;
-  const range = scoreRange(histogram, [threshold, ...response.hits.map((hit) => hit.score)]);
+  const range = scoreRange(histogram, [threshold, ...knownScores(response.hits)]);
   const rows = response.hits.map((hit) => element("li", {}, element("div", { class: "grow" },
     element("p", {}, element("strong", {}, hit.subject)),
-    meter(hit.score, threshold, range),
-    element("p", { class: "hint" },
-      `${response.undecided ? "" : `${decision(hit.same).toLowerCase()}, `}score ${hit.score.toFixed(3)}`))));
+    hit.score !== null && meter(hit.score, threshold, range),
+    element("p", { class: "hint" }, [...(response.undecided ? [] : [decision(hit.same).toLowerCase()]), ...scoreText(hit)].join(", ")))));
   const match = response.hits.find((hit) => hit.same && !response.undecided);
   const headline = response.undecided ? "No decision: ranked by similarity" : match ? match.subject : "No match in the gallery";
   return [

@@ -17,7 +17,7 @@ class Settings extends EventTarget {
     $("target-fmr").replaceChildren(...options);
     $("target-fmr").disabled = options.length < 2;
     $("aligned").checked = !model.finds_faces;
-    $("aligned-setting").hidden = !model.finds_faces;
+    $("aligned-setting").hidden = !model.finds_faces || !model.takes_aligned;
     for (const id of ["target-fmr", "aligned"]) $(id).addEventListener("change", () => this.dispatchEvent(new Event("change")));
   }
 

@@ -6,6 +6,12 @@ export function scoreRange(histogram, scores) {
   return [Math.max(-1, Math.floor(low * 5) / 5), 1];
 }
 
+// The scores of results, without those that the key does not show.
+export const knownScores = (results) => results.map((result) => result.score).filter((score) => score !== null);
+
+// The score of a result in words, in a list that is empty if the key does not show it.
+export const scoreText = (result) => (result.score === null ? [] : [`score ${result.score.toFixed(3)}`]);
+
 function lowestScore(histogram) {
   const width = (histogram.high - histogram.low) / histogram.mated.length;
   const first = histogram.mated.findIndex((count, bin) => count + histogram.nonmated[bin] > 0);

@@ -22,6 +22,7 @@ export const decision = (same) => (same ? "Same person" : "Different people");
 
 export function scoreSentence(response) {
   const relation = response.same ? "reaches" : "is below";
+  if (response.score === null) return `The score ${relation} the threshold ${response.threshold.score.toFixed(3)}; this key does not show it.`;
   return `The score ${response.score.toFixed(3)} ${relation} the threshold ${response.threshold.score.toFixed(3)}.`;
 }
 

@@ -44,7 +44,7 @@ function resultView(response, model) {
       ...response.warnings.map(warning),
       element("div", { class: "crops" }, ...faceFigures(response.faces, "face, as compared")),
     ),
-    scoreChart(model.histogram, response),
+    response.score !== null && scoreChart(model.histogram, response),
   );
 }
 

@@ -8,6 +8,7 @@ from visavis.errors import ImageError
 from visavis.service.acquiring import PreparedFace
 from visavis.service.forms import ParsedForm, PhotoForm
 from visavis.service.limits import MAX_PHOTOS
+from visavis.service.problems import ScopeError
 from visavis.service.routes.fields import PROBLEM_RESPONSES, DecisionFields
 from visavis.service.schemas import (
     ComparedPhoto,
@@ -26,7 +27,7 @@ from visavis.verification import Verdict
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1", tags=["compare"], dependencies=[Depends(requires("read"))], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/v1", tags=["compare"], dependencies=[Depends(requires("decide"))], responses=PROBLEM_RESPONSES)
 
 _EXPLANATION_COST = 20  # comparisons that take about as long
 
@@ -46,6 +47,7 @@ async def describe(request: Request, service: SharedState) -> ModelDescription:
         **service.origin(request),
         **model_fields(service.engine.card),
         finds_faces=service.engine.finds_faces,
+        takes_aligned=service.engine.takes_aligned,
         gallery=service.gallery is not None,
         photos=min(limits.photos, MAX_PHOTOS),
         photo_bytes=limits.photo_bytes,
@@ -58,21 +60,26 @@ async def describe(request: Request, service: SharedState) -> ModelDescription:
 async def verify(request: Request, form: TwoPhotos, service: SharedState) -> Verification:
     """Decide whether two photos show the same person."""
     faces, verdict = await _decide(service, form, client=request.state.caller)
-    return Verification(**service.origin(request), **_verification_fields(service, form, faces, verdict))
+    return Verification(**service.origin(request), **_verification_fields(request, form, faces, verdict))
 
 
 @router.post("/explain", openapi_extra=EXPLAINED.openapi())
 async def explain(request: Request, form: Explained, service: SharedState) -> Explanation:
     """Decide whether two photos show the same person, and return occlusion maps of both faces."""
+    if request.state.disclosure.scores != "all":
+        raise ScopeError("An explanation requires a key for all scores, created with: visavis keys create NAME --all-scores")
     faces, verdict = await _decide(service, form, client=request.state.caller)
     first, second = await service.engine.explain(*faces)
     maps = first.round(5).tolist(), second.round(5).tolist()
-    return Explanation(**service.origin(request), **_verification_fields(service, form, faces, verdict), maps=maps)
+    return Explanation(**service.origin(request), **_verification_fields(request, form, faces, verdict), maps=maps)
 
 
 @router.post("/compare", openapi_extra=ONE_AND_MANY.openapi())
 async def compare(request: Request, form: OneAndMany, service: SharedState) -> Comparison:
-    """Compare one photo with many, highest score first. Photos that cannot be compared are listed with the reason."""
+    """Compare one photo with many, highest score first where the key may see scores.
+
+    Photos that cannot be compared are listed with the reason.
+    """
     verifier, client = form.fields.verifier(service.engine.encoder), request.state.caller
     (anchor,) = await service.engine.prepare({"anchor": form.photos["anchor"]}, form.fields.acquisition, client=client)
     prepared = await service.engine.prepare_each(form.photos["photos"], form.fields.acquisition, name="photos", client=client)
@@ -82,9 +89,11 @@ async def compare(request: Request, form: OneAndMany, service: SharedState) -> C
         raise ImageError(f"None of the {len(prepared)} photos can be compared: {failures[0]}")
     embeddings = await service.engine.embed([anchor, *faces.values()])
     verdicts = [verifier.decide(float(score)) for score in embeddings[1:] @ embeddings[0]]
+    disclosure = request.state.disclosure
+    ranked = sorted(zip(faces.items(), verdicts, strict=True), key=lambda one: disclosure.rank(one[1]))
     results = [
-        ComparedPhoto(**decision_fields(verdict), photo=index, face=Face.of(face))
-        for (index, face), verdict in zip(faces.items(), verdicts, strict=True)
+        ComparedPhoto(**decision_fields(verdict, verifier, disclosure), photo=index, face=Face.of(face))
+        for (index, face), verdict in ranked
     ]
     service.metrics.count(verdicts)
     return Comparison(
@@ -92,7 +101,7 @@ async def compare(request: Request, form: OneAndMany, service: SharedState) -> C
         threshold=OperatingPoint.of(service.engine.card.rule(form.fields.target_fmr)),
         prior=form.fields.prior,
         anchor=Face.of(anchor),
-        results=tuple(sorted(results, key=lambda result: -result.score)),
+        results=tuple(results),
         failures=tuple(RefusedPhoto(photo=index, reason=reason) for index, reason in failures.items()),
     )
 
@@ -107,10 +116,11 @@ async def _decide(service: ServiceState, form: ParsedForm[DecisionFields], *, cl
 
 
 def _verification_fields(
-    service: ServiceState, form: ParsedForm[DecisionFields], faces: list[PreparedFace], verdict: Verdict
+    request: Request, form: ParsedForm[DecisionFields], faces: list[PreparedFace], verdict: Verdict
 ) -> dict[str, Any]:
+    service: ServiceState = request.app.state.service
     return {
-        **decision_fields(verdict),
+        **decision_fields(verdict, form.fields.verifier(service.engine.encoder), request.state.disclosure),
         "threshold": OperatingPoint.of(service.engine.card.rule(form.fields.target_fmr)),
         "prior": form.fields.prior,
         "faces": tuple(map(Face.of, faces)),

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AfterValidator
 
+from visavis.gallery import Hit, SqliteGallery
 from visavis.gallery.records import checked_name
 from visavis.metrics.search import rate_of_any
 from visavis.service.access import Caller
@@ -22,8 +23,8 @@ from visavis.service.schemas import (
     SubjectList,
     decision_fields,
 )
-from visavis.service.state import SharedState, requires
-from visavis.verification import Verifier
+from visavis.service.state import ServiceState, SharedState, requires
+from visavis.verification import Verdict, Verifier
 
 __all__ = ["router"]
 
@@ -32,10 +33,11 @@ router = APIRouter(prefix="/v1", tags=["gallery"], responses=PROBLEM_RESPONSES)
 ONE_PHOTO = PhotoForm(SearchFields, {"photo": 1})
 PHOTOS = PhotoForm(EnrolFields, {"photos": MAX_PHOTOS})
 Name = Annotated[str, Path(max_length=200, description="Name of the subject."), AfterValidator(checked_name)]
+_NEAR = 0.1  # below the lowest threshold of the model
 Writer = Annotated[Caller, Depends(requires("write"))]
 
 
-@router.post("/search", dependencies=[Depends(requires("read"))], openapi_extra=ONE_PHOTO.openapi())
+@router.post("/search", dependencies=[Depends(requires("decide"))], openapi_extra=ONE_PHOTO.openapi())
 async def search(
     request: Request, form: Annotated[ParsedForm[SearchFields], Depends(ONE_PHOTO.parse)], service: SharedState
 ) -> Search:
@@ -47,14 +49,19 @@ async def search(
     (face,) = await engine.prepare(form.photos, fields.acquisition, client=request.state.caller)
     probe = await engine.embed([face])
     (hits,) = await asyncio.to_thread(gallery.search, probe, top=fields.top)
-    threshold = OperatingPoint.of(point)
+    verdicts = [verifier.decide(hit.score) for hit in hits]
+    if hits:
+        await _count_failure(service, request.state.caller, hits[0], verdicts[0])
+    threshold, disclosure = OperatingPoint.of(point), request.state.disclosure
     return Search(
         **service.origin(request),
         threshold=threshold,
         prior=fields.prior,
         face=Face.of(face),
         hits=tuple(
-            SearchHit(**decision_fields(verifier.decide(hit.score)), subject=hit.subject, reference=hit.reference) for hit in hits
+            SearchHit(**decision_fields(verdict, verifier, disclosure), subject=hit.subject, reference=hit.reference)
+            for hit, verdict in zip(hits, verdicts, strict=True)
+            if disclosure.shows(verdict)
         ),
         undecided=undecided or None,
         subjects=subjects,
@@ -63,7 +70,7 @@ async def search(
     )
 
 
-@router.get("/subjects", dependencies=[Depends(requires("read"))])
+@router.get("/subjects", dependencies=[Depends(requires("list"))])
 async def list_subjects(
     request: Request,
     service: SharedState,
@@ -97,7 +104,7 @@ async def enrol(
     return Subject(**service.origin(request), **subject.to_json(), enrolled=enrolled, faces=tuple(map(Face.of, faces)))
 
 
-@router.get("/subjects/{name:path}", dependencies=[Depends(requires("read"))])
+@router.get("/subjects/{name:path}", dependencies=[Depends(requires("list"))])
 async def look_up(request: Request, name: Name, service: SharedState) -> Subject:
     """Return a subject and the ids of its references."""
     subject = await asyncio.to_thread(service.require_gallery().subject, name)
@@ -129,3 +136,17 @@ async def change(request: Request, name: Name, change: SubjectChange, caller: Wr
         await asyncio.to_thread(gallery.rename, name, change.name, actor=caller.name)
     subject = await asyncio.to_thread(gallery.subject, change.into or change.name or name)
     return Subject(**service.origin(request), **subject.to_json())
+
+
+async def _count_failure(service: ServiceState, client: str, hit: Hit, verdict: Verdict) -> None:
+    """Count a search in which the best candidate was nearly accepted, and write a lockout to the audit log.
+
+    Raises:
+        LockoutError: If the client is locked out of this subject.
+    """
+    service.failures.check(client, hit.subject)
+    lowest = min(rule.score for rule in service.engine.card.rules)
+    if verdict.same or hit.score < lowest - _NEAR or not service.failures.fail(client, hit.subject):
+        return
+    if isinstance(service.gallery, SqliteGallery):
+        await asyncio.to_thread(service.gallery.note, "lockout", hit.subject, actor=client)
