@@ -236,7 +236,7 @@ def test_dropping_references_is_seen_through_an_open_handle(gallery, tmp_path):
         result = reembed(gallery, binding_of(ENCODER), lambda photo: angle(0 if photo.endswith(b"first") else 20), drop=True)
         assert (result.references, result.dropped, result.subjects) == (2, 2, 1)
         hits = other.search(angle(70)[None])[0]
-        assert [hit.subject for hit in hits] == ["anna"] and hits[0].score == pytest.approx(np.cos(np.radians(50)), abs=1e-5)
+        assert [hit.subject for hit in hits] == ["anna"] and hits[0].score == pytest.approx(np.cos(np.radians(60)), abs=1e-5)
         assert [subject.name for subject in other.subjects()] == ["anna"] and len(other) == 2
         reembed(gallery, binding_of(ENCODER), refuse, drop=True)
         assert other.search(angle(70)[None]) == [[]] and other.subjects() == []
