@@ -83,7 +83,7 @@ def _missing(grid: dict[tuple[str, str, str], dict[str, Figures]]) -> str:
     missing = [key for key in whole if len(grid.get(key, {})) < len(ENCODERS)]
     people = [number for number in map(str, PEOPLE) if all(key in missing for key in whole if key[0] == number)]
     others = [", ".join((f"{key[0]} people", *key[1:])) for key in missing if key[0] not in people]
-    texts = [f"all of {' and '.join(people)} people"] if people else []
+    texts = [f"all of {', '.join(people)} people"] if people else []
     return f" Not computed yet: {'; '.join(texts + others)}." if missing else ""
 
 

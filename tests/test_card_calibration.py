@@ -86,11 +86,13 @@ def test_thresholds_stay_where_people_are_too_few_and_say_so(card, populations, 
     few = Population("my people", score_all_pairs(*embeddings(12, 1.0, seed=2)))
     kept = calibrated_on(card, [few], TARGETS)
     assert [point.score for point in kept.rules] == [point.score for point in card.rules]
+    strict = calibrated_on(card, [few], TARGETS[1:])  # decides by another one, and keeps all
+    assert [point.target_fmr for point in strict.rules] == [TARGETS[1], TARGETS[0]]
     assert all(point.measured_on.endswith("; not measured on my people") for point in kept.rules)
     assert "not measured on my people" in str(kept.threshold)
     assert kept.calibration == card.calibration and kept.histogram == card.histogram
     assert "cannot be guaranteed on my people: 12 people" in caplog.text
-    assert "not measured on my people" in caplog.text
+    assert "not measured on my people" in caplog.text and "fit probabilities" not in caplog.text
     assert Card.from_json(kept.to_json(), source="here") == kept
     again = calibrated_on(kept, populations, TARGETS)  # people enough are measured
     assert not any(point.refused_on for point in again.rules)

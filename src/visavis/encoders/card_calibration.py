@@ -77,11 +77,11 @@ def calibrated_on(
         DataError: If a population has too few people to show such a rate, and the card has no threshold for it.
         ValueError: If an argument is out of range.
     """
-    calibration = _calibration(card, populations, method)
     try:
         points = [choose_operating_point(populations, target, chosen_as=chosen_as) for target in target_fmrs]
     except DataError as refusal:
         return kept_card(card, target_fmrs, refused_on=" and ".join(population.name for population in populations), reason=refusal)
+    calibration = _calibration(card, populations, method)
     first = points[0] if points else _likelier(populations, calibration)
     rated = [replace(point, populations=_with_ece(point, populations, calibration)) for point in points or [first]]
     shown = next(population for population in populations if population.name == first.chosen_on)
@@ -113,7 +113,8 @@ def kept_card(card: Card, target_fmrs: Sequence[float], *, refused_on: str, reas
     if not all(point.populations for point in (first, *others)):
         raise reason
     logging.getLogger("visavis").warning("%s The model's own thresholds stay, which were not measured on %s.", reason, refused_on)
-    rated = [replace(point, refused_on=refused_on) for point in (first, *others)]
+    chosen = (first, *others)
+    rated = [replace(point, refused_on=refused_on) for point in (*chosen, *(point for point in card.rules if point not in chosen))]
     return replace(card, threshold=rated[0], operating_points=tuple(rated[1:]))
 
 
