@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visavis.data import IntakeRules, check_leaks, generate_faces, load_dataset, open_photos, read_archive, read_folder
+from visavis.data import IntakeRules, check_leaks, generate_faces, load_dataset, open_photos, read_archive, read_arrays, read_folder
 from visavis.data.intake import Entry, sort_entries
 from visavis.data.kinds import HEAD_BYTES, READABLE, image_format
 from visavis.data.names import check_name, normalise_name, normalise_path, shown_name
-from visavis.errors import DataError, LeakError
+from visavis.errors import DataError, ImageError, LeakError
+from visavis.files import write_csv
+from visavis.images import read_image
 
 FACES = generate_faces(3, 4, size=32).faces.reshape(-1, 32, 32, 3)
 
@@ -282,10 +284,17 @@ def test_a_file_beyond_the_limit_costs_no_others(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["people\0", ""])
-def test_a_path_that_no_file_can_have(path):
+def test_a_path_that_no_file_can_have(path, tmp_path):
     for read in (load_dataset, lambda name: list(open_photos(name).__enter__().photos)):
         with pytest.raises(DataError, match="a path must not"):
             read(path)
+    with pytest.raises(ImageError, match="a path must not"):
+        read_image(path)
+    if path:  # "" is the current folder where something is written
+        with pytest.raises(DataError, match="a path must not have a NUL character"):
+            read_arrays(np.zeros((2, 8, 8, 1), np.uint8), [0, 1]).save(tmp_path / path)
+        with pytest.raises(DataError, match="a path must not have a NUL character"):
+            write_csv(tmp_path / path, ("name",), [])
 
 
 @pytest.mark.parametrize(

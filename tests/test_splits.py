@@ -100,7 +100,9 @@ def test_few_people_are_split_with_at_least_two_on_each_side(people, sizes):
 
 
 def test_too_few_people():
-    with pytest.raises(DataError, match="5 people are too few: validation must have at least 2, got 1"):
+    with pytest.raises(
+        DataError, match=r"5 people are too few: validation must have at least 2, got 1\. At least 8 people are needed"
+    ):
         split_people(people_with_photos(5))
     with pytest.raises(DataError, match="8 folds need at least 16 people, got 10"):
         list(kfold_people(people_with_photos(10), 8))

@@ -24,8 +24,10 @@ def atomic_write(path: Path, *, private: bool = False) -> Iterator[Path]:
         private: Whether only its owner may read it (mode 0600), whatever the umask is: for faces and names of people.
 
     Raises:
+        DataError: If no file can have this path.
         OSError: If it cannot be written; names `path` where the system names none.
     """
+    check_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
@@ -64,7 +66,7 @@ def _write_rows(file: TextIO, columns: Iterable[str], rows: Iterable[Iterable[An
 
 def make_private_folder(path: Path) -> Path:
     """Create a folder that only its owner may enter (mode 0700); one that exists keeps its permissions."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_path(path).parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)
     return path
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from visavis.errors import ImageError
+from visavis.errors import DataError, ImageError
+from visavis.files import check_path
 from visavis.metadata import count_scans, declared_bits, exif_orientation, strip_metadata
 
 __all__ = ["DecodedImage", "Limits", "crop_centre", "decode_image", "read_image", "resize_image", "to_gray"]
@@ -198,12 +199,14 @@ def _read_bytes(source: str | Path | bytes | BinaryIO, name: str, limits: Limits
     else:
         try:
             if isinstance(source, str | Path):
-                with Path(source).open("rb") as file:
+                with check_path(source).open("rb") as file:
                     data = file.read(limits.max_bytes + 1)
             else:
                 data = source.read(limits.max_bytes + 1)
         except OSError as error:
             raise ImageError(f"{name}: {error.strerror or error}") from error
+        except DataError as error:
+            raise ImageError(str(error)) from error
     if not data:
         raise ImageError(f"{name}: the file is empty")
     if len(data) > limits.max_bytes:

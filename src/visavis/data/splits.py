@@ -129,7 +129,8 @@ def _cut(
     parts = np.split(order, [first, second])
     for name, part, fraction in zip(("training", "validation", "test"), parts, fractions, strict=True):
         if fraction and len(part) < minimum:
-            raise DataError(f"{len(order)} {what} are too few: {name} must have at least {minimum}, got {len(part)}")
+            enough = f". At least {4 * minimum} {what} are needed" if fractions[2] and len(order) < 4 * minimum else ""
+            raise DataError(f"{len(order)} {what} are too few: {name} must have at least {minimum}, got {len(part)}{enough}")
     return parts
 
 

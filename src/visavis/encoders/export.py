@@ -50,7 +50,7 @@ def export_model(model: KerasEncoder | Path | str, out: Path | str, *, names: bo
     out = Path(out)
     writers = {".onnx": _write_onnx, ".tflite": _write_litert}
     if out.suffix not in writers:
-        raise ValueError(f"out must end in {' or '.join(writers)}. Received: out={out}")
+        raise ValueError(f"out must end in {' or '.join(writers)}, got {out}")
     network = embedding_of(encoder.siamese)
     faces = np.random.default_rng(0).integers(0, 256, (3, *network.input_shape[1:])).astype(np.float32)
     expected = np.asarray(network.predict_on_batch(faces))

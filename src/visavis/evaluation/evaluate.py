@@ -20,6 +20,7 @@ from visavis.evaluation.results import Evaluation
 from visavis.evaluation.sampling import sample_pairs
 from visavis.evaluation.standard_report import write_standard_report
 from visavis.evaluation.writing import REPORT, draw_evaluation, write_evaluation
+from visavis.files import check_path
 from visavis.metrics import PairScores, score_all_pairs, unit_rows
 from visavis.metrics.concentration import person_errors
 from visavis.metrics.photos import AcquisitionFailures, with_failures
@@ -278,8 +279,10 @@ def report_folder(model: Path | str | Encoder, out: Path | str | None, *, overwr
         DataError: If it holds a report and `overwrite` is not set.
         ValueError: If `out` is None and the model has no folder.
     """
-    folder = _folder_of(model) if out is None else Path(out)
+    folder = _folder_of(model) if out is None else check_path(out)
     if folder is None:
+        if isinstance(model, str | Path):
+            load_encoder(model)  # a model that does not exist is reported first
         raise ValueError("out must be a folder where the model is not a run folder or a file, got None")
     if not overwrite and (folder / REPORT).exists():
         raise DataError(f"{folder / REPORT} exists. Give another folder, or allow it to be overwritten (--overwrite)")
