@@ -59,6 +59,12 @@ def embeddings_of(name: str, count: int) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def template_of(name: str, count: int) -> np.ndarray:
+    """Return the mean of the references of a subject `(1, d)`, of unit length."""
+    mean = embeddings_of(name, count).mean(axis=0, keepdims=True)
+    return mean / np.linalg.norm(mean)
+
+
 def read_journal(journal: Path) -> tuple[dict[str, tuple[str, int]], int]:
     """Return the last entry of each name (`enrol?` started, `enrol!` acknowledged, …) and the number of searches."""
     states, searches = {}, 0
@@ -78,7 +84,7 @@ def work(path: Path, journal: Path, seed: int) -> None:
     chance = random.Random(seed)
     states, _ = read_journal(journal)
     alive = {name: count for name, (word, count) in states.items() if word == "enrol!"}
-    gone = [name for name, (word, _) in states.items() if word == "delete!"]
+    gone = {name: count for name, (word, count) in states.items() if word == "delete!"}
     log = os.open(journal, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
     def note(word: str, name: str, count: int) -> None:
@@ -99,10 +105,10 @@ def work(path: Path, journal: Path, seed: int) -> None:
                 note("delete?", name, count)
                 gallery.delete(name)
                 note("delete!", name, count)
-                gone.append(name)
+                gone[name] = count
             else:
-                name = chance.choice(list(alive) + gone)
-                found = [hit.subject for hit in gallery.search(embeddings_of(name, 1), top=1, threshold=0.999)[0]]
+                name, count = chance.choice([*alive.items(), *gone.items()])
+                found = [hit.subject for hit in gallery.search(template_of(name, count), top=1, threshold=0.999)[0]]
                 note("search" if found == [name] * (name in alive) else "wrong", name, 0)
 
 
