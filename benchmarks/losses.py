@@ -11,6 +11,12 @@ seconds of training. The interval of each run is the bootstrap over its test peo
 Each run is written to `runs/losses/DATA-LOSS-SEED.json` as soon as it ends, and is not repeated: the command can be interrupted
 and started again. Writes `results/losses.json` from the runs that are there. Estimated on 2 cores: 2 minutes for each run on AT&T,
 25 on LFW; with 27 runs each, 1 and 11 hours.
+
+Ablation of margins and scale, on generated faces of 64 people, 120 steps with the `classic` network, one seed, validation EER of 16
+people: supervised contrastive 19.9 %; ArcFace with margin 0.5 and scale 64 41 %, 0.5 and 16 31 %, 0.2 and 16 31 %, 0.2 and 10 21 %;
+CosFace with 0.1 and 12 27 %; AdaFace with 0.4 and 64 41 %, with 0.1 and 12 27 %; proxy-anchor with scale 32 38 %, with 12 36 %.
+Initial centres five times as short changed nothing (ArcFace with 0.5 and 16: 33 %). So `config_for` takes milder margins where
+people are few.
 """
 
 import argparse

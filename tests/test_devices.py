@@ -24,8 +24,14 @@ from visavis.training.trainer import train
 split = split_people(generate_faces(14, 5, size=32, gray=True, seed=3), fractions=(0.6, 0.4, 0))
 little = dict(network="classic", embedding_size=16, batch=BatchShape(6, 2), steps=5, validate_every=1)
 result = {"distributed": devices.distributed, "processes": devices.processes, "primary": devices.primary}
-for loss in ("supervised-contrastive", "binary-crossentropy"):
-    run = train(split, out=sys.argv[2] + loss, options=RunOptions(devices=devices), loss=loss, **little)
+from visavis.backend import keras
+keras.utils.set_random_seed(0)
+layers = keras.layers
+small = keras.Sequential([keras.Input((32, 32, 1)), layers.AveragePooling2D(4), layers.Flatten(), layers.Dense(16)])
+options = {"arcface": {"network": small, "sampled_classes": 7}, "triplet": {"network": small, "memory": 20}}
+for loss in ("supervised-contrastive", "binary-crossentropy", *options):
+    changes = {**little, **options.get(loss, {}), "loss": loss}
+    run = train(split, out=sys.argv[2] + loss, options=RunOptions(devices=devices), **changes)
     assert run.siamese.predict_on_batch([split.validation.faces[:3]] * 2).shape == (3, 1)
     result[loss] = {"losses": [row["loss"] for row in run.history], "eer": [row["validation_eer"] for row in run.history]}
     result[loss]["threshold"] = float(run.threshold)
@@ -46,9 +52,9 @@ def result_of(process):
 
 
 def assert_same_training(result, expected):
-    for loss in ("supervised-contrastive", "binary-crossentropy"):
+    for loss in ("supervised-contrastive", "binary-crossentropy", "arcface", "triplet"):
         found, wanted = result[loss], expected[loss]
-        np.testing.assert_allclose(found["losses"], wanted["losses"], atol=1e-4)
+        np.testing.assert_allclose(found["losses"], wanted["losses"], atol=1e-4, rtol=1e-5)
         np.testing.assert_allclose(found["eer"], wanted["eer"], atol=0.02)  # of few pairs: one that changes its place is seen
         assert found["threshold"] == pytest.approx(wanted["threshold"], abs=1e-3)
 

@@ -446,12 +446,22 @@ def test_the_names_are_those_of_the_tables():
             table["mine"] = None
 
 
+def test_cosface_is_the_margin_softmax_with_other_margins():
+    assert LOSSES["cosface"]().parameters["margins"] == (1.0, 0.0, 0.35)
+    assert LOSSES["cosface"](margins=(1.0, 0.0, 0.1)).parameters["margins"] == (1.0, 0.0, 0.1)
+    assert LOSSES["arcface"]().parameters["margins"] == (1.0, 0.5, 0.0)
+
+
 def test_hyperparameters_suit_the_data(split):
     assert config_for(split.train).network == "classic"
     assert config_for(split.train).batch.composites > config_for(split.train).batch.people
     assert config_for(split.train, flip=False).batch.composites == 0
     for loss in ("arcface", "cosface", "adaface", "proxy-anchor", ProxyAnchor()):
         assert config_for(split.train, loss=loss).batch.composites == 0, "which have no centre"
+    assert config_for(split.train, loss="arcface").loss_options == {"margins": (1.0, 0.2, 0.0), "scale": 10.0}
+    assert config_for(split.train, loss="arcface", loss_options={"scale": 64.0}).loss_options == {"scale": 64.0}
+    assert config_for(split.train, loss="arcface", trained=True).loss_options == {}
+    assert config_for(generate_faces(240, 2, size=32, gray=True), loss="arcface").loss_options == {}
     assert config_for(split.train, trained=True).batch.composites == 0
     wild = generate_faces(240, 2, size=32, gray=True)
     assert config_for(wild).batch.single_people > 0
