@@ -11,6 +11,7 @@ from visavis.encoders.card_calibration import calibrated_on
 from visavis.encoders.loading import EXPORTED
 from visavis.encoders.onnx import copy_with_card
 from visavis.errors import DataError, ModelError, check_option
+from visavis.files import check_path
 from visavis.metrics import score_all_pairs
 from visavis.metrics.calibration import Method
 from visavis.metrics.operating_points import ChosenAs, Population
@@ -69,6 +70,7 @@ def calibrate_model(
         ValueError: If an argument is out of range.
     """
     options = options or CalibrationOptions()
+    out = check_path(out)
     encoder = load_encoder(model)
     sources = [data] if isinstance(data, str | FaceDataset) else list(data)
     if not sources:
@@ -81,12 +83,12 @@ def calibrate_model(
     ]
     card = calibrated_on(encoder.card, populations, options.target_fmrs, method=options.method, chosen_as=options.chosen_as)
     if card.threshold is not None and card.threshold.refused_on:  # nothing was measured on these people
-        _write(encoder, card, Path(out))
+        _write(encoder, card, out)
         return card
     sides = {_side_name(number): _side(faces) for number, faces in enumerate(datasets)}
     others = {name: side for name, side in card.sides.items() if not name.startswith("calibration")}
     card = replace(card, sides={**others, **sides})
-    _write(encoder, card, Path(out))
+    _write(encoder, card, out)
     return card
 
 

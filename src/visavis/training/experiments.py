@@ -11,6 +11,7 @@ from visavis.data import FaceDataset, IntakeRules, Split, default_crop, is_align
 from visavis.encoders import PRETRAINED_FILE, Encoder, load_faces
 from visavis.encoders.loading import EXPORTED
 from visavis.errors import DataError, check_option
+from visavis.files import check_path
 from visavis.training.checkpoints import check_vacant
 from visavis.training.run_options import RunOptions
 
@@ -83,12 +84,12 @@ def train_model(
         ValueError: If an argument is out of range.
     """
     check_option("by", by, SplitBy)
-    options = options or RunOptions()
+    out, options = check_path(out), options or RunOptions()
     if not (options.resume or options.overwrite):
         check_vacant(out)
     init = init or default_init(source.data)
     if init != "scratch":
-        return _fine_tune(source, Path(out), init, dict(config or {}), by, options)
+        return _fine_tune(source, out, init, dict(config or {}), by, options)
     faces = source.load()  # before Keras, which takes seconds to load
     split = _split(faces, by, source.seed)
 
@@ -99,7 +100,7 @@ def train_model(
     run = train(split, None, out=out, options=options, **dict(config or {}))
     card = make_card(run, split, data=source.data, crop=source.cut, command=options.command)
     encoder = KerasEncoder(replace(card, training={**card.training, "init": init}), run.siamese)
-    return _written(encoder, Path(out), options)
+    return _written(encoder, out, options)
 
 
 def _fine_tune(source: DataSource, out: Path, init: str, config: dict[str, Any], by: SplitBy, options: RunOptions) -> Encoder:
