@@ -29,8 +29,8 @@ _MARGIN = 1.0  # by which the turned crops must be below, and by which another t
 _DETECTOR_WEIGHT = 0.5  # of the detector score beside the score of the crop
 _UPRIGHT = 45.0  # degrees by which an upright face may be rotated
 _CROP = 24  # pixels
-_COPY, _EMPTY_COPY = 0.5, 0.4  # scale of a copy of the photo; where nothing was found in it
-_COPY_SIDE = 480  # pixels, the longer side of a copy at most
+_COPY, _COPY_SIDE = 0.5, 480  # scale of a copy of the photo, and its longer side in pixels at most
+_EMPTY_COPY, _EMPTY_SIDE = 0.4, 320  # where nothing was found in the photo
 _COPY_FACE = 40  # pixels; a copy is larger where the face would have fewer
 _TURNS = (1, 3, 2)
 
@@ -113,7 +113,8 @@ def _angle(landmarks: Points) -> float:
 
 def _small_copy(photo: Pixels, faces: list[Face]) -> Pixels:
     height, width = photo.shape[:2]
-    scale = min(_COPY if faces else _EMPTY_COPY, _COPY_SIDE / max(height, width))
+    most, side = (_COPY, _COPY_SIDE) if faces else (_EMPTY_COPY, _EMPTY_SIDE)
+    scale = min(most, side / max(height, width))
     if faces:
         largest = max(float(max(face.box[2:])) for face in faces)
         scale = min(1.0, max(scale, _COPY_FACE / max(1.0, largest)))
