@@ -16,8 +16,10 @@ from visavis.data.intake import Entry, sort_entries
 from visavis.data.kinds import HEAD_BYTES, READABLE, image_format
 from visavis.data.names import check_name, normalise_name, normalise_path, shown_name
 from visavis.errors import DataError, ImageError, LeakError
+from visavis.evaluation.calibrate import calibrate_model
 from visavis.files import write_csv
 from visavis.images import read_image
+from visavis.training.experiments import train_model
 
 FACES = generate_faces(3, 4, size=32).faces.reshape(-1, 32, 32, 3)
 
@@ -199,6 +201,14 @@ def test_what_was_passed_over_is_logged_and_the_command_that_lists_all_of_it(tmp
     (message,) = caplog.messages
     assert message.startswith(f"{root}: 2 photos of 2 people; 12 files passed over (12 not images)")
     assert message.endswith(f"... and 2 more; to list all: visavis inspect {root} --json")
+
+
+@pytest.mark.parametrize(
+    "write", [lambda path: train_model("synthetic", path), lambda path: calibrate_model("pretrained", [], path)]
+)
+def test_a_model_is_not_written_to_a_path_that_no_file_can_have(write):
+    with pytest.raises(DataError, match="a path must not have a NUL character"):
+        write("a\0b")
 
 
 def test_links_pipes_and_loops_in_a_folder(tmp_path):

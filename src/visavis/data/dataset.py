@@ -17,7 +17,7 @@ from visavis.data.intake import Intake
 from visavis.data.names import normalise_name
 from visavis.errors import DataError
 from visavis.faces import Crop
-from visavis.files import atomic_write, check_path, make_private_folder
+from visavis.files import atomic_write, make_private_folder
 
 __all__ = ["DatasetSummary", "FaceDataset", "map_new", "read_saved"]
 
@@ -275,7 +275,7 @@ class FaceDataset:
         Returns:
             The folder.
         """
-        folder = make_private_folder(check_path(folder))
+        folder = make_private_folder(Path(folder))
         out = map_new(folder / FACES, (len(self), *self.shape))
         for start in range(0, len(self), _CHUNK):
             stop = min(start + _CHUNK, len(self))
