@@ -31,7 +31,7 @@ class TemplateProtocol:
         landmarks: `(n, 5, 2)` float32, pixels of the photo.
         templates: `(n,)` int64, the template of each photo, numbered from 0 without gaps.
         media: `(n,)` int64, the medium of each photo within its template.
-        people: `(t,)` int64, the person of each template: those whom mated pairs connect are one.
+        people: `(t,)` int64, the person of each template; templates that mated pairs connect are of one person.
         pairs: Pairs of templates.
     """
 

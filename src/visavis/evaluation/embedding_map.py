@@ -1,4 +1,4 @@
-"""Look at embeddings: a map of the faces in the plane, and the nearest neighbours of some."""
+"""Show embeddings: a map of the faces in the plane, and the nearest neighbours of some."""
 
 from dataclasses import dataclass
 from typing import Any, Literal

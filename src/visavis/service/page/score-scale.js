@@ -9,7 +9,7 @@ export function scoreRange(histogram, scores) {
 // The scores of results, without those that the key does not show.
 export const knownScores = (results) => results.map((result) => result.score).filter((score) => score !== null);
 
-// The score of a result in words, in a list that is empty if the key does not show it.
+// The text of a score, in a list that is empty if the key does not show scores.
 export const scoreText = (result) => (result.score === null ? [] : [`score ${result.score.toFixed(3)}`]);
 
 function lowestScore(histogram) {
