@@ -172,7 +172,11 @@ def _decode(data: bytes, name: str, limits: Limits, orientation: int | None = No
                     f"{_FULL_SCANS} scans of {limits.max_pixels:,}"
                 )
             image.load()
-            return _to_rgb(_upright(image, orientation), declared_bits(data), sixteen=_has_sixteen_bits(image, data))
+            return _to_rgb(
+                _upright(image, _orientation(image, data) if orientation is None else orientation),
+                declared_bits(data),
+                sixteen=_has_sixteen_bits(image, data),
+            )
 
 
 def _has_sixteen_bits(image: Any, data: bytes) -> bool:
@@ -182,15 +186,19 @@ def _has_sixteen_bits(image: Any, data: bytes) -> bool:
     return image.format == "TIFF" and 16 in tuple(image.tag_v2.get(_BITS_PER_SAMPLE, ()))
 
 
-def _upright(image: Image.Image, orientation: Any) -> Image.Image:
-    """Apply the EXIF orientation, the only tag that is read; by default that of the image."""
-    if orientation is None:
-        try:
-            orientation = image.getexif().get(_ORIENTATION)
-        except Exception:  # broken EXIF costs the orientation, not the photo
-            orientation = 1
-    turn = _TRANSPOSITIONS.get(orientation) if isinstance(orientation, int) else None
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Apply an EXIF orientation."""
+    turn = _TRANSPOSITIONS.get(orientation)
     return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image, data: bytes) -> int:
+    """Return the EXIF orientation, the only tag that is read; broken EXIF costs the orientation at most, not the photo."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except Exception:
+        orientation = None
+    return orientation if isinstance(orientation, int) else exif_orientation(data)
 
 
 def _read_bytes(source: str | Path | bytes | BinaryIO, name: str, limits: Limits) -> bytes:
