@@ -143,6 +143,7 @@ def test_a_file_of_many_scans_is_refused_before_it_is_decoded():
     bomb = progressive[:-2] + scan * 70 + b"\xff\xd9"
     with pytest.raises(ImageError, match=r"scans are more than the limit of 64 for a JPEG file"):
         read_image(bomb)
+    assert decoding_work(bomb) == 0  # refused before it is decoded
     assert count_scans(progressive + scan * 100) == count_scans(progressive)  # after the end of the image
 
 

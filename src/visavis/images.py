@@ -12,14 +12,13 @@ from PIL import Image, UnidentifiedImageError
 
 from visavis.errors import DataError, ImageError
 from visavis.files import check_path
-from visavis.metadata import count_scans, declared_bits, exif_orientation, strip_metadata
+from visavis.metadata import MAX_SCANS, count_scans, declared_bits, exif_orientation, strip_metadata
 
 __all__ = ["DecodedImage", "Limits", "crop_centre", "decode_image", "read_image", "resize_image", "to_gray"]
 
 Pixels = npt.NDArray[np.uint8]
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-_MAX_SCANS = 64  # photos have at most a dozen
 _FULL_SCANS = 12  # of the largest picture; a smaller one may have more
 _ORIENTATION = 0x0112
 _TRANSPOSITIONS = {
@@ -110,8 +109,8 @@ def decode_image(source: str | Path | bytes | BinaryIO, *, name: str | None = No
     limits = limits or Limits()
     name = name or (str(source) if isinstance(source, str | Path) else "the photo")
     data = _read_bytes(source, name, limits)
-    if (scans := count_scans(data)) > _MAX_SCANS:
-        raise ImageError(f"{name}: {scans:,} scans are more than the limit of {_MAX_SCANS} for a JPEG file")
+    if (scans := count_scans(data)) > MAX_SCANS:
+        raise ImageError(f"{name}: {scans:,} scans are more than the limit of {MAX_SCANS} for a JPEG file")
     try:
         try:
             return _decode(data, name, limits)

@@ -5,7 +5,10 @@ import struct
 from collections.abc import Iterator
 from itertools import islice
 
-__all__ = ["count_scans", "declared_bits", "declared_size", "decoding_work", "exif_orientation", "strip_metadata"]
+__all__ = ["MAX_SCANS", "count_scans", "declared_bits", "declared_size", "decoding_work", "exif_orientation", "strip_metadata"]
+
+MAX_SCANS = 64
+"""Maximum number of scans of a JPEG file; photos have at most a dozen."""
 
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -46,9 +49,13 @@ def declared_size(data: bytes) -> tuple[int, int]:
 
 
 def decoding_work(data: bytes) -> int:
-    """Return the pixels of a JPEG, PNG or WebP file by its header, times the scans of a progressive JPEG."""
+    """Return the pixels of a JPEG, PNG or WebP file by its header, times the scans of a progressive JPEG.
+
+    0 for more than `MAX_SCANS` scans: such a file is not decoded.
+    """
     width, height = declared_size(data)
-    return width * height * max(1, count_scans(data))
+    scans = count_scans(data)
+    return width * height * max(1, scans) if scans <= MAX_SCANS else 0
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
