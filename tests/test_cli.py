@@ -38,7 +38,7 @@ def test_the_help_of_a_group_lists_each_command_once_with_its_whole_summary(name
 
 
 def test_the_help_groups_the_commands():
-    assert list(group.sections) == ["Data", "Train and measure", "Use", "Gallery and service"]
+    assert list(group.sections) == ["Data", "Train and measure", "Use", "Albums", "Gallery and service"]
 
 
 @pytest.mark.parametrize(("name", "command"), GROUPS)
