@@ -260,13 +260,22 @@ def export(run: Path, out: Path, *, without_names: bool) -> None:
     click.echo(export_model(run, out, names=not without_names))
 
 
-@click.command(epilog="Example: visavis card mine.onnx --json")
+@click.command(epilog="Example: visavis card pretrained --licences")
 @click.argument("model")
+@click.option("--licences", is_flag=True, help="Print the model bill of materials: digests and licences of encoder and detector.")
 @options(json_option)
-def card(model: str, *, as_json: bool) -> None:
+def card(model: str, *, licences: bool, as_json: bool) -> None:
     """Print a model's card: its input, thresholds and training data."""
     from visavis.encoders import load_encoder
+    from visavis.encoders.materials import bill_of_materials
 
+    if licences:
+        materials = bill_of_materials(model)
+        if as_json:
+            print_json({"materials": [material.to_json() for material in materials]})
+        else:
+            click.echo("\n\n".join(map(str, materials)))
+        return
     model_card = load_encoder(model).card
     print_json(model_card.to_json()) if as_json else click.echo(str(model_card))
 

@@ -19,7 +19,7 @@ from visavis.faces.sampling import area_resize, crop_boxes, integral_image, norm
 from visavis.images import resize_image
 from visavis.inference import open_session
 
-__all__ = ["MIN_FACE", "WEIGHTS", "Mtcnn", "load_mtcnn"]
+__all__ = ["DIGESTS", "MIN_FACE", "WEIGHTS", "Mtcnn", "load_mtcnn"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ _MAX_DOUBTFUL = 24  # proposals that a thorough search passes on, the best ones
 _BATCH = 128
 
 WEIGHTS = Path(__file__).parent / "weights"
-_DIGESTS = {
+DIGESTS = {
     "pnet": "7160cd5d4749689b50b19b7159c9a2d8c26a4e84b7bc6bcbaaf12111304a38a0",
     "rnet": "a48f61345817b64a279f9e01ff974b5925ae3970ec077ab6127e5d48c1e25154",
     "onet": "2b4d26f35952c0cea9848bf39a3adfd9da3f78254924d76bb8876074d6cfdc3d",
@@ -131,7 +131,7 @@ def load_mtcnn(folder: Path = WEIGHTS) -> Mtcnn:
     Raises:
         ModelError: If a file is missing, or is not the one that visavis was released with.
     """
-    networks = (_read_verified(folder / f"{name}.onnx", digest) for name, digest in _DIGESTS.items())
+    networks = (_read_verified(folder / f"{name}.onnx", digest) for name, digest in DIGESTS.items())
     return Mtcnn(*(open_session(network, threads=1) for network in networks))
 
 
