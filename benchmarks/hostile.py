@@ -1,11 +1,11 @@
 """Uploads that are meant to harm: each must meet a clear refusal, and the service must be as well afterwards as before.
 
-    python benchmarks/hostile.py [--uploads 2000] [--seed 0]
+    python benchmarks/hostile.py [--uploads 2000] [--seed 0] [--seconds 20]
 
 Starts `visavis serve` with a gallery in a process of its own and sends bombs, truncated and forged photos, huge dimensions, wrong
 types, path tricks, damaged forms and parameters out of range to all routes that take photos. Counts what is not answered by a 4xx
-problem with a reason, the longest answer, memory before and after, and who is in the gallery then. Writes `results/hostile.json`.
-Takes about a minute.
+problem with a reason, the longest answer, memory before and after, and who is in the gallery then. Then `hostile_load.py` attacks a
+service with the default limits for `--seconds` in each of four ways. Writes `results/hostile.json`. Takes about four minutes.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import requests
+from hostile_load import measure_load
 from PIL import Image
 from record import write_result
 
@@ -273,10 +274,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--uploads", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=20)
     options = parser.parse_args()
-    figures = measure(options.uploads, options.seed)
+    figures = measure(options.uploads, options.seed) | {"load": measure_load(options.seconds)}
     print(json.dumps(figures, indent=1))
-    write_result("hostile", figures, command=f"python benchmarks/hostile.py --uploads {options.uploads} --seed {options.seed}")
+    command = f"python benchmarks/hostile.py --uploads {options.uploads} --seed {options.seed} --seconds {options.seconds:g}"
+    write_result("hostile", figures, command=command)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python benchmarks/photo_pool.py [--photos 24] [--rounds 3]
 
-Decodes the same photos and detects their faces in the pool of the service, and in threads of one process, alternating. Both use as
-many at a time as there are cores. Half of the photos are of LFW (250 x 250 pixels), half are enlarged to 12 megapixels. CPU time is
-compared, which other work on the machine disturbs less than the clock. Needs Linux and `../shared/data`. Writes
-`results/photo_pool.json`. Takes about two minutes.
+Decodes the same photos and detects their faces in the pool of the service, and in a thread of this process, alternating, one photo
+at a time, so that only the way of working differs. Half of the photos are of LFW (250 x 250 pixels), half are enlarged to 12
+megapixels. CPU time is compared, which other work on the machine disturbs less than the clock. Needs Linux and `../shared/data`.
+Writes `results/photo_pool.json`. Takes a minute.
 """
 
 import argparse
@@ -59,30 +59,30 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    limits, cores = ServiceLimits(), os.cpu_count() or 1
+    limits = ServiceLimits()
     acquirer = Acquirer(load_encoder().card.crop, FaceFinder(), limits.photo, limits.faces)
     tasks = [PhotoTask(photo, "photo", Acquisition()) for photo in photos(options.photos)]
-    pool = WorkerPool(acquirer, seconds=limits.photo_seconds, memory=10**9)
-    rates: dict[str, list[float]] = {"pool": [], "threads": []}
-    work: dict[str, list[float]] = {"pool": [], "threads": []}
+    pool = WorkerPool(acquirer, seconds=limits.photo_seconds, memory=10**9, workers=1)
+    rates: dict[str, list[float]] = {"pool": [], "thread": []}
+    work: dict[str, list[float]] = {"pool": [], "thread": []}
 
     def in_pool() -> None:
         for future in [pool.submit("client", task) for task in tasks]:
             future.result()
 
-    def in_threads() -> None:
-        with ThreadPoolExecutor(cores) as threads:
-            list(threads.map(acquirer, tasks))
+    def in_thread() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            list(thread.map(acquirer, tasks))
 
     for turn in range(options.rounds + 1):
-        for name, run in (("pool", in_pool), ("threads", in_threads)):
+        for name, run in (("pool", in_pool), ("thread", in_thread)):
             started, used = time.perf_counter(), cpu_seconds()
             run()
             if turn:  # the first one loads the networks
                 rates[name].append(len(tasks) / (time.perf_counter() - started))
                 work[name].append((cpu_seconds() - used) / len(tasks))
     pool.close()
-    ratios = [pool / threads for pool, threads in zip(work["pool"], work["threads"], strict=True)]
+    ratios = [pool / thread for pool, thread in zip(work["pool"], work["thread"], strict=True)]
     figures = {
         "photos": len(tasks),
         "photos_a_second": {name: statistics.median(values) for name, values in rates.items()},

@@ -25,7 +25,7 @@ def hostile(monkeypatch):
     import hostile
 
     yield hostile
-    for name in ("hostile", "record"):
+    for name in ("hostile", "hostile_load", "record"):
         sys.modules.pop(name, None)
 
 

@@ -49,7 +49,7 @@ class ServiceLimits:
     rate: float | None = 600.0
     failures: int | None = 100
     seconds: float = 30.0
-    stop_seconds: float = 8.0
+    stop_seconds: float = 7.0
     connections: int = 1000
     client_connections: int = 100
     headers: int = 100
