@@ -369,10 +369,10 @@ def compared(people: People) -> dict[str, float]:
     density = [DBSCAN(eps=1 - level, min_samples=1, metric="precomputed").fit_predict(distances) for level in levels]
     hierarchical = [
         HDBSCAN(
-            min_cluster_size=2, min_samples=samples, cluster_selection_epsilon=epsilon, metric="precomputed", copy=True
+            min_cluster_size=2, min_samples=samples, cluster_selection_method=method, metric="precomputed", copy=True
         ).fit_predict(distances)
-        for samples in (1, 2)
-        for epsilon in (0.0, 0.3, 0.45, 0.6)
+        for samples in (1, 2, 3)
+        for method in ("eom", "leaf")
     ]
     return {
         "visavis": best_recall([tree.cut(level) for level in levels], labels),
