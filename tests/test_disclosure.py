@@ -76,6 +76,16 @@ def test_a_search_lists_those_who_are_accepted(store, tmp_path):
     assert found == [["Anna"], ["Anna", "Berta"]]
 
 
+def test_only_a_key_for_all_scores_chooses_the_operating_point_of_a_search(store, tmp_path):
+    admin, trusted = store.create("desk", "admin"), store.create("trusted", "read", all_scores=True)
+    gallery = open_gallery(tmp_path / "test.gallery", Quarters())
+    with running(service_of(keys=store, gallery=gallery)) as url:
+        for choice in ({"target_fmr": "0.01"}, {"target_fpir": "0.1"}):
+            refused = ask(url, admin, "/v1/search", files={"photo": file(picture())}, data=choice)
+            assert refused.status_code == 403 and "operating point" in refused.json()["detail"]
+            assert ask(url, trusted, "/v1/search", files={"photo": file(picture())}, data=choice).status_code == 200
+
+
 def test_a_key_that_nearly_matches_too_often_is_locked_out_of_the_subject(store, tmp_path):
     desk, door, other = (store.create(name, scope) for name, scope in (("desk", "write"), ("door", "decide"), ("other", "decide")))
     gallery = open_gallery(tmp_path / "test.gallery", Quarters())

@@ -74,6 +74,11 @@ class SearchFields(DecisionFields):
     ] = None
     top: Annotated[int, Field(ge=1, le=100, description="Maximum number of candidates.")] = 5
 
+    @property
+    def chooses_point(self) -> bool:
+        """Whether the client chooses the operating point; decisions at several points are almost a score."""
+        return self.target_fmr is not None or self.target_fpir is not None
+
     @model_validator(mode="after")
     def _one_target(self) -> Self:
         if self.target_fmr is not None and self.target_fpir is not None:

@@ -12,6 +12,7 @@ from visavis.metrics.search import rate_of_any
 from visavis.service.access import Caller
 from visavis.service.forms import ParsedForm, PhotoForm
 from visavis.service.limits import MAX_PHOTOS
+from visavis.service.problems import ScopeError
 from visavis.service.routes.fields import PROBLEM_RESPONSES, EnrolFields, SearchFields, SubjectChange
 from visavis.service.schemas import (
     Face,
@@ -41,8 +42,13 @@ Writer = Annotated[Caller, Depends(requires("write"))]
 async def search(
     request: Request, form: Annotated[ParsedForm[SearchFields], Depends(ONE_PHOTO.parse)], service: SharedState
 ) -> Search:
-    """Search the gallery for the face in a photo."""
+    """Search the gallery for the face in a photo. Only a key for all scores may choose the operating point."""
     gallery, engine, fields = service.require_gallery(), service.engine, form.fields
+    if fields.chooses_point and request.state.disclosure.scores != "all":
+        raise ScopeError(
+            "Choosing the operating point of a search requires a key for all scores, created with: "
+            "visavis keys create NAME --all-scores"
+        )
     subjects = await asyncio.to_thread(lambda: gallery.subject_count)
     point, undecided = fields.operating_point(engine.card, subjects)
     verifier = Verifier(engine.encoder, target_fmr=point.target_fmr, prior=fields.prior)
