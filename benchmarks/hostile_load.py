@@ -2,7 +2,7 @@
 
 Each attack lasts some seconds and comes from a loopback address of its own: JPEG files of 25 million pixels in 10 scans, which are
 allowed, and in 5,000; endless headers; clients that send a byte a second; 1,000 idle connections. The legitimate client compares
-two photos over and over. At the end the service is told to stop while it is attacked.
+two photos over and over. At the end the service is stopped while it is attacked.
 """
 
 import contextlib

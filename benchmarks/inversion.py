@@ -36,7 +36,7 @@ COMPONENTS, SCALE, STEP, BATCH = 100, 0.7, 0.25, 8
 
 
 def crops(verifier: Verifier, count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Return faces of people of LFW, one of each: of those who are enrolled, and of 4 times as many whom the attacker has."""
+    """Return faces of people of LFW, one of each: of those who are enrolled, and of 4 times as many that the attacker has."""
     faces, people = [], set[str]()
     with tarfile.open(LFW) as tar:
         for member in tar:
