@@ -33,10 +33,11 @@ from visavis.encoders.card import Card, DataSide
 from visavis.encoders.card_calibration import calibrated_on
 from visavis.encoders.mobilenet import mobilenet_graph
 from visavis.encoders.onnx import CARD_KEY
+from visavis.errors import DataError
 from visavis.faces import CANONICAL_CROP
 from visavis.files import atomic_write
 from visavis.metrics import all_pairs_curve, equal_error_rate, score_all_pairs, tar_at_fmr, unit_rows
-from visavis.metrics.operating_points import Population, choose_operating_point
+from visavis.metrics.operating_points import OperatingPoint, Population, choose_operating_point
 from visavis.models.mobilenet import LAST
 
 __all__ = ["CHOOSING", "VALIDATION", "WILD", "Sides", "closed_form", "sides_of_lfw", "with_operating_points"]
@@ -47,7 +48,7 @@ Indices = npt.NDArray[np.int64]
 LEFT_OUT = (0, 1)  # folds of View 2
 CHOOSING = 5000  # people in the wild with lower numbers help to choose, the others are for reporting
 SHRINKAGE, CENTRING = 0.85, 1.2
-GUARANTEED_FMRS, ESTIMATED_FMRS = (1e-2, 1e-3, 1e-4), (1e-5,)
+FMRS, SMALL_FMRS = (1e-2, 1e-3), (1e-4, 1e-5)  # guaranteed; estimated where the people are too few to guarantee it
 VALIDATION, WILD = "validation people of LFW", "people in the wild (CelebA)"
 _BATCH = 8
 
@@ -169,9 +170,15 @@ def card_of(measured: Measured, layer: tuple[Floats, Floats]) -> Card:
 def with_operating_points(card: Card, people: dict[str, tuple[npt.NDArray[np.float32], Indices]]) -> Card:
     """Return a card with operating points, calibration and histogram from embeddings and labels of populations by name."""
     populations = [Population(name, score_all_pairs(*found)) for name, found in people.items()]
-    card = calibrated_on(card, populations, GUARANTEED_FMRS)
-    estimated = (choose_operating_point(populations, target, chosen_as="estimated") for target in ESTIMATED_FMRS)
-    return replace(card, operating_points=(*card.operating_points, *estimated))
+    card = calibrated_on(card, populations, FMRS)
+    return replace(card, operating_points=(*card.operating_points, *(_small_point(populations, fmr) for fmr in SMALL_FMRS)))
+
+
+def _small_point(populations: list[Population], fmr: float) -> OperatingPoint:
+    try:
+        return choose_operating_point(populations, fmr)
+    except DataError:
+        return choose_operating_point(populations, fmr, chosen_as="estimated")
 
 
 def write(layer: tuple[Floats, Floats], card: Card, out: Path) -> None:
