@@ -47,6 +47,7 @@ def test_a_similarity_is_found_and_undone(angle, scale):
 
 def test_a_quarter_turn_by_hand():
     found = Similarity.between([[0, 0], [1, 0]], [[5, 5], [5, 7]])
+    assert found.rotation == pytest.approx(90)
     assert found.factor == pytest.approx(2j)
     np.testing.assert_allclose(found.apply([[0, 1]]), [[3, 5]])
 

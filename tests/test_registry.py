@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 import visavis
 from visavis import cli
-from visavis.encoders.registry import config_folder, find_encoder, known_encoders
+from visavis.encoders.registry import config_folder, find_encoder, known_encoders, shipped_encoder
 from visavis.errors import DownloadError, ModelError
 
 
@@ -126,3 +126,11 @@ def test_a_wrong_description_names_its_file(own, name, change, message):
     (config_folder() / f"{name}.toml").write_text(text)
     with pytest.raises(ModelError, match=rf"{name}.toml: .*{message}"):
         known_encoders()
+
+
+def test_what_the_package_describes_is_found_beside_a_broken_description_of_ones_own(home):
+    config_folder().mkdir(parents=True)
+    (config_folder() / "mine.toml").write_text("not = [toml")
+    assert shipped_encoder("dlib").origin == "package"
+    with pytest.raises(ModelError, match=r"mine\.toml"):
+        find_encoder("dlib")

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +22,8 @@ from visavis.data.intake import Photo, PhotoList
 from visavis.data.kinds import is_image_file
 from visavis.data.names import UNNAMED, shown_name
 from visavis.data.stores import Store
-from visavis.encoders import Encoder, load_encoder
+from visavis.encoders import Encoder
+from visavis.encoders.loading import load_expected
 from visavis.errors import DataError, ImageError, ModelError
 from visavis.faces import AcquisitionSettings, AlignedFace
 from visavis.files import atomic_write, check_path, make_private_folder
@@ -178,18 +178,9 @@ def _header(part: Path) -> Any:
         return json.loads(str(content["header"]))
 
 
-@lru_cache(maxsize=1)
-def _encoder(model: str, digest: str) -> Encoder:
-    """Load the encoder once per process, and check that it is the expected one."""
-    encoder = load_encoder(model, threads=1)
-    if encoder.digest != digest:
-        raise ModelError(f"{model}: changed while photos were read. Start again")
-    return encoder
-
-
 def _read_part(task: _Task) -> int:
     """Detect and embed the faces of some photos, write them atomically, and return how many photos there were."""
-    encoder = _encoder(task.settings.model, task.encoder)
+    encoder = load_expected(task.settings.model, task.encoder, otherwise="changed while photos were read. Start again")
     crops, rows, thumbnails, failures = [], list[list[Any]](), list[bytes](), list[Failure]()
     for photo, content in task.photos:
         try:

@@ -180,40 +180,32 @@ model_option = options(
     ),
     provider_option,
 )
+
+
+def _face_option(*policies: str, also: str = "") -> Any:
+    return click.option(
+        "--face",
+        "policy",
+        type=click.Choice(policies),
+        default="largest",
+        show_default=True,
+        help=f"Which face to take if there are several{also}.",
+    )
+
+
+face_policy_option = _face_option("largest", "centre", "all", "error")
+_one_face_option = _face_option("largest", "centre", "error")
+_any_face_option = _face_option("largest", "centre", "all", "error", also="; with all, photos match if any of their faces do")
 fallback_option = click.option(
     "--fallback",
     type=click.Choice(["centre"]),
     default=None,
     help="What to crop if no face is detected; without it, the photo is a failure.",
 )
-face_policy_option = click.option(
-    "--face",
-    "policy",
-    type=click.Choice(["largest", "centre", "all", "error"]),
-    default="largest",
-    show_default=True,
-    help="Which face to take if there are several.",
-)
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), default=None, help="Number of processes; default: one per core."
 )
 _aligned_option = click.option("--aligned", is_flag=True, help="The photos are face crops already: skip detection.")
-_one_face_option = click.option(
-    "--face",
-    "policy",
-    type=click.Choice(["largest", "centre", "error"]),
-    default="largest",
-    show_default=True,
-    help="Which face to take if there are several.",
-)
-_any_face_option = click.option(
-    "--face",
-    "policy",
-    type=click.Choice(["largest", "centre", "all", "error"]),
-    default="largest",
-    show_default=True,
-    help="Which face to take if there are several; with all, photos match if any of their faces do.",
-)
 acquisition_options = options(_aligned_option, _one_face_option, fallback_option, detector_options, limit_options)
 matching_options = options(_aligned_option, _any_face_option, fallback_option, detector_options, limit_options)
 target_fmrs_option = click.option(

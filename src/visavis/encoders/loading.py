@@ -1,6 +1,7 @@
 """The `Encoder` protocol, and encoders loaded by path or name."""
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,7 @@ from visavis.metrics import unit_rows
 if TYPE_CHECKING:  # two photos are verified without data sets, and sooner
     from visavis.data import FaceDataset
 
-__all__ = ["PRETRAINED_FILE", "Encoder", "embed_faces", "load_encoder", "raw_embeddings"]
+__all__ = ["PRETRAINED_FILE", "Encoder", "embed_faces", "load_encoder", "load_expected", "raw_embeddings"]
 
 PRETRAINED = "pretrained"
 CHECKPOINT, MODEL, EXPORTED = "checkpoint.npz", "model.keras", "model.onnx"  # in a run folder
@@ -59,10 +60,10 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None, 
     """
     if model == "dlib":
         from visavis.encoders.dlib import load_dlib
-        from visavis.encoders.registry import find_encoder
+        from visavis.encoders.registry import shipped_encoder
 
         encoder = load_dlib(threads=threads, provider=provider)
-        return replace(encoder, card=find_encoder("dlib").with_measured(encoder.card))
+        return replace(encoder, card=shipped_encoder("dlib").with_measured(encoder.card))
     if isinstance(model, str) and model != PRETRAINED and _is_name(model):
         return _load_known(model, threads=threads, provider=provider)
     if model == PRETRAINED and not PRETRAINED_FILE.is_file():
@@ -78,6 +79,24 @@ def load_encoder(model: Path | str = PRETRAINED, *, threads: int | None = None, 
     from visavis.encoders.keras import load_model
 
     return load_model(path)
+
+
+@lru_cache(maxsize=1)
+def load_expected(model: str, digest: str, *, otherwise: str) -> Encoder:
+    """Load a model of one thread, once per process, and check that it is the expected one.
+
+    Args:
+        model: What `load_encoder` takes.
+        digest: The digest that it must have.
+        otherwise: What to say, after the model's name, if it has another one.
+
+    Raises:
+        ModelError: If it has another digest, or cannot be loaded.
+    """
+    encoder = load_encoder(model, threads=1)
+    if encoder.digest != digest:
+        raise ModelError(f"{model}: {otherwise}")
+    return encoder
 
 
 def _is_name(model: str) -> bool:

@@ -17,7 +17,7 @@ from visavis.encoders.fetching import RemoteFile, fetch_file, take_file
 from visavis.encoders.loading import PRETRAINED_FILE, load_encoder
 from visavis.errors import ModelError, check_option
 
-__all__ = ["KnownEncoder", "Licences", "config_folder", "find_encoder", "known_encoders"]
+__all__ = ["KnownEncoder", "Licences", "config_folder", "find_encoder", "known_encoders", "shipped_encoder"]
 
 Origin = Literal["bundled", "package", "download"]
 Task = Literal["faces", "other"]
@@ -97,8 +97,9 @@ class KnownEncoder:
             MissingDependencyError: If it is in an extra that is not installed.
             ModelError: If this installation lacks it.
         """
-        described = self.description
-        return self.with_measured(load_encoder(self.name).card if described is None else described.card(str(self.file)))
+        if self.description is None:
+            return load_encoder(self.name).card
+        return self.with_measured(self.description.card(str(self.file)))
 
     def with_measured(self, card: Card) -> Card:
         """Return a card with the operating points, calibration and histogram that we measured, if we did."""
@@ -203,6 +204,11 @@ def find_encoder(name: str) -> KnownEncoder:
     if name not in known:
         raise ModelError(f"unknown encoder {name!r}; known are {', '.join(known)}")
     return known[name]
+
+
+def shipped_encoder(name: str) -> KnownEncoder:
+    """Return a known encoder of the package; the user's own descriptions are not read."""
+    return read_known(_KNOWN / f"{name}.toml")
 
 
 def read_known(file: Path) -> KnownEncoder:

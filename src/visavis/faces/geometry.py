@@ -49,3 +49,8 @@ class Similarity:
     def scale(self) -> float:
         """Ratio of a length after the transform to the length before."""
         return abs(self.factor)
+
+    @property
+    def rotation(self) -> float:
+        """Angle of rotation from the x axis to the y axis, degrees in (-180, 180]."""
+        return float(np.degrees(np.angle(self.factor)))

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from visavis.faces.crops import ARCFACE_LANDMARKS
 from visavis.faces.face import Face
 from visavis.faces.finder import CropScorer, FaceDetector, ThoroughDetector
+from visavis.faces.geometry import Similarity
 from visavis.images import resize_image
 
 __all__ = ["detect_any_turn"]
@@ -87,7 +88,7 @@ def _view(photo: Pixels, turns: int, finder: FaceDetector, *, thorough: bool = F
     crop = _square_crop(turned, face)
     upright, *others = (_log_odds(finder.score_crop(np.ascontiguousarray(np.rot90(crop, quarter)))) for quarter in range(4))
     evidence = upright + _DETECTOR_WEIGHT * _log_odds(face.score)
-    return _View(turns, faces, evidence, upright - max(others), _angle(face.landmarks))
+    return _View(turns, faces, evidence, upright - max(others), Similarity.between(ARCFACE_LANDMARKS, face.landmarks).rotation)
 
 
 def _log_odds(score: float) -> float:
@@ -103,12 +104,6 @@ def _square_crop(photo: Pixels, face: Face) -> Pixels:
     inside = photo[max(0, top) : max(0, min(height, top + side)), max(0, left) : max(0, min(width, left + side))]
     crop[max(0, -top) :, max(0, -left) :][: inside.shape[0], : inside.shape[1]] = inside
     return resize_image(crop, (_CROP, _CROP))
-
-
-def _angle(landmarks: Points) -> float:
-    """By how many degrees the similarity that maps ArcFace's landmarks to these rotates."""
-    found, upright = (points - points.mean(axis=0) for points in (landmarks, np.array(ARCFACE_LANDMARKS)))
-    return float(np.degrees(np.angle(np.vdot(upright @ [1, 1j], found @ [1, 1j]))))
 
 
 def _small_copy(photo: Pixels, faces: list[Face]) -> Pixels:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.data.preparation import LANDMARKS, TABLE
-from visavis.encoders import Encoder, load_encoder
-from visavis.errors import ImageError, ModelError
+from visavis.encoders import Encoder
+from visavis.encoders.loading import load_expected
+from visavis.errors import ImageError
 from visavis.faces import AlignedFace
 from visavis.images import decode_image
 from visavis.scale.shards import CARD_KEY, CROP_KEY, ENCODER_KEY, FAILURES_KEY, SETTINGS_KEY, Shard, Table, schema
@@ -23,6 +24,7 @@ from visavis.scale.sources import Source, open_source
 __all__ = ["embed_shard"]
 
 _BATCH = 64
+_OTHER_ENCODER = "the encoder differs from that of the table. Do all machines read the same file?"  # on clusters: many disks
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ def embed_shard(shard: Shard) -> int:
     """
     table = Table(shard.out)
     if not table.has(shard):
-        encoder = _encoder(shard.settings.model, shard.encoder)
+        encoder = load_expected(shard.settings.model, shard.encoder, otherwise=_OTHER_ENCODER)
         failures: list[tuple[str, str, str]] = []
         rows, embeddings = [], []
         for batch in _batches(_rows_of(shard, encoder, failures)):
@@ -53,15 +55,6 @@ def embed_shard(shard: Shard) -> int:
             rows += [_columns(row) for row in batch]
         table.write(shard.name, _parquet(shard, encoder, rows, embeddings=embeddings, failures=failures))
     return len(shard.photos)
-
-
-@lru_cache(maxsize=1)
-def _encoder(model: str, digest: str) -> Encoder:
-    """Load the encoder once per process, and check that it is the expected one: clusters have many disks."""
-    encoder = load_encoder(model, threads=1)
-    if encoder.digest != digest:
-        raise ModelError(f"{model}: the encoder differs from that of the table. Do all machines read the same file?")
-    return encoder
 
 
 def _batches(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
