@@ -21,7 +21,7 @@ import numpy as np
 from record import write_result
 from sklearn.metrics import roc_curve
 
-from visavis.data import generate_faces
+from visavis.data import RenderOptions, generate_faces
 from visavis.data.pairs import index_pairs
 from visavis.metrics import all_pairs_curve, equal_error_rate
 
@@ -88,7 +88,7 @@ def main() -> None:
     figures["generated_faces_per_second"] = {}
     for workers in (1, os.cpu_count() or 1):
         start = time.perf_counter()
-        generate_faces(1600, 10, workers=workers)
+        generate_faces(1600, 10, options=RenderOptions(workers=workers))
         figures["generated_faces_per_second"][f"{workers} processes"] = 16_000 / (time.perf_counter() - start)
     print(figures)
     write_result("basics", figures, command="python benchmarks/basics.py")

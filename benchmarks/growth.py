@@ -37,12 +37,12 @@ STAGES = ("store", "train", "embed", "evaluate", "gallery")
 
 def store(folder: Path, count: int) -> None:
     """Generate a data set into a file."""
-    from visavis.data import generate_faces
+    from visavis.data import RenderOptions, generate_faces
     from visavis.data.dataset import FACES
     from visavis.faces import Crop
 
     folder.mkdir(parents=True)
-    faces = generate_faces(count // PHOTOS_EACH, PHOTOS_EACH, size=SIDE, out=folder / FACES, workers=CORES)
+    faces = generate_faces(count // PHOTOS_EACH, PHOTOS_EACH, size=SIDE, options=RenderOptions(folder / FACES, CORES))
     replace(faces, crop=Crop.arcface(faces.shape[0])).save_names(folder)
 
 

@@ -197,7 +197,7 @@ def test_two_models_are_compared_on_the_same_people(tmp_path, model):
 def test_calibration_says_what_cannot_be(tmp_path, model):
     save_model(tmp_path / "run", model.siamese, model.card)
     trained = visavis.generate_faces(3, 2, size=32, seed=7)
-    with pytest.raises(DataError, match="1 of 3 people in the data are unseen"):
+    with pytest.raises(DataError, match="must be unseen, got 1 of 3"):
         calibrate_model(tmp_path / "run", trained, tmp_path / "new")
     with pytest.raises(ValueError, match=r"out must be a run folder or end in .keras"):
         calibrate_model(tmp_path / "run", visavis.generate_faces(8, 3, size=32, seed=8), tmp_path / "new.onnx")

@@ -66,7 +66,7 @@ def test_photos_without_a_face_are_told_and_the_others_compared(capsys, aligned_
     assert told["failures"] == [{"photo": str(wall), "reason": f"{wall}: no face was found"}]
     code, _, err = call(capsys, "compare", first, wall, "--model", aligned_run)
     assert code == 2
-    assert "none of 1 photos can be compared" in err
+    assert "none of 1 photo can be compared" in err
 
 
 def test_compare_ranks_and_draws(capsys, run, folder, tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from visavis.data import (
     FaceDataset,
+    RenderOptions,
     fetch_olivetti,
     generate_faces,
     load_dataset,
@@ -242,7 +243,7 @@ def test_an_unreadable_photo_is_listed_and_the_others_are_read(photo_folder, pho
 def test_one_person_only(tmp_path, photo_folder):
     for name in ("s2", "s10"):
         (photo_folder / name).rename(tmp_path / name)
-    with pytest.raises(DataError, match="one sub-folder per person, got 2 photos of 1 people"):
+    with pytest.raises(DataError, match="one sub-folder per person, got 2 photos of 1 person"):
         read_folder(photo_folder)
 
 
@@ -293,4 +294,4 @@ def test_faces_without_room_on_the_disk_are_refused(tmp_path, faces, no_room):
         faces.save(tmp_path)
     assert not list(tmp_path.iterdir())
     with pytest.raises(OSError, match="many.npy"), no_room():
-        generate_faces(2, 20, size=32, out=tmp_path / "many.npy")
+        generate_faces(2, 20, size=32, options=RenderOptions(tmp_path / "many.npy"))

@@ -491,4 +491,4 @@ def test_the_short_forms_of_objects(named):
         "Split(by='person', train=8 photos of 4 people, validation=4 photos of 2 people, test=4 photos of 2 people)"
     )
     protocol = PairProtocol(np.array([[0, 1], [0, 2]]), np.array([1, 0]), np.array([0, 1]), "mine")
-    assert repr(protocol) == "PairProtocol('mine', 1 mated and 1 non-mated pairs, 2 folds)"
+    assert repr(protocol) == "PairProtocol('mine', 1 mated and 1 non-mated pair, 2 folds)"

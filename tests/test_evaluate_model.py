@@ -23,7 +23,7 @@ def test_evaluation_leaves_out_whom_the_model_saw(run, folder, tmp_path):
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert all(path.stat().st_mode & 0o077 == 0 for path in written), "faces in pictures are private"
     seen = visavis.load_dataset(folder, size=(32, 32)).select_people(visavis.Verifier(run).card.sides["train"].people)
-    with pytest.raises(DataError, match="0 of 11 people in the data are unseen"):
+    with pytest.raises(DataError, match="must be unseen, got 0 of 11"):
         evaluate_model(visavis.load_model(run), seen, out=tmp_path, overwrite=True)
 
 
@@ -83,7 +83,7 @@ def test_pairs_of_people_whom_the_model_has_seen_are_left_out(run, folder, tmp_p
     assert [fold.accuracy.trials for fold in result.evaluation.folded.decisions] == [2, 2]
     assert "each of 2 folds at the best threshold of the others" in result.report.read_text()
     path.write_text(f"first,second\n{sides['train'].people[0]}/0.png,{one}/0.png\n")
-    with pytest.raises(DataError, match="none of its 1 pairs has both photos among those to be scored"):
+    with pytest.raises(DataError, match="none of its 1 pair has both photos among those to be scored"):
         evaluate_model(run, str(folder), options=EvaluationOptions(pairs=path), out=tmp_path, overwrite=True)
 
 

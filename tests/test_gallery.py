@@ -414,7 +414,7 @@ def test_bad_arguments(gallery):
         gallery.enrol("anna", 2 * unit(1))
     with pytest.raises(ValueError, match="rows of unit length"):
         gallery.search(np.full((1, SIZE), np.nan, dtype=np.float32))
-    with pytest.raises(ValueError, match="got 2 embeddings, 1 photos, 0 digests"):
+    with pytest.raises(ValueError, match="got 2 embeddings, 1 photo, 0 digests"):
         gallery.enrol("anna", unit(2), photos=[b"one"])
     with pytest.raises(ValueError, match="top must be at least 1"):
         gallery.search(unit(1), top=0)

@@ -134,7 +134,7 @@ def test_photos_of_one_person_are_enrolled(door, people, capsys):
     assert len(enrolled["references"]["zoe"]) == 2
     assert call(capsys, "gallery", "enrol", door, *photos, "--aligned")[0] == 2
     for wrong, message in (
-        (people / "person-3" / "2.png", "none of 1 photos can be enrolled"),
+        (people / "person-3" / "2.png", "none of 1 photo can be enrolled"),
         (people / "nobody.png", "No such file"),
     ):
         code, _, err = call(capsys, "gallery", "enrol", door, wrong, "--subject", "zoe", "--aligned")

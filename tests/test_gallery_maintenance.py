@@ -116,7 +116,7 @@ ROW = angle(0).astype("<f4").tobytes()
     [
         ({"embeddings": bytes(50_000_000)}, "embeddings.f32 expands to more than 10 times its size"),
         ({"references": LINE * 1_000_000, "embeddings": ROW}, "references.jsonl expands to more than 200 times its size"),
-        ({"references": LINE * 1000, "embeddings": ROW}, "1 embeddings, 2 references"),
+        ({"references": LINE * 1000, "embeddings": ROW}, "1 embedding, 2 references"),
         ({"references": b'{"subject": "' + b"a" * 5000, "embeddings": ROW}, "a line of references.jsonl has more than 4,096 bytes"),
         ({"references": b"[" * 4000, "embeddings": ROW}, "recursion"),
         ({"about": "[" * 100_000}, "gallery.json expands to more than 10 times its size"),
@@ -132,7 +132,7 @@ ROW = angle(0).astype("<f4").tobytes()
                 "embeddings": ROW * 2,
                 "photos": [("photos/1", b"x")],
             },
-            "2 embeddings, 2 references, 1 photos",
+            "2 embeddings, 2 references, 1 photo",
         ),
         ({"references": b'{"subject": "anna", "photo": "gallery.json"}\n', "embeddings": ROW}, "with the photo 'gallery.json'"),
         ({"references": b'{"subject": ["anna"], "photo": null}\n', "embeddings": ROW}, r"a reference of \['anna'\]"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from visavis.data import generate_faces
+from visavis.data import RenderOptions, generate_faces
 from visavis.metrics import all_pairs_curve, equal_error_rate
 
 
@@ -37,14 +37,14 @@ def test_sources_name_seed_person_and_photo():
 
 
 def test_more_than_memory_go_to_the_disk(tmp_path):
-    faces = generate_faces(4, 5, size=32, out=tmp_path / "faces.npy")
+    faces = generate_faces(4, 5, size=32, options=RenderOptions(tmp_path / "faces.npy"))
     assert isinstance(faces.pixels, np.memmap)
     assert (faces.faces == generate_faces(4, 5, size=32).faces).all()
 
 
 def test_several_processes_make_the_same_faces():
     alone = generate_faces(70, 8, size=32)
-    assert (generate_faces(70, 8, size=32, workers=2).faces == alone.faces).all()
+    assert (generate_faces(70, 8, size=32, options=RenderOptions(workers=2)).faces == alone.faces).all()
 
 
 def test_pixels_alone_do_not_tell_people_apart():
@@ -68,9 +68,13 @@ def test_photos_of_one_person_differ_and_are_lit_and_framed_alike_enough():
         ({"people": 1}, "people must be at least 2"),
         ({"photos": 0}, "photos at least 1"),
         ({"size": 31}, "size must be in 32 .. 512"),
-        ({"workers": 0}, "workers must be at least 1"),
     ],
 )
 def test_numbers_out_of_range_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         generate_faces(**arguments)
+
+
+def test_a_number_of_processes_is_positive():
+    with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
+        RenderOptions(workers=0)

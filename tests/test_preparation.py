@@ -215,7 +215,7 @@ def test_nothing_to_do(finder, tmp_path):
         prepare_photos(tmp_path / "empty", tmp_path / "faces", workers=1)
     (tmp_path / "one" / "a").mkdir(parents=True)
     Image.new("RGB", (120, 120)).save(tmp_path / "one" / "a" / "dark.png")
-    with pytest.raises(DataError, match=r"none of 1 photos has a usable face; reasons in .*failures\.csv"):
+    with pytest.raises(DataError, match=r"none of 1 photo has a usable face; reasons in .*failures\.csv"):
         prepare_photos(tmp_path / "one", tmp_path / "faces", workers=1, progress=False)
 
 

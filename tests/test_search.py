@@ -67,7 +67,7 @@ def test_more_people_more_false_positives_as_predicted():
 
 def test_what_cannot_be_searched():
     rows, labels = rows_of(4, 2)
-    with pytest.raises(DataError, match="more than 2 photos, and others who are not enrolled, got 0 such people of 4"):
+    with pytest.raises(DataError, match="with 3 photos or more, and others who are not enrolled, got 0 of 4"):
         evaluate_search(rows, labels, threshold=0.5, photos=2)
     with pytest.raises(ValueError, match="photos must be at least 1"):
         evaluate_search(rows, labels, threshold=0.5, photos=0)

@@ -255,7 +255,7 @@ def test_the_last_layer_is_trained_first_then_all_are_but_for_batch_statistics(s
     def changed(steps):
         copy = keras.models.clone_model(trained)
         copy.set_weights(trained.get_weights())
-        trainer = Trainer(split, fine_tuning(steps=steps), network=copy, trained=True)
+        trainer = Trainer(split, fine_tuning(steps=steps), start=copy)
         trainer.run()
         pairs = zip(before, trainer.embedding.weights, strict=True)
         return {path for path, now in pairs if (np.array(now) != before[path]).any()}
@@ -270,7 +270,7 @@ def test_head_warmup_outside_of_the_training_step_gives_the_same_weights(split, 
     def trained_head(**changes):
         copy = keras.models.clone_model(trained)
         copy.set_weights(trained.get_weights())
-        trainer = Trainer(split, fine_tuning(**changes, steps=7), network=copy, trained=True)
+        trainer = Trainer(split, fine_tuning(**changes, steps=7), start=copy)
         assert (trainer.trunk is not None) == fast
         trainer.run()
         return trainer.embedding.get_weights()
@@ -298,9 +298,7 @@ def test_class_centres_start_at_the_embeddings_of_a_trained_network(split, train
     first = {}
     for start in (trained, None):
         network = None if start is None else copy_network(start)
-        trainer = Trainer(
-            split, fine_tuning(loss="cosface", steps=1, head_warmup_steps=1), network=network, trained=start is not None
-        )
+        trainer = Trainer(split, fine_tuning(loss="cosface", steps=1, head_warmup_steps=1), start=network)
         trainer.run()
         first[start is None] = trainer.monitor.history[-1]["loss"]
     assert first[False] < 0.7 * first[True]

@@ -1,11 +1,12 @@
 """The public names, each written down once: type checkers read this file, and `import visavis` loads a name at its first use."""
 
-from .albums.finding import FoundPeople as FoundPeople, find_people as find_people
+from .albums.finding import FindOptions as FindOptions, FoundPeople as FoundPeople, find_people as find_people
 from .albums.reading import ReadingSettings as ReadingSettings
 from .albums.sorting import Album as Album, sort_photos as sort_photos
 from .data import (
     FaceDataset as FaceDataset,
     PairProtocol as PairProtocol,
+    RenderOptions as RenderOptions,
     Split as Split,
     check_leaks as check_leaks,
     fetch_lfw as fetch_lfw,

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from visavis.errors import DataError, ImageError
 from visavis.files import check_path
 from visavis.metadata import MAX_SCANS, count_scans, declared_bits, exif_orientation, strip_metadata
+from visavis.wording import counted
 
 __all__ = ["DecodedImage", "Limits", "crop_centre", "decode_image", "read_image", "resize_image", "to_gray"]
 
@@ -217,7 +218,7 @@ def _read_bytes(source: str | Path | bytes | BinaryIO, name: str, limits: Limits
     if not data:
         raise ImageError(f"{name}: the file is empty")
     if len(data) > limits.max_bytes:
-        raise ImageError(f"{name}: more than the limit of {limits.max_bytes:,} bytes")
+        raise ImageError(f"{name}: more than the limit of {counted(limits.max_bytes, 'byte')}")
     return data
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.data import Intake
+from visavis.wording import counted
 
 __all__ = ["AlbumFaces", "Failure", "describe_failures"]
 
@@ -107,5 +108,5 @@ def describe_failures(failures: Sequence[Failure]) -> list[str]:
     """Return a line that counts photos without a face and names the first; nothing without any."""
     if not failures:
         return []
-    count = f"{len(failures):,} photo{'' if len(failures) == 1 else 's'} without a face"
+    count = f"{counted(len(failures), 'photo')} without a face"
     return [f"{count}, such as {failures[0].photo}: {failures[0].reason}"]

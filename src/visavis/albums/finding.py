@@ -18,8 +18,9 @@ from visavis.files import check_path, write_csv
 from visavis.gallery import Gallery, Hit
 from visavis.gallery.search_rules import SearchRule, choose_rule
 from visavis.verification import Verifier
+from visavis.wording import counted
 
-__all__ = ["FaceDecision", "FoundPeople", "Known", "decide_faces", "find_people"]
+__all__ = ["FaceDecision", "FindOptions", "FoundPeople", "Known", "decide_faces", "find_people"]
 
 _BATCH = 1024
 _CANDIDATES = 3  # of each face: the best may be in the photo already
@@ -122,7 +123,8 @@ class FoundPeople:
         """Return the summary, a line each: counts, how often names are wrong, and what was not read."""
         named, people = len(self.named), len(self.photos_of)
         lines = [
-            f"{len(self.faces):,} faces in {self.intake.photos:,} photos: {named:,} of {people:,} known people, "
+            f"{counted(len(self.faces), 'face')} in {counted(self.intake.photos, 'photo')}: {named:,} of "
+            f"{counted(people, 'known person')}, "
             f"{len(self.faces) - named:,} of unknown people"
         ]
         if self.known.undecided:
@@ -160,15 +162,38 @@ class FoundPeople:
         return f"FoundPeople(faces={len(self.faces)}, named={len(self.named)}, photos={self.intake.photos})"
 
 
+@dataclass(frozen=True)
+class FindOptions:
+    """How known people are read and decided.
+
+    Attributes:
+        target_fpir: Choose the threshold for this false positive identification rate of a face; None: for 0.01, and if the model
+            has no operating point for that, no face is named, see `choose_rule`.
+        threshold: Minimum score, instead.
+        people_depth: Which folders are the known people; see `IntakeRules`.
+    """
+
+    target_fpir: float | None = None
+    threshold: float | None = None
+    people_depth: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the options do not contradict each other.
+
+        Raises:
+            ValueError: If both a threshold and a rate are given.
+        """
+        if self.threshold is not None and self.target_fpir is not None:
+            raise ValueError("threshold and target_fpir are mutually exclusive, got both")
+
+
 def find_people(
     known: Path | str,
     photos: Path | str,
     *,
     settings: ReadingSettings | None = None,
     work: Path | str | None = None,
-    target_fpir: float | None = None,
-    threshold: float | None = None,
-    people_depth: int | None = None,
+    options: FindOptions | None = None,
 ) -> FoundPeople:
     """Find known people among all faces of many photos.
 
@@ -180,16 +205,12 @@ def find_people(
         photos: A folder of photos at any depth, a `.tar` or `.zip` of one, or a photo.
         settings: How photos become faces; None: with the bundled encoder.
         work: A folder that keeps the faces, so that an interrupted call is resumed and new photos are read alone; None: none.
-        target_fpir: Choose the threshold for this false positive identification rate of a face; None: for 0.01, and if the model
-            has no operating point for that, no face is named, see `choose_rule`.
-        threshold: Minimum score, instead.
-        people_depth: Which folders are the known people; see `IntakeRules`.
+        options: The threshold, or the rate to choose it for, and which folders are the known people.
 
     Raises:
         DataError: If there are no photos, or no known people.
         GalleryError: If a gallery cannot be opened.
         ModelError: If the model has no operating point for the rate that is given.
-        ValueError: If both a threshold and a rate are given.
 
     Example:
         Who is in which photo? ::
@@ -197,16 +218,16 @@ def find_people(
             found = visavis.find_people("people/", "party/")
             print({face.photo: face.subject for face in found.named})
     """
-    if threshold is not None and target_fpir is not None:
-        raise ValueError("threshold and target_fpir are mutually exclusive, got both")
-    settings = settings or ReadingSettings()
+    settings, options = settings or ReadingSettings(), options or FindOptions()
     encoder = load_encoder(settings.model)
     verifier = Verifier(encoder, acquisition=settings.acquisition)
     with ExitStack() as stack:
-        gallery, enrolled = stack.enter_context(open_known(known, verifier, people_depth=people_depth, progress=settings.progress))
-        rule, undecided, count = None, "", gallery.subject_count
+        gallery, enrolled = stack.enter_context(
+            open_known(known, verifier, people_depth=options.people_depth, progress=settings.progress)
+        )
+        rule, undecided, threshold, count = None, "", options.threshold, gallery.subject_count
         if threshold is None:
-            rule, undecided = choose_rule(encoder.card, target_fpir, count)
+            rule, undecided = choose_rule(encoder.card, options.target_fpir, count)
             threshold = None if rule is None else rule.rule.score
         folder = check_path(work) if work is not None else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="visavis-")))
         faces = read_faces(photos, folder, settings, encoder=encoder)

@@ -21,6 +21,7 @@ from visavis.encoders.card import Card
 from visavis.errors import ModelError
 from visavis.faces.alignment import BLURRED, SMALL
 from visavis.files import check_path, make_private_folder, write_csv
+from visavis.wording import counted
 
 __all__ = ["Album", "PRECISION", "group_faces", "sort_photos"]
 
@@ -67,12 +68,12 @@ class Album:
         several, once = self.people
         low, high = self.cut.interval
         lines = [
-            f"{len(self.faces):,} faces, {several:,} people, {once:,} more seen once, {self.unsure:,} unsure; "
+            f"{counted(len(self.faces), 'face')}, {counted(several, 'person')}, {once:,} more seen once, {self.unsure:,} unsure; "
             f"expected wrong merges: {self.cut.wrong_merges:.1f} (95 %: {low:.0f} to {high:.0f})",
             f"expected share of pairs of a person's faces that are right: {self.cut.precision:.3f} (asked for: {self.precision:g})",
         ]
         named = len({name for name in self.names if name is not None})
-        return [*lines, *([f"{named:,} people are named"] if named else []), *self.faces.describe_rest()]
+        return [*lines, *([f"named: {counted(named, 'person')}"] if named else []), *self.faces.describe_rest()]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""

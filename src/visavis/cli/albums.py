@@ -69,14 +69,14 @@ def find(
     KNOWN is a folder with one sub-folder per person, a photo of one person, or a gallery. PHOTOS is a folder of photos at any
     depth, a .tar or .zip of one, or a photo. Exit codes: 0 a known person was found, 1 none was, 2 an error.
     """
-    from visavis.albums.finding import find_people
+    from visavis.albums.finding import FindOptions, find_people
     from visavis.albums.pages import write_annotated, write_found_page
 
     if annotate and out is None:
         raise click.UsageError("--annotate needs a folder for the copies: --out FOLDER")
-    query = {name: settings.pop(name) for name in ("threshold", "target_fpir", "people_depth")}
+    query = FindOptions(**{name: settings.pop(name) for name in ("threshold", "target_fpir", "people_depth")})
     reading = _settings(**settings)
-    found = find_people(known, photos, settings=reading, work=None if out is None else out / ".faces", **query)
+    found = find_people(known, photos, settings=reading, work=None if out is None else out / ".faces", options=query)
     if csv_file is not None:
         found.write_csv(csv_file)
     if out is not None:

@@ -23,6 +23,7 @@ from visavis.cli.options import (
     quiet_option,
 )
 from visavis.errors import GalleryKeyError
+from visavis.wording import counted
 
 __all__ = ["gallery"]
 
@@ -169,7 +170,7 @@ def delete(location: str, subjects: tuple[str, ...], *, actor: str, as_json: boo
     if as_json:
         print_json({"deleted": deleted})
     else:
-        click.echo("\n".join(f"deleted {subject}: {count} references" for subject, count in deleted.items()))
+        click.echo("\n".join(f"deleted {subject}: {counted(count, 'reference')}" for subject, count in deleted.items()))
 
 
 @click.command("list", epilog="Example: visavis gallery list door.gallery --limit 20 --after anna")
@@ -189,7 +190,7 @@ def list_subjects(location: str, *, after: str | None, limit: int, references: b
         return
     for subject in subjects:
         numbers = f" ({', '.join(subject.references)})" if references else ""
-        click.echo(f"{subject.name}: {len(subject.references)} references{numbers}, enrolled {subject.created}")
+        click.echo(f"{subject.name}: {counted(len(subject.references), 'reference')}{numbers}, enrolled {subject.created}")
 
 
 @click.command(epilog="Example: visavis gallery remove door.gallery anna --reference 17")
@@ -228,7 +229,9 @@ def merge(location: str, subject: str, into: str, *, actor: str, as_json: bool) 
 
     with open_gallery(location, None) as opened:
         count = opened.merge(subject, into, actor=actor)
-    print_json({"merged": subject, "into": into, "references": count}) if as_json else click.echo(f"{into}: {count:,} references")
+    print_json({"merged": subject, "into": into, "references": count}) if as_json else click.echo(
+        f"{into}: {counted(count, 'reference')}"
+    )
 
 
 @click.command(epilog="Example: visavis gallery log door.gallery --json")
@@ -277,7 +280,7 @@ def check(location: str, *, as_json: bool) -> None:
     with open_file(location) as opened:
         opened.check()
         count = len(opened)
-    print_json({"references": count, "intact": True}) if as_json else click.echo(f"intact: {count:,} references")
+    print_json({"references": count, "intact": True}) if as_json else click.echo(f"intact: {counted(count, 'reference')}")
 
 
 @click.command(epilog="Example: visavis gallery export door.gallery door.zip")
@@ -293,7 +296,7 @@ def export(location: str, out: Path, *, actor: str, as_json: bool) -> None:
 
     with open_file(location) as opened:
         count = export_gallery(opened, out, actor=actor)
-    print_json({"export": str(out), "references": count}) if as_json else click.echo(f"{count:,} references: {out}")
+    print_json({"export": str(out), "references": count}) if as_json else click.echo(f"{counted(count, 'reference')}: {out}")
 
 
 @click.command("import", epilog="Example: visavis gallery import new.gallery door.zip")
@@ -310,7 +313,7 @@ def import_file(location: str, source: Path, *, model: str, actor: str, as_json:
 
     with open_gallery(location, load_encoder(model)) as opened:
         count = import_gallery(opened, source, actor=actor)
-    print_json({"references": count}) if as_json else click.echo(f"enrolled {count:,} references")
+    print_json({"references": count}) if as_json else click.echo(f"enrolled {counted(count, 'reference')}")
 
 
 @click.command(epilog=f"Example: {NEW_KEY_VARIABLE}=$(openssl rand -hex 32) visavis gallery rotate-key door.gallery")
@@ -329,7 +332,7 @@ def rotate_key(location: str, *, actor: str, as_json: bool) -> None:
     with open_file(location) as opened:
         rotate(opened, key, actor=actor)
         count = len(opened)
-    print_json({"references": count}) if as_json else click.echo(f"encrypted {count:,} references with the new key")
+    print_json({"references": count}) if as_json else click.echo(f"encrypted {counted(count, 'reference')} with the new key")
 
 
 @click.command(epilog="Example: visavis gallery reembed door.gallery --model new.onnx")

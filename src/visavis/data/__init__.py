@@ -6,7 +6,7 @@ from visavis.data.bin_files import read_bin
 from visavis.data.dataset import DatasetSummary, FaceDataset, read_saved
 from visavis.data.downloads import fetch_lfw, fetch_olivetti
 from visavis.data.folders import PhotoFiles, open_photos, read_archive, read_folder
-from visavis.data.generated import generate_faces
+from visavis.data.generated import RenderOptions, generate_faces
 from visavis.data.intake import Intake, IntakeRules, PassedOver
 from visavis.data.labels import number_labels
 from visavis.data.lfw import lfw_folds, read_lfw, read_lfw_pairs
@@ -23,6 +23,7 @@ __all__ = [
     "PairProtocol",
     "PassedOver",
     "PhotoFiles",
+    "RenderOptions",
     "Split",
     "as_numbers",
     "check_leaks",

@@ -13,6 +13,7 @@ from visavis.data.labels import number_labels
 from visavis.errors import DataError
 from visavis.files import check_path
 from visavis.images import resize_image
+from visavis.wording import counted
 
 __all__ = ["NumberedSources", "read_arrays", "read_npy", "read_npz"]
 
@@ -78,7 +79,8 @@ def _names_of(present: npt.NDArray[Any], people: Sequence[str] | None) -> tuple[
         return tuple(map(str, present.tolist()))
     if present.dtype.kind not in "iub" or present[0] < 0 or present[-1] >= len(people):
         raise DataError(
-            f"labels must be 0 .. {len(people) - 1}, as people has {len(people)} names, got {present[0]} .. {present[-1]}"
+            f"labels must be 0 .. {len(people) - 1}, as people has {counted(len(people), 'name')}, got "
+            f"{present[0]} .. {present[-1]}"
         )
     return tuple(str(people[label]) for label in present.tolist())
 

@@ -18,6 +18,7 @@ from visavis.errors import DataError
 from visavis.faces.alignment import BLURRED, SMALL, sharpness
 from visavis.files import write_csv
 from visavis.images import resize_image, to_gray
+from visavis.wording import counted
 
 __all__ = ["KINDS", "Audit", "Finding", "audit_dataset", "near_duplicates", "perceptual_hashes", "write_fix_list"]
 
@@ -98,14 +99,14 @@ class Audit:
         if self.passed_over:
             lines.append(Intake("", self.summary.photos, self.summary.people, self.passed_over).describe_passed_over())
         if self.failures:
-            lines.append(f"{len(self.failures):,} photos had no usable face when the data was prepared")
+            lines.append(f"{counted(len(self.failures), 'photo')} had no usable face when the data was prepared")
         lines += [f"{KINDS[kind]}: {len(found):,}" for kind in KINDS if (found := self.of_kind(kind))]
         return "\n".join(lines if self.findings else [*lines, "no findings"])
 
     def __repr__(self) -> str:
         """Return the counts in short."""
         counts = {kind: len(found) for kind in KINDS if (found := self.of_kind(kind))}
-        return f"Audit({self.summary.photos:,} photos of {self.summary.people:,} people, findings={counts})"
+        return f"Audit({counted(self.summary.photos, 'photo')} of {counted(self.summary.people, 'person')}, findings={counts})"
 
 
 def audit_dataset(
@@ -129,7 +130,7 @@ def audit_dataset(
         ValueError: If there are not as many embeddings as photos.
     """
     if embeddings is not None and len(embeddings) != len(dataset):
-        raise ValueError(f"embeddings must be as many as photos, got {len(embeddings)} for {len(dataset)} photos")
+        raise ValueError(f"embeddings must be as many as photos, got {len(embeddings)} for {counted(len(dataset), 'photo')}")
     hashes = perceptual_hashes(dataset)
     findings = [] if other is None else list(_leaks(dataset, hashes, other))
     findings += _duplicates(dataset, hashes)

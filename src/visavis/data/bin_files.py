@@ -19,6 +19,7 @@ from visavis.data.protocols import PairProtocol, connected_people
 from visavis.errors import DataError, ImageError
 from visavis.faces.crops import CANONICAL_CROP
 from visavis.images import Limits, read_image, resize_image
+from visavis.wording import counted
 
 __all__ = ["read_bin", "read_bin_lists"]
 
@@ -49,7 +50,10 @@ def read_bin(path: Path | str, *, limits: Limits | None = None) -> tuple[FaceDat
     path = Path(path)
     photos, same = read_bin_lists(path)
     if len(photos) != 2 * len(same) or not same:
-        raise DataError(f"{path}: must hold two photos for each truth value, got {len(photos):,} photos and {len(same):,} values")
+        raise DataError(
+            f"{path}: must hold two photos for each truth value, got {counted(len(photos), 'photo')} and "
+            f"{counted(len(same), 'value')}"
+        )
     row_of: dict[bytes, int] = {}
     rows = [row_of.setdefault(hashlib.sha256(photo).digest(), len(row_of)) for photo in photos]
     unique = [photos[place] for place in np.unique(rows, return_index=True)[1]]

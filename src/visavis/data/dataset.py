@@ -18,6 +18,7 @@ from visavis.data.names import normalise_name
 from visavis.errors import DataError
 from visavis.faces import Crop
 from visavis.files import atomic_write, make_private_folder
+from visavis.wording import counted
 
 __all__ = ["DatasetSummary", "FaceDataset", "map_new", "read_saved"]
 
@@ -47,8 +48,9 @@ class DatasetSummary:
         """Return a one-sentence summary."""
         height, width, channels = self.shape
         colour = "colour" if channels == 3 else "grey"
+        photos = counted(self.photos, f"{colour} photo")
         single = f" ({self.single_photo_people:,} of them with one photo only)" if self.single_photo_people else ""
-        return f"{self.photos:,} {colour} photos of {self.people:,} people{single}, {width} x {height} pixels"
+        return f"{photos} of {counted(self.people, 'person')}{single}, {width} x {height} pixels"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,7 +92,7 @@ class FaceDataset:
         if not len(self.labels) == len(self.sources) == count:
             raise DataError(
                 "faces, labels and sources must have the same length, "
-                f"got {count} faces, {len(self.labels)} labels and {len(self.sources)} sources"
+                f"got {counted(count, 'face')}, {counted(len(self.labels), 'label')} and {counted(len(self.sources), 'source')}"
             )
         if count == 0:
             raise DataError("no photos")
@@ -100,13 +102,14 @@ class FaceDataset:
             )
         if self.landmarks is not None and (self.crop is None or self.landmarks.shape != (len(self.pixels), 5, 2)):
             raise DataError(
-                f"landmarks must be (n, 5, 2) and go with a crop, got {self.landmarks.shape} for {len(self.pixels)} faces"
+                f"landmarks must be (n, 5, 2) and go with a crop, got {self.landmarks.shape} for "
+                f"{counted(len(self.pixels), 'face')}"
             )
         present = np.unique(self.labels)
         if present[0] < 0 or present[-1] >= len(self.people) or len(present) != len(self.people):
             raise DataError(
-                f"labels must be 0 .. people - 1, and every person must have a photo, got {len(self.people)} people "
-                f"and {len(present)} labels from {present[0]} to {present[-1]}"
+                f"labels must be 0 .. people - 1, and every person must have a photo, got {counted(len(self.people), 'person')} "
+                f"and {counted(len(present), 'label')} from {present[0]} to {present[-1]}"
             )
         people = tuple(map(normalise_name, self.people))
         if len(set(people)) < len(people):
@@ -120,7 +123,10 @@ class FaceDataset:
     def __repr__(self) -> str:
         """Return the numbers of photos and people, and the shape of a face."""
         aligned = ", aligned" if self.aligned else ""
-        return f"FaceDataset({len(self):,} photos of {len(self.people):,} people, {' x '.join(map(str, self.shape))}{aligned})"
+        return (
+            f"FaceDataset({counted(len(self), 'photo')} of {counted(len(self.people), 'person')}, "
+            f"{' x '.join(map(str, self.shape))}{aligned})"
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from visavis.wording import counted
+
 __all__ = ["MARGIN", "AlikePeople", "DoubtfulLabels", "find_alike_people", "find_doubtful_labels"]
 
 Embeddings = npt.NDArray[np.float32]
@@ -37,7 +39,7 @@ class DoubtfulLabels:
 
     def __repr__(self) -> str:
         """Return the number of photos."""
-        return f"DoubtfulLabels({len(self):,} photos)"
+        return f"DoubtfulLabels({counted(len(self), 'photo')})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -16,6 +16,7 @@ from visavis.data.stores import Store, open_store
 from visavis.errors import DataError, ImageError
 from visavis.files import check_path
 from visavis.images import DecodedImage, Limits, crop_centre, decode_image, resize_image, to_gray
+from visavis.wording import counted
 
 __all__ = [
     "FaceShape",
@@ -243,7 +244,7 @@ def _read(path: Path | str, shape: FaceShape, rules: IntakeRules) -> FaceDataset
             photos.append(photo)
     if pixels is None:
         raise DataError(
-            f"{files.root}: none of {len(files.photos):,} photos can be read: {unreadable[0].name}: {unreadable[0].reason}"
+            f"{files.root}: none of {counted(len(files.photos), 'photo')} can be read: {unreadable[0].name}: {unreadable[0].reason}"
         )
     passed_over = (*files.found.passed_over, *unreadable)
     _check_people(files.root, photos, rules, unreadable)
@@ -292,7 +293,7 @@ def _check_people(root: str, photos: list[Photo], rules: IntakeRules, unreadable
         )
         raise DataError(
             f"{root}: must have photos of at least two people, one sub-folder per person, "
-            f"got {len(photos)} photos of {len(people)} people{damaged}"
+            f"got {counted(len(photos), 'photo')} of {counted(len(people), 'person')}{damaged}"
         )
 
 

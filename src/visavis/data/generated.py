@@ -1,8 +1,9 @@
 """Generated faces: people who do not exist, for demonstrations and tests."""
 
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from visavis.data._face_rendering import render
 from visavis.data.dataset import FaceDataset, map_new
 from visavis.images import to_gray
 
-__all__ = ["generate_faces"]
+__all__ = ["RenderOptions", "generate_faces"]
 
 _CHUNK = 16  # faces rendered at once: what the processor's cache holds
 _BLOCK = 512  # faces that one process renders at a time
@@ -41,6 +42,29 @@ class _Sources(Sequence[str]):
         return f"synthetic:seed={self._seed}/person={person}/photo={photo}"
 
 
+@dataclass(frozen=True)
+class RenderOptions:
+    """How generated faces are rendered; the photos are the same.
+
+    Attributes:
+        out: A new `.npy` file to render into, for more faces than fit into memory; the data set then maps it. None: memory.
+        workers: Number of processes, at least 1; more than one is faster from some thousand photos on, and needs a script whose
+            work is guarded by ``if __name__ == "__main__"``.
+    """
+
+    out: Path | str | None = None
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the number of processes.
+
+        Raises:
+            ValueError: If it is not positive.
+        """
+        if self.workers < 1:
+            raise ValueError(f"workers must be at least 1, got {self.workers}")
+
+
 def generate_faces(
     people: int = 120,
     photos: int = 8,
@@ -48,8 +72,7 @@ def generate_faces(
     size: int = 64,
     gray: bool = False,
     seed: int = 0,
-    out: Path | str | None = None,
-    workers: int = 1,
+    options: RenderOptions | None = None,
 ) -> FaceDataset:
     """Render photos of people who do not exist.
 
@@ -63,9 +86,7 @@ def generate_faces(
         size: Side of a photo, 32 .. 512 pixels.
         gray: Whether to convert to grey.
         seed: Draws people and photos; people of different seeds are different people.
-        out: A new `.npy` file to render into, for more faces than fit into memory; the data set then maps it.
-        workers: Number of processes; more than one is faster from some thousand photos on, and needs a script whose work is guarded
-            by ``if __name__ == "__main__"``. The photos are the same.
+        options: Processes, and a file for more faces than fit into memory.
 
     Raises:
         ValueError: If a number is out of range.
@@ -77,31 +98,36 @@ def generate_faces(
     """
     if people < 2 or photos < 1:
         raise ValueError(f"people must be at least 2 and photos at least 1, got people={people} and photos={photos}")
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
     if not _SIDES[0] <= size <= _SIDES[1]:
         raise ValueError(f"size must be in {_SIDES[0]} .. {_SIDES[1]}, got {size}")
     shape = (people * photos, size, size, 1 if gray else 3)
-    pixels: npt.NDArray[np.uint8]
-    pixels = np.empty(shape, np.uint8) if out is None else map_new(out, shape)
-    blocks = [range(start, min(start + _BLOCK, len(pixels))) for start in range(0, len(pixels), _BLOCK)]
     render_block = partial(_render_block, photos=photos, size=size, gray=gray, seed=seed)
-    if workers == 1:
-        for block in blocks:
-            pixels[block.start : block.stop] = render_block(block)
-    else:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            for block, faces in zip(blocks, pool.map(render_block, blocks), strict=True):
-                pixels[block.start : block.stop] = faces
-    if out is not None:
-        del pixels
-        pixels = np.load(out, mmap_mode="r")
     return FaceDataset(
-        pixels=pixels,
+        pixels=_render_all(shape, render_block, options or RenderOptions()),
         labels=np.repeat(np.arange(people), photos),
         people=tuple(f"synthetic-{seed}-{person:06d}" for person in range(people)),
         sources=_Sources(seed, people, photos),
     )
+
+
+def _render_all(
+    shape: tuple[int, ...], render_block: Callable[[range], npt.NDArray[np.uint8]], options: RenderOptions
+) -> npt.NDArray[np.uint8]:
+    """Render blocks of faces into an array of this shape, or into a file that is then mapped."""
+    pixels: npt.NDArray[np.uint8]
+    pixels = np.empty(shape, np.uint8) if options.out is None else map_new(options.out, shape)
+    blocks = [range(start, min(start + _BLOCK, len(pixels))) for start in range(0, len(pixels), _BLOCK)]
+    if options.workers == 1:
+        for block in blocks:
+            pixels[block.start : block.stop] = render_block(block)
+    else:
+        with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            for block, faces in zip(blocks, pool.map(render_block, blocks), strict=True):
+                pixels[block.start : block.stop] = faces
+    if options.out is not None:
+        del pixels
+        pixels = np.load(options.out, mmap_mode="r")
+    return pixels
 
 
 @lru_cache(maxsize=1)

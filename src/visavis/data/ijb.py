@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from visavis.data.protocols import PairProtocol, connected_people
 from visavis.errors import DataError
+from visavis.wording import counted
 
 __all__ = ["TemplateProtocol", "read_ijb"]
 
@@ -45,7 +46,7 @@ class TemplateProtocol:
 
     def __repr__(self) -> str:
         """Return the numbers of photos, templates and pairs."""
-        return f"TemplateProtocol({len(self.photos):,} photos, {len(self.people):,} templates, {self.pairs!r})"
+        return f"TemplateProtocol({counted(len(self.photos), 'photo')}, {counted(len(self.people), 'template')}, {self.pairs!r})"
 
 
 def read_ijb(folder: Path | str) -> TemplateProtocol:

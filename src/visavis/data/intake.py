@@ -14,6 +14,7 @@ from visavis.data.names import UNNAMED, check_name, normalise_name, shown_name
 from visavis.errors import DataError, check_option
 from visavis.files import write_csv
 from visavis.images import Limits
+from visavis.wording import counted
 
 __all__ = [
     "PASSED_OVER",
@@ -168,7 +169,7 @@ class Intake:
         parts = [f"{counts[kind]:,} {labels[counts[kind] > 1]}" for kind, labels in _COUNTED.items() if kind in counts]
         listed = "" if listed_in is None else f", listed in {listed_in}"
         files = len(self.passed_over)
-        return f"{_count(files, 'file')} passed over ({', '.join(parts)}){listed}" if files else "no file passed over"
+        return f"{counted(files, 'file')} passed over ({', '.join(parts)}){listed}" if files else "no file passed over"
 
     def describe(self) -> list[str]:
         """Return the summary of what was passed over and the first reasons, a line each; nothing if no file was."""
@@ -196,7 +197,7 @@ class Intake:
 
     def describe_read(self) -> str:
         """Return the first half of the summary, such as "1,204 photos of 31 people"."""
-        return f"{_count(self.photos, 'photo')} of {_count(self.people, 'person', 'people')}"
+        return f"{counted(self.photos, 'photo')} of {counted(self.people, 'person')}"
 
     def __str__(self) -> str:
         """Return a one-sentence summary."""
@@ -220,7 +221,7 @@ def report_intake(intake: Intake, rules: IntakeRules) -> None:
         _log.warning("%s: %s; %s%s", intake.root, intake.describe_read(), intake.describe_passed_over(rules.listed_in), reasons)
     if intake.warnings:
         name, text = intake.warnings[0]
-        _log.warning("%s: %s with a warning, first %s: %s", intake.root, _count(len(intake.warnings), "photo"), name, text)
+        _log.warning("%s: %s with a warning, first %s: %s", intake.root, counted(len(intake.warnings), "photo"), name, text)
 
 
 @dataclass(frozen=True, repr=False)
@@ -355,14 +356,10 @@ def _nothing_found(root: str, photos: int, passed_over: list[PassedOver]) -> str
     """Return the message for a root without a single photo that can be taken."""
     if photos:
         loose = sum(file.kind == "no person" for file in passed_over)
-        found = f"{_count(loose or photos, 'photo')} in no person's folder" if loose else f"{passed_over[-1].reason}"
+        found = f"{counted(loose or photos, 'photo')} in no person's folder" if loose else f"{passed_over[-1].reason}"
     elif passed_over:
         described = Intake(root, 0, 0, tuple(passed_over))
         found = f"no photos in it: {described.describe_passed_over()}, first {described.reasons()[0]}"
     else:
         found = "no photos in it"
     return f"{root}: {found}. Give a folder with one sub-folder per person, named after the person"
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

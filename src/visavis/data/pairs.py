@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from visavis.data.labels import number_labels
 from visavis.errors import DataError
+from visavis.wording import counted
 
 __all__ = ["generate_image_pairs", "index_pairs"]
 
@@ -39,7 +40,10 @@ def generate_image_pairs(
     if images.ndim not in (3, 4):
         raise DataError(f"images must be (n, h, w) or (n, h, w, c), got shape {images.shape}")
     if len(images) != np.size(labels):
-        raise DataError(f"images and labels must have the same length, got {len(images)} images and {np.size(labels)} labels")
+        raise DataError(
+            f"images and labels must have the same length, got {counted(len(images), 'image')} and "
+            f"{counted(np.size(labels), 'label')}"
+        )
     pairs, same = index_pairs(labels, seed=seed)
     return images[pairs], same
 
@@ -91,5 +95,5 @@ def _person_of_each(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
     if len(present) < 2:
         raise DataError(f"non-mated pairs need photos of at least two people, got {len(present)}")
     if len(present) == len(people):
-        raise DataError(f"mated pairs need a person with two photos, got {len(present)} people with one photo each")
+        raise DataError(f"mated pairs need a person with two photos, got {counted(len(present), 'person')} with one photo each")
     return people

@@ -22,6 +22,7 @@ from visavis.errors import DataError, ImageError
 from visavis.faces import PREPARED_CROP, AcquisitionSettings, AlignedFace
 from visavis.files import atomic_write, check_path, make_private_folder, write_csv
 from visavis.images import Limits
+from visavis.wording import counted
 from visavis.workers import check_picklable, run_tasks
 
 __all__ = ["Preparation", "prepare_photos", "read_failures"]
@@ -68,10 +69,12 @@ class Preparation:
 
     def __str__(self) -> str:
         """Return a summary of a few lines."""
-        lines = [f"{self.faces:,} faces of {self.people:,} people from {self.photos:,} photos, in {self.out}"]
+        lines = [
+            f"{counted(self.faces, 'face')} of {counted(self.people, 'person')} from {counted(self.photos, 'photo')}, in {self.out}"
+        ]
         if self.failures:
             rate = self.failures / self.photos
-            lines.append(f"{self.failures:,} photos without a usable face ({rate:.2%}); reasons in {self.out / FAILURES}")
+            lines.append(f"{counted(self.failures, 'photo')} without a usable face ({rate:.2%}); reasons in {self.out / FAILURES}")
         if self.intake.passed_over:
             lines.append(self.intake.describe_passed_over(self.out / PASSED_OVER))
         if self.lost_people:
@@ -232,7 +235,7 @@ def _join(out: Path, parts: Path, count: int, intake: Intake, people_of_photos: 
         failures += more_failures
     write_csv(out / FAILURES, ("source", "person", "reason"), failures, private=True)
     if not rows:
-        raise DataError(f"none of {len(people_of_photos):,} photos has a usable face; reasons in {out / FAILURES}")
+        raise DataError(f"none of {counted(len(people_of_photos), 'photo')} has a usable face; reasons in {out / FAILURES}")
     write_csv(out / TABLE, _COLUMNS, rows, private=True)
     joined = parts / FACES
     pixels = map_new(joined, (len(rows), *PREPARED_CROP.shape))

@@ -10,6 +10,7 @@ from visavis.data.dataset import FaceDataset
 from visavis.data.names import normalise_path
 from visavis.data.tables import read_table
 from visavis.errors import DataError
+from visavis.wording import counted
 
 __all__ = ["PairProtocol", "connected_people", "numbers_of_photos", "read_pairs_csv"]
 
@@ -37,8 +38,8 @@ class PairProtocol:
     def __repr__(self) -> str:
         """Return the numbers of pairs and folds."""
         mated = int(np.sum(self.labels))
-        folds = "" if self.folds is None else f", {len(np.unique(self.folds))} folds"
-        return f"PairProtocol({self.name!r}, {mated:,} mated and {len(self) - mated:,} non-mated pairs{folds})"
+        folds = "" if self.folds is None else f", {counted(len(np.unique(self.folds)), 'fold')}"
+        return f"PairProtocol({self.name!r}, {mated:,} mated and {counted(len(self) - mated, 'non-mated pair')}{folds})"
 
     def within(self, photos: npt.NDArray[np.int64]) -> "PairProtocol":
         """Return the pairs of some of the photos, numbered as `FaceDataset.select` numbers these.
@@ -52,10 +53,10 @@ class PairProtocol:
         places = {int(photo): place for place, photo in enumerate(photos)}
         kept = np.isin(self.pairs, photos).all(axis=1)
         if not kept.any():
-            raise DataError(f"{self.name}: none of its {len(self):,} pairs has both photos among those to be scored")
+            raise DataError(f"{self.name}: none of its {counted(len(self), 'pair')} has both photos among those to be scored")
         pairs = np.array([[places[first], places[second]] for first, second in self.pairs[kept].tolist()])
         folds = None if self.folds is None else self.folds[kept]
-        name = self.name if kept.all() else f"{self.name}, {kept.sum():,} of {len(self):,} pairs"
+        name = self.name if kept.all() else f"{self.name}, {kept.sum():,} of {counted(len(self), 'pair')}"
         return replace(self, pairs=pairs, labels=self.labels[kept], folds=folds, name=name)
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from visavis.data.dataset import FaceDataset
 from visavis.data.names import normalise_name, normalise_path
 from visavis.errors import DataError, LeakError
+from visavis.wording import counted
 
 __all__ = ["Split", "check_leaks", "kfold_people", "split_people", "split_photos"]
 
@@ -32,7 +33,11 @@ class Split:
     def __repr__(self) -> str:
         """Return the numbers of photos and people of each part."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        sizes = [f"{name}={len(part):,} photos of {len(part.people):,} people" for name, part in parts.items() if part is not None]
+        sizes = [
+            f"{name}={counted(len(part), 'photo')} of {counted(len(part.people), 'person')}"
+            for name, part in parts.items()
+            if part is not None
+        ]
         return f"Split(by={self.by!r}, {', '.join(sizes)})"
 
 

@@ -13,6 +13,7 @@ from typing import IO
 from visavis.data.intake import Entry, Kind, is_system_entry
 from visavis.data.kinds import HEAD_BYTES
 from visavis.errors import DataError, ImageError
+from visavis.wording import counted
 
 __all__ = ["Store", "open_store"]
 
@@ -66,7 +67,7 @@ def open_store(root: Path, *, max_bytes: int) -> Iterator[Store]:
             except _DAMAGE as error:
                 raise ImageError(f"{root}/{path}: cannot be read from the archive ({error})") from error
             if len(data) > max_bytes:
-                raise ImageError(f"{root}/{path}: more than the limit of {max_bytes:,} bytes")
+                raise ImageError(f"{root}/{path}: more than the limit of {counted(max_bytes, 'byte')}")
             return data
 
         yield Store(opened.entries, fetch)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from visavis.errors import DataError
 from visavis.files import check_path
+from visavis.wording import counted
 
 __all__ = ["Table", "read_lines", "read_table"]
 
@@ -68,7 +69,9 @@ def read_table(path: Path | str, encoding: str | None = None) -> Table:
         for values in reader:
             if len(values) > len(columns):
                 quoted = separator.join(values)
-                raise DataError(f"{path}: line {reader.line_num}: must have {len(columns)} values, got {len(values)}: {quoted!r}")
+                raise DataError(
+                    f"{path}: line {reader.line_num}: must have {counted(len(columns), 'value')}, got {len(values)}: {quoted!r}"
+                )
             if any(values):
                 padded = [value.strip() for value in values] + [""] * (len(columns) - len(values))
                 rows.append((reader.line_num, dict(zip(columns, padded, strict=True))))

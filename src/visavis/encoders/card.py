@@ -12,6 +12,7 @@ from visavis.faces import Colour, Crop
 from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import ScoreHistogram
 from visavis.metrics.operating_points import OperatingPoint
+from visavis.wording import counted
 
 __all__ = ["Card", "DataSide"]
 
@@ -153,7 +154,7 @@ class Card:
         if self.sides:
             texts |= {"data": self.data, "split by": self.split}
         for name, side in self.sides.items():
-            texts[name] = f"{len(side.people):,} people, {side.photos:,} photos, sha256 {side.digest[:16]}"
+            texts[name] = f"{counted(len(side.people), 'person')}, {counted(side.photos, 'photo')}, sha256 {side.digest[:16]}"
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         origin = {"licence": self.licence, "created": self.created, "command": self.command, "versions": versions}
         return {**texts, **{name: text for name, text in origin.items() if text}}

@@ -98,8 +98,8 @@ def _usable_people(encoder: Encoder, source: Data, rules: IntakeRules | None) ->
     unseen = [person for person in faces.people if not encoder.card.has_seen(person, sides=("train",))]
     if len(unseen) < 2:
         raise DataError(
-            f"{len(unseen)} of {len(faces.people)} people in the data are unseen: the model was trained on the others. "
-            "Give photos of other people."
+            f"at least two people in the data must be unseen, got {len(unseen)} of {len(faces.people)}: "
+            "the model was trained on the others. Give photos of other people."
         )
     return faces.select_people(unseen)
 

@@ -303,7 +303,7 @@ def _unseen(faces: FaceDataset, card: Card) -> npt.NDArray[np.int64]:
     unseen = np.array([not card.has_seen(person) for person in faces.people])
     if unseen.sum() < 2:
         raise DataError(
-            f"{unseen.sum()} of {len(faces.people)} people in the data are unseen: the model was trained on the others. "
-            "Give photos of other people, or ask for all people."
+            f"at least two people in the data must be unseen, got {unseen.sum()} of {len(faces.people)}: "
+            "the model was trained on the others. Give photos of other people, or ask for all people."
         )
     return np.flatnonzero(unseen[faces.labels])

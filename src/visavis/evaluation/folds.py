@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from visavis.metrics import Confusion, ErrorCurve, Rate, equal_error_rate, roc_auc, tar_at_fmr
 from visavis.metrics.operating_points import OperatingPoint
+from visavis.wording import counted
 
 __all__ = ["REPORTED_FMR", "FoldedEvaluation", "PointReached", "tar_name"]
 
@@ -107,7 +108,10 @@ class FoldedEvaluation:
     def __str__(self) -> str:
         """Show mean and standard error."""
         pairs = self.curve.mated + self.curve.nonmated
-        return f"accuracy {self.accuracy:.2%} +- {self.standard_error:.2%} ({len(self.folds)} folds, {pairs:,} pairs)"
+        return (
+            f"accuracy {self.accuracy:.2%} +- {self.standard_error:.2%} "
+            f"({counted(len(self.folds), 'fold')}, {counted(pairs, 'pair')})"
+        )
 
 
 def tar_name(fmr: float) -> str:

@@ -15,6 +15,7 @@ from visavis.metrics import ErrorCurve, equal_error_rate
 from visavis.metrics.bootstrap import ResampledCurves
 from visavis.metrics.quality import DiscardCurve
 from visavis.metrics.reliability import Reliability
+from visavis.wording import counted
 
 __all__ = [
     "MATED",
@@ -56,7 +57,7 @@ def visualize(image_pairs: npt.NDArray[Any], labels: npt.ArrayLike, n: int = 5) 
     if image_pairs.ndim not in (4, 5) or image_pairs.shape[1] != 2 or len(image_pairs) != len(labels) or n < 1:
         raise ValueError(
             "image_pairs must be (m, 2, h, w) or (m, 2, h, w, c), with m labels, and n positive, "
-            f"got shape {image_pairs.shape}, {len(labels)} labels and n={n}"
+            f"got shape {image_pairs.shape}, {counted(len(labels), 'label')} and n={n}"
         )
     kinds = [(1, "same person", MATED), (0, "different people", NONMATED)]
     columns = max(1, min(n, max(int(np.sum(labels == kind)) for kind, _, _ in kinds)))
@@ -188,8 +189,8 @@ def plot_scores(curve: ErrorCurve, threshold: float, ax: Axes | None = None) -> 
     low, high = float(curve.thresholds[-1]), float(curve.thresholds[0])
     edges = np.linspace(low, max(high, low + 1e-6), 81)
     for counts, colour, name in (
-        (curve.accepted_mated, MATED, f"mated ({curve.mated:,} pairs)"),
-        (curve.accepted_nonmated, NONMATED, f"non-mated ({curve.nonmated:,} pairs)"),
+        (curve.accepted_mated, MATED, f"mated ({counted(curve.mated, 'pair')})"),
+        (curve.accepted_nonmated, NONMATED, f"non-mated ({counted(curve.nonmated, 'pair')})"),
     ):
         heights, _ = np.histogram(curve.thresholds, edges, weights=np.diff(counts, prepend=0))
         ax.stairs(heights / max(1, heights.sum()), edges, fill=True, color=colour, alpha=0.55, label=name)

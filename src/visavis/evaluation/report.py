@@ -16,6 +16,7 @@ from visavis.files import atomic_write
 from visavis.metrics.operating_points import OperatingPoint, PopulationRates
 from visavis.metrics.search import SearchEvaluation
 from visavis.metrics.subgroups import GroupErrors
+from visavis.wording import counted
 
 __all__ = ["Picture", "percent", "span", "write_audit", "write_page", "write_report"]
 
@@ -126,16 +127,17 @@ def _summary(evaluation: Evaluation) -> list[str]:
     spans = {name: span(evaluation.intervals[name]) for name in ("fmr", "fnmr", "eer")}
     sentences = [
         f"On {evaluation.photos:,} photos of {evaluation.people:,} people, at the threshold from {evaluation.threshold_from}, "
-        f"{percent(fmr.value)} of {fmr.trials:,} comparisons of different people were accepted (false match rate, 95 % interval "
-        f"{spans['fmr']}), and {percent(fnmr.value)} of {fnmr.trials:,} comparisons of one person were rejected (false non-match "
-        f"rate, {spans['fnmr']}). These are confidence intervals of the rates of the population. "
+        f"the false match rate is {percent(fmr.value)} of {counted(fmr.trials, 'comparison')} of different people (95 % interval "
+        f"{spans['fmr']}), and the false non-match rate is {percent(fnmr.value)} of {counted(fnmr.trials, 'comparison')} of one "
+        f"person ({spans['fnmr']}). These are confidence intervals of the rates of the population. "
         f"Of another {evaluation.people:,} people like these expect a false match rate of {span(evaluation.predictions['fmr'])} "
         f"and a false non-match rate of {span(evaluation.predictions['fnmr'])} (95 % prediction intervals).",
         f"Equal error rate: {percent(evaluation.eer)} ({spans['eer']}).",
     ]
     if evaluation.concentrated:
         sentences.append(
-            f"Few people hold most of the pairs of one person: they weigh as {evaluation.effective_people:,.0f} people would. "
+            "Few people hold most of the pairs of one person: they weigh as "
+            f"{counted(evaluation.effective_people, 'person')} would. "
             f"With every person weighing the same, the false match rate is {_balanced(evaluation, 'fmr')} and the false "
             f"non-match rate {_balanced(evaluation, 'fnmr')}."
         )
@@ -222,8 +224,8 @@ def _search(search: SearchEvaluation) -> dict[str, Any]:
             {"enrolled": f"{step.enrolled:,}", "measured": percent(step.measured), "predicted": percent(step.predicted)}
             for step in search.growth
         ],
-        "summary": f"{search.enrolled:,} people are enrolled with {search.photos} photos each ({search.reference}); "
-        f"{search.not_enrolled:,} others are not. The threshold is {search.threshold:.4f}.",
+        "summary": f"{search.enrolled:,} people are enrolled with {counted(search.photos, 'photo')} each ({search.reference}); "
+        f"not enrolled: {counted(search.not_enrolled, 'person')}. The threshold is {search.threshold:.4f}.",
     }
 
 
@@ -241,7 +243,7 @@ def _chosen(point: OperatingPoint) -> str:
 def _folded(folded: FoldedEvaluation) -> dict[str, str]:
     right, pairs = (sum(getattr(fold.accuracy, name) for fold in folded.decisions) for name in ("count", "trials"))
     return {
-        "name": f"Accuracy, each of {len(folded.folds)} folds at the best threshold of the others",
+        "name": f"Accuracy, each of {counted(len(folded.folds), 'fold')} at the best threshold of the others",
         "value": percent(folded.accuracy),
         "interval": f"standard error {percent(folded.standard_error)}",
         "counts": f"{right:,} of {pairs:,}",
@@ -291,7 +293,7 @@ def _rates(evaluation: Evaluation) -> list[dict[str, str]]:
                 "name": f"Failure to acquire, {note} the false non-match rate",
                 "value": percent(fta.rate.value),
                 "interval": span(fta.rate.interval),
-                "counts": f"{fta.rate.count:,} of {fta.rate.trials:,} photos",
+                "counts": f"{fta.rate.count:,} of {counted(fta.rate.trials, 'photo')}",
             }
         )
     if evaluation.folded is not None:

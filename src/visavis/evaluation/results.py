@@ -20,6 +20,7 @@ from visavis.metrics.quality import DiscardCurve
 from visavis.metrics.reliability import CostSummary, Reliability
 from visavis.metrics.search import SearchEvaluation
 from visavis.metrics.subgroups import Subgroups
+from visavis.wording import counted
 
 __all__ = ["BalancedRate", "Evaluation"]
 
@@ -95,7 +96,7 @@ class Evaluation:
 
     def __repr__(self) -> str:
         """Show what was evaluated and the EER."""
-        return f"Evaluation({self.name!r}, {self.people:,} people, {self.photos:,} photos, EER {self.eer:.2%})"
+        return f"Evaluation({self.name!r}, {counted(self.people, 'person')}, {counted(self.photos, 'photo')}, EER {self.eer:.2%})"
 
     @property
     def decisions(self) -> Confusion:
@@ -285,8 +286,8 @@ class Evaluation:
     def _header(self) -> list[str]:
         low, high = self.intervals["eer"]
         return [
-            f"{self.name}: {self.photos:,} photos of {self.people:,} people, "
-            f"{self.curve.mated:,} mated and {self.curve.nonmated:,} non-mated pairs",
+            f"{self.name}: {counted(self.photos, 'photo')} of {counted(self.people, 'person')}, "
+            f"{self.curve.mated:,} mated and {counted(self.curve.nonmated, 'non-mated pair')}",
             f"  {'equal error rate':<22} {self.eer:.2%} ({low:.2%} .. {high:.2%})",
             f"  {'ROC AUC':<22} {self.roc_auc:.4f}",
             f"  at threshold {self.threshold:.3f} (from {self.threshold_from}):",
@@ -302,10 +303,12 @@ class Evaluation:
             rows.append(f"  {name.replace('_', ' '):<22} {figures}")
         rows.append(f"  {'F1':<22} {self.decisions.f1:.4f}")
         fmr, fnmr = ("{:.2%} .. {:.2%}".format(*self.predictions[name]) for name in ("fmr", "fnmr"))
-        rows.append(f"  expect of {self.people:,} other people like these: FMR {fmr}, FNMR {fnmr} (95 % prediction intervals)")
+        rows.append(
+            f"  expect of {counted(self.people, 'other person')} like these: FMR {fmr}, FNMR {fnmr} (95 % prediction intervals)"
+        )
         if self.concentrated:
             rows.append(
-                f"  few people hold most of the mated pairs: they weigh as {self.effective_people:,.0f} people would; "
+                f"  few people hold most of the mated pairs: they weigh as {counted(self.effective_people, 'person')} would; "
                 f"with every person weighing the same, FMR {self.balanced['fmr']}, FNMR {self.balanced['fnmr']}"
             )
         return rows

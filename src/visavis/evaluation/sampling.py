@@ -9,6 +9,7 @@ import numpy.typing as npt
 from visavis.data import PairProtocol
 from visavis.errors import DataError
 from visavis.metrics import Rate
+from visavis.wording import counted
 
 __all__ = ["SampledPairs", "sample_pairs"]
 
@@ -66,10 +67,10 @@ def sample_pairs(labels: npt.NDArray[np.int64], *, count: int = 1_000_000, seed:
     mated = int(np.sum(photos * (photos - 1) // 2))
     nonmated = len(labels) * (len(labels) - 1) // 2 - mated
     if not mated or not nonmated:
-        raise DataError(f"sampling needs mated and non-mated pairs, got {mated:,} mated and {nonmated:,} non-mated pairs")
+        raise DataError(f"sampling needs mated and non-mated pairs, got {mated:,} mated and {counted(nonmated, 'non-mated pair')}")
     own = _mated(people, photos, np.arange(mated) if mated <= count else rng.integers(0, mated, count))
     others = _all_nonmated(people) if nonmated <= count else _drawn_nonmated(people, count, rng)
-    name = f"{len(own):,} of {mated:,} mated and {len(others):,} of {nonmated:,} non-mated pairs"
+    name = f"{len(own):,} of {mated:,} mated and {len(others):,} of {counted(nonmated, 'non-mated pair')}"
     protocol = PairProtocol(np.concatenate([own, others]), np.repeat([1, 0], [len(own), len(others)]), None, name)
     return SampledPairs(protocol, mated, nonmated)
 

@@ -19,6 +19,7 @@ from visavis.files import atomic_write, make_private_folder, write_csv
 from visavis.metrics import Rate
 from visavis.metrics.concentration import PersonErrors
 from visavis.metrics.error_table import TABLE_FMR
+from visavis.wording import counted
 
 __all__ = ["write_standard_report"]
 
@@ -120,8 +121,8 @@ def _clauses(evaluation: Evaluation, card: Card, faces: FaceDataset) -> list[dic
             f"{name}: {card.summary[name]}" for name in ("input", "network", "data", "licence") if name in card.summary
         ),
         "Run on": evaluation.provider,
-        "Test crew": f"{evaluation.people:,} people ({seen}); they weigh as {evaluation.effective_people:,.0f} people with equally "
-        "many mated pairs",
+        "Test crew": f"{evaluation.people:,} people ({seen}); they weigh as "
+        f"{counted(evaluation.effective_people, 'person')} with equally many mated pairs",
         "Photos": f"{evaluation.photos:,}; {fewest} to {most} of a person, median {median}",
         "Comparisons": f"{evaluation.curve.mated:,} mated and {evaluation.curve.nonmated:,} non-mated, {pairs}; "
         "non-mated ones are of people of all groups",

@@ -33,6 +33,7 @@ from visavis.evaluation.protocols import extreme_pairs
 from visavis.evaluation.report import Picture, write_report
 from visavis.evaluation.results import Evaluation
 from visavis.files import atomic_write
+from visavis.wording import counted
 
 __all__ = ["REPORT", "draw_curves", "draw_evaluation", "write_evaluation"]
 
@@ -78,8 +79,8 @@ def _draw_embeddings(faces: FaceDataset, embeddings: npt.NDArray[np.float32]) ->
     drawn = _figure_of(plot_map(points, faces.gather(mapped), faces.labels[mapped]))
     searched = sample_for_map(faces.labels, count=_SEARCHED)
     found = nearest_neighbours(embeddings[searched], faces.labels[searched])
-    shown = f"{len(mapped):,} photos" if len(mapped) < len(faces) else "all photos"
-    among = f"{len(searched):,} photos" if len(searched) < len(faces) else "all photos"
+    shown = counted(len(mapped), "photo") if len(mapped) < len(faces) else "all photos"
+    among = counted(len(searched), "photo") if len(searched) < len(faces) else "all photos"
     return [
         (
             drawn,

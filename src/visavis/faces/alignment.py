@@ -10,6 +10,7 @@ from visavis.faces.crops import ARCFACE_LANDMARKS, CANONICAL_CROP, Crop
 from visavis.faces.face import Face
 from visavis.faces.geometry import Similarity
 from visavis.images import to_gray
+from visavis.wording import counted
 
 __all__ = [
     "BLURRED",
@@ -100,7 +101,7 @@ class AlignedFace:
         if self.sharpness < BLURRED:
             warnings.append("blurred face")
         if self.others:
-            warnings.append(f"{self.others} other face{'s' if self.others > 1 else ''} in the photo")
+            warnings.append(f"{counted(self.others, 'other face')} in the photo")
         return tuple(warnings)
 
 

@@ -15,6 +15,7 @@ from visavis.data.names import check_name, shown_name
 from visavis.errors import DataError, ImageError, UnknownSubjectError
 from visavis.gallery.records import Embeddings, Gallery, photo_digest
 from visavis.verification import Verifier
+from visavis.wording import counted
 
 __all__ = ["EnrolledPhotos", "EnrolmentOptions", "enrol_folder", "enrol_photos"]
 
@@ -63,9 +64,9 @@ class EnrolledPhotos:
     def __str__(self) -> str:
         """Return a summary."""
         new = {subject: references for subject, references in self.references.items() if references}
-        lines = [f"enrolled {sum(map(len, new.values())):,} references of {len(new):,} people"]
+        lines = [f"enrolled {counted(sum(map(len, new.values())), 'reference')} of {counted(len(new), 'person')}"]
         if self.present:
-            lines[0] += f"; {self.present:,} photos were enrolled before"
+            lines[0] += f"; already enrolled: {counted(self.present, 'photo')}"
         lines += [f"not enrolled: {reason}" for _, reason in self.failures]
         return "\n".join([*lines, *self.intake.describe()])
 
@@ -122,7 +123,9 @@ def enrol_photos(
     sources = [_Source(shown_name(str(photo)), name, partial(Path, photo)) for photo in files]
     result = _enrol(gallery, verifier, sources, options or EnrolmentOptions())
     if not result.references:
-        raise ImageError(f"none of {len(files)} photos can be enrolled; {result.failures[0][1] if files else 'none was given'}")
+        raise ImageError(
+            f"none of {counted(len(files), 'photo')} can be enrolled; {result.failures[0][1] if files else 'none was given'}"
+        )
     return replace(result, passed_over=passed_over)
 
 
@@ -196,7 +199,8 @@ def _choose(
         if face is None:
             name = candidate.source.name
             reason = (
-                f"{len(candidate.faces)} faces, none of which agrees with another photo of {person}; crop it or choose with --face"
+                f"{counted(len(candidate.faces), 'face')}, none of which agrees with another photo of {person}; "
+                "crop it or choose with --face"
             )
             failures.append((name, f"{name}: {reason}"))
         else:

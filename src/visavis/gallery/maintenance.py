@@ -14,6 +14,7 @@ from visavis.gallery.keyfile import KeyFile
 from visavis.gallery.records import Binding, Embeddings
 from visavis.gallery.schema import translate_errors
 from visavis.gallery.sqlite import SqliteGallery
+from visavis.wording import counted
 
 __all__ = ["Reembedding", "back_up", "reembed", "rotate"]
 
@@ -34,8 +35,12 @@ class Reembedding:
 
     def __str__(self) -> str:
         """Return a summary."""
-        lost = f"; deleted {self.dropped:,} references and {self.subjects:,} subjects without references" if self.dropped else ""
-        return f"re-embedded {self.references:,} references{lost}"
+        lost = (
+            f"; deleted {counted(self.dropped, 'reference')} and {counted(self.subjects, 'subject')} without references"
+            if self.dropped
+            else ""
+        )
+        return f"re-embedded {counted(self.references, 'reference')}{lost}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON-serialisable values."""
@@ -157,7 +162,7 @@ def _replace_embeddings(
     lost = [number for number, _, _ in enrolled if number not in made]
     if lost and not drop:
         raise GalleryError(
-            f"{file.path}: {len(lost):,} of {len(enrolled):,} references have no stored photo, or no face in it, so they "
+            f"{file.path}: {len(lost):,} of {counted(len(enrolled), 'reference')} have no stored photo, or no face in it, so they "
             "cannot be re-embedded. Enrol these people again, or delete the references with --drop"
         )
     for number, subject, stored in enrolled:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.data.names import check_name
+from visavis.wording import counted
 
 __all__ = [
     "DIGEST_SIZE",
@@ -121,7 +122,7 @@ class LogEntry:
     def __str__(self) -> str:
         """Format the entry as one line."""
         subject = "" if self.subject is None else f" subject {self.subject}" + ("" if self.name is None else f" ({self.name})")
-        count = "" if self.count is None else f", {self.count:,} references"
+        count = "" if self.count is None else f", {counted(self.count, 'reference')}"
         return f"{self.sequence} {self.time} {self.actor or 'unknown'}: {self.action}{subject}{count}"
 
     def to_json(self) -> dict[str, Any]:
@@ -302,7 +303,9 @@ def checked_enrolment(person: Enrolment, *, size: int) -> Enrolment:
     rows = checked_embeddings(person.embeddings, size)
     photos, digests = (list(values) or [None] * len(rows) for values in (person.photos, person.digests))
     if not len(rows) or len(photos) != len(rows) or len(digests) != len(rows):
-        counts = f"{len(rows)} embeddings, {len(person.photos)} photos, {len(person.digests)} digests"
+        counts = (
+            f"{counted(len(rows), 'embedding')}, {counted(len(person.photos), 'photo')}, {counted(len(person.digests), 'digest')}"
+        )
         raise ValueError(f"an enrolment must have at least one embedding and as many photos and digests, if any, got {counts}")
     return Enrolment(checked_name(person.subject), rows, photos, digests)
 

@@ -7,6 +7,7 @@ from visavis.encoders.card import Card
 from visavis.errors import ModelError
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.metrics.search import rate_of_any
+from visavis.wording import counted
 
 __all__ = ["TARGET_FPIR", "SearchRule", "choose_rule", "rule_for_fpir"]
 
@@ -41,7 +42,7 @@ class SearchRule:
     def __str__(self) -> str:
         """Return a one-line summary."""
         upper = "" if self.fpir_upper is None else f", at most {self.fpir_upper:.2g}"
-        return f"threshold {self.rule.score:.4f}: expected FPIR with {self.subjects:,} people: {self.fpir:.2g}{upper}"
+        return f"threshold {self.rule.score:.4f}: expected FPIR with {counted(self.subjects, 'person')}: {self.fpir:.2g}{upper}"
 
 
 def rule_for_fpir(card: Card, target: float, subjects: int) -> SearchRule:
@@ -72,10 +73,11 @@ def rule_for_fpir(card: Card, target: float, subjects: int) -> SearchRule:
         reach = (
             "no operating point for a target FMR"
             if least is None
-            else f"operating points for {least:g} at best, which suffices for {_subjects(least, target):,} people"
+            else f"operating points for {least:g} at best, which suffices for {counted(_subjects(least, target), 'person')}"
         )
         raise ModelError(
-            f"an FPIR of {target:g} with {subjects:,} people enrolled needs an FMR of {needed:.2g}, and the model has {reach}. "
+            f"an FPIR of {target:g} with {counted(subjects, 'person')} enrolled needs an FMR of "
+            f"{needed:.2g}, and the model has {reach}. "
             f"Calibrate on more people: visavis calibrate MODEL DATA --target-fmr {needed:.2g} --out NEW"
         )
     return SearchRule(min(able, key=lambda rule: rule.score), subjects, target)

@@ -13,6 +13,7 @@ from visavis.gallery.records import Embeddings, Enrolment, Gallery
 from visavis.gallery.sqlite import SqliteGallery
 from visavis.gallery.subjects import SubjectStore
 from visavis.images import Limits
+from visavis.wording import counted
 
 __all__ = ["export_gallery", "import_gallery"]
 
@@ -124,7 +125,10 @@ def _enrolments(archive: zipfile.ZipFile, size: int) -> Iterator[Enrolment]:
     references = list(_references(archive, len(embeddings)))
     photos = [photo for _, photo in references if photo is not None]
     if len(references) != len(embeddings) or len(set(photos)) != len(photos):
-        raise ValueError(f"{len(embeddings):,} embeddings, {len(references):,} references, {len(set(photos)):,} photos")
+        raise ValueError(
+            f"{counted(len(embeddings), 'embedding')}, {counted(len(references), 'reference')}, "
+            f"{counted(len(set(photos)), 'photo')}"
+        )
     rows: dict[str, list[int]] = {}
     for row, (subject, _) in enumerate(references):
         rows.setdefault(subject, []).append(row)

@@ -15,6 +15,7 @@ from visavis.metrics.intervals import (
     limits_of,
 )
 from visavis.metrics.scores import PairScores, first_accepting, score_all_pairs
+from visavis.wording import counted
 
 __all__ = [
     "ONE_STANDARD_ERROR",
@@ -50,7 +51,7 @@ class CurveRows:
 
     def __repr__(self) -> str:
         """Show how many curves and thresholds there are."""
-        return f"{type(self).__name__}({len(self.fmr):,} curves, {len(self.thresholds):,} thresholds)"
+        return f"{type(self).__name__}({counted(len(self.fmr), 'curve')}, {counted(len(self.thresholds), 'threshold')})"
 
     def eer(self) -> Floats:
         """Equal error rate of each row, `(r,)`."""
@@ -142,7 +143,7 @@ class PeopleCurves:
 
     def __repr__(self) -> str:
         """Show how many people and thresholds there are."""
-        return f"PeopleCurves({len(self.mated):,} people, {len(self.thresholds):,} thresholds)"
+        return f"PeopleCurves({counted(len(self.mated), 'person')}, {counted(len(self.thresholds), 'threshold')})"
 
     @classmethod
     def of(cls, scores: PairScores, thresholds: Floats) -> "PeopleCurves":

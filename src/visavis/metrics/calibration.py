@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from visavis.errors import DataError, check_option
 from visavis.metrics import ErrorCurve
+from visavis.wording import counted
 
 __all__ = [
     "Calibration",
@@ -57,7 +58,7 @@ class Calibration:
 
     def __repr__(self) -> str:
         """Show the logistic parameters, and how many points an isotonic calibration has."""
-        points = f", isotonic with {len(self.isotonic)} points" if self.isotonic else ""
+        points = f", isotonic with {counted(len(self.isotonic), 'point')}" if self.isotonic else ""
         return f"Calibration(offset={self.offset:.4g}, slope={self.slope:.4g}{points})"
 
     def log_likelihood_ratio(self, scores: npt.ArrayLike) -> Floats:
@@ -190,6 +191,7 @@ def score_shares(curve: ErrorCurve) -> tuple[Floats, Floats, Floats]:
     """
     if not curve.mated or not curve.nonmated:
         raise DataError(
-            f"a calibration needs mated and non-mated pairs, got {curve.mated} mated and {curve.nonmated} non-mated pairs"
+            f"a calibration needs mated and non-mated pairs, got {curve.mated} mated and "
+            f"{counted(curve.nonmated, 'non-mated pair')}"
         )
     return curve.shares

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from visavis.metrics.scores import PairScores
+from visavis.wording import counted
 
 __all__ = ["Animal", "Concentration", "PersonErrors", "person_errors"]
 
@@ -54,9 +55,10 @@ class Concentration:
             return f"no {self.errors}"
         tenth = _tenth(self.people)
         low, high = self.by_chance
+        most = "the one with the most, has" if tenth == 1 else "those with the most, have"
         more = "more than chance" if self.share > high else "no more than chance explains"
         return (
-            f"{tenth:,} of {self.people:,} people, those with the most, have {self.share:.0%} of the {self.errors}: {more} "
+            f"{tenth:,} of {self.people:,} people, {most} {self.share:.0%} of the {self.errors}: {more} "
             f"({low:.0%} to {high:.0%} if people did not differ)"
         )
 
@@ -106,8 +108,10 @@ class PersonErrors:
 
     def __repr__(self) -> str:
         """Show how many people and errors there are."""
-        errors = f"{self.false_nonmatches.sum():,} false non-matches, {self.false_matches.sum():,} people in false matches"
-        return f"PersonErrors({len(self.numbers):,} people, {errors})"
+        errors = (
+            f"{self.false_nonmatches.sum():,} false non-matches, {counted(self.false_matches.sum(), 'person')} in false matches"
+        )
+        return f"PersonErrors({counted(len(self.numbers), 'person')}, {errors})"
 
     @property
     def concentrations(self) -> tuple[Concentration, Concentration]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.errors import DataError
+from visavis.wording import counted
 
 __all__ = [
     "Confusion",
@@ -142,7 +143,10 @@ class ErrorCurve:
 
     def __repr__(self) -> str:
         """Show how many pairs and thresholds there are."""
-        return f"ErrorCurve({self.mated:,} mated and {self.nonmated:,} non-mated pairs, {len(self.thresholds):,} thresholds)"
+        return (
+            f"ErrorCurve({self.mated:,} mated and {counted(self.nonmated, 'non-mated pair')}, "
+            f"{counted(len(self.thresholds), 'threshold')})"
+        )
 
     @property
     def mated(self) -> int:
@@ -314,4 +318,6 @@ def best_accuracy_threshold(scores: npt.ArrayLike, labels: npt.ArrayLike) -> flo
 
 def _check_both_kinds(curve: ErrorCurve, what: str) -> None:
     if not curve.mated or not curve.nonmated:
-        raise DataError(f"{what} needs mated and non-mated pairs, got {curve.mated} mated and {curve.nonmated} non-mated pairs")
+        raise DataError(
+            f"{what} needs mated and non-mated pairs, got {curve.mated} mated and {counted(curve.nonmated, 'non-mated pair')}"
+        )

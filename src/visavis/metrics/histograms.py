@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from visavis.metrics.curves import ErrorCurve
+from visavis.wording import counted
 
 __all__ = ["ScoreHistogram", "score_histogram"]
 
@@ -29,8 +30,8 @@ class ScoreHistogram:
 
     def __repr__(self) -> str:
         """Show how many pairs of which people there are."""
-        pairs = f"{sum(self.mated):,} mated and {sum(self.nonmated):,} non-mated pairs"
-        return f"ScoreHistogram({pairs} of {self.chosen_on}, {len(self.mated)} bins)"
+        pairs = f"{sum(self.mated):,} mated and {counted(sum(self.nonmated), 'non-mated pair')}"
+        return f"ScoreHistogram({pairs} of {self.chosen_on}, {counted(len(self.mated), 'bin')})"
 
 
 def score_histogram(curve: ErrorCurve, *, chosen_on: str, bins: int = 100) -> ScoreHistogram:

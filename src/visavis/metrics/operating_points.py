@@ -15,6 +15,7 @@ from visavis.metrics.curves import ErrorCurve, threshold_at_fmr
 from visavis.metrics.intervals import RAREST_KIND, limits_of, smallest_fmr
 from visavis.metrics.photos import at_most_photos
 from visavis.metrics.scores import PairScores, score_all_pairs
+from visavis.wording import counted
 
 __all__ = [
     "ChosenAs",
@@ -58,7 +59,7 @@ class Population:
 
     def __repr__(self) -> str:
         """Show name and number of people."""
-        return f"Population({self.name!r}, {self.scores.compared:,} people)"
+        return f"Population({self.name!r}, {counted(self.scores.compared, 'person')})"
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class PopulationRates:
     def __str__(self) -> str:
         """Show the rates with their bounds."""
         return (
-            f"{self.people:,} people: FMR {self.fmr:.2g} (at most {self.fmr_upper:.2g}), "
+            f"{counted(self.people, 'person')}: FMR {self.fmr:.2g} (at most {self.fmr_upper:.2g}), "
             f"FNMR {self.fnmr:.2g} (at most {self.fnmr_upper:.2g})"
             f"{'' if self.ece is None else f', calibration error {self.ece:.2g} at prior 0.5'}"
         )
@@ -291,7 +292,7 @@ def _check_shown(name: str, curves: PeopleCurves, target: float, chosen_as: Chos
     if chosen_as == "estimated":
         if target * pairs < _MIN_MATCHES:
             raise DataError(
-                f"a false match rate of {target:g} cannot be estimated on {name}: of their {pairs:,} non-mated pairs "
+                f"a false match rate of {target:g} cannot be estimated on {name}: of their {counted(pairs, 'non-mated pair')} "
                 f"{target * pairs:.2g} would be accepted, and at least {_MIN_MATCHES} are needed."
             )
         return
@@ -300,9 +301,10 @@ def _check_shown(name: str, curves: PeopleCurves, target: float, chosen_as: Chos
     smallest = max(unseen, smallest_fmr(curves.effective_people, effective))
     if smallest > target:
         raise DataError(
-            f"a false match rate of {target:g} cannot be guaranteed on {name}: {people:,} people with {pairs:,} non-mated pairs, "
+            f"a false match rate of {target:g} cannot be guaranteed on {name}: {counted(people, 'person')} with "
+            f"{counted(pairs, 'non-mated pair')}, "
             f"which tell as much as {effective:,.0f} independent ones, can show {smallest:.2g} at best. "
-            f"Take about {_people_needed(curves, people, target):,} people, or take an estimated threshold (--estimate)."
+            f"Take about {counted(_people_needed(curves, people, target), 'person')}, or take an estimated threshold (--estimate)."
         )
 
 

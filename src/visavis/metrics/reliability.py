@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from visavis.metrics.calibration import Calibration, fit_isotonic, score_shares
 from visavis.metrics.curves import ErrorCurve
+from visavis.wording import counted
 
 __all__ = [
     "NIST_COSTS",
@@ -47,7 +48,7 @@ class Reliability:
 
     def __repr__(self) -> str:
         """Show the calibration error and the Brier score."""
-        return f"Reliability(prior={self.prior:g}, ece={self.ece:.4f}, brier={self.brier:.4f}, {len(self.weight)} bins)"
+        return f"Reliability(prior={self.prior:g}, ece={self.ece:.4f}, brier={self.brier:.4f}, {counted(len(self.weight), 'bin')})"
 
     @property
     def ece(self) -> float:

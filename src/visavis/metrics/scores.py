@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from visavis.errors import DataError
 from visavis.metrics.curves import ErrorCurve, accepted_at, error_curve
+from visavis.wording import counted
 
 __all__ = [
     "PairScores",
@@ -133,7 +134,7 @@ class ScoreList:
 
     def __repr__(self) -> str:
         """Show how many pairs there are."""
-        return f"ScoreList({len(self):,} pairs)"
+        return f"ScoreList({counted(len(self), 'pair')})"
 
     def __len__(self) -> int:
         """Return how many pairs there are."""
@@ -166,8 +167,8 @@ class PairScores:
 
     def __repr__(self) -> str:
         """Show how many people, photos and pairs there are."""
-        pairs = f"{len(self.mated):,} mated and {int(self.nonmated_of.sum()) // 2:,} non-mated pairs"
-        return f"PairScores({self.compared:,} people, {len(self.people):,} photos, {pairs})"
+        pairs = f"{len(self.mated):,} mated and {counted(int(self.nonmated_of.sum()) // 2, 'non-mated pair')}"
+        return f"PairScores({counted(self.compared, 'person')}, {counted(len(self.people), 'photo')}, {pairs})"
 
     @cached_property
     def mated_of(self) -> Indices:
@@ -303,7 +304,8 @@ def _checked(embeddings: npt.NDArray[np.floating], labels: npt.ArrayLike) -> Ind
     people: Indices = np.unique(np.asarray(labels), return_inverse=True)[1]
     if embeddings.ndim != 2 or len(embeddings) != len(people) or len(people) < 2:
         raise DataError(
-            f"embeddings must be (n, d) with n labels, n at least 2, got shape {embeddings.shape} and {len(people)} labels"
+            f"embeddings must be (n, d) with n labels, n at least 2, got shape {embeddings.shape} and "
+            f"{counted(len(people), 'label')}"
         )
     if not np.isfinite(embeddings).all():
         raise DataError(f"embedding {int(np.argmin(np.isfinite(embeddings).all(axis=1)))} is not finite")

@@ -11,6 +11,7 @@ from visavis.errors import DataError, check_option
 from visavis.metrics.curves import Rate, equal_error_rate, error_curve, tar_at_fmr
 from visavis.metrics.intervals import people_interval
 from visavis.metrics.scores import cosine_scores, scored_blocks, unit_rows
+from visavis.wording import counted
 
 __all__ = ["Growth", "Reference", "SearchEvaluation", "evaluate_search", "rate_of_any", "reference_scores"]
 
@@ -75,7 +76,8 @@ class SearchEvaluation:
     def __str__(self) -> str:
         """Return a one-sentence summary."""
         return (
-            f"search among {self.enrolled:,} people, {self.photos} photos each ({self.reference}): rank 1 {self.rank1}, "
+            f"search among {counted(self.enrolled, 'person')}, {counted(self.photos, 'photo')} each "
+            f"({self.reference}): rank 1 {self.rank1}, "
             f"at threshold {self.threshold:.3f} FNIR {self.fnir}, FPIR {self.fpir}, "
             f"predicted from single comparisons {self.growth[-1].predicted:.2%}"
         )
@@ -113,8 +115,8 @@ def evaluate_search(
     enrolled = np.sort(able[: max(2, len(able) // 2)])
     if len(able) < 2 or len(enrolled) == np.count_nonzero(counts):
         raise DataError(
-            f"a search needs at least two people with more than {photos} photos, and others who are not enrolled, "
-            f"got {len(able)} such people of {np.count_nonzero(counts)}"
+            f"a search needs at least two people with {photos + 1} photos or more, and others who are not enrolled, "
+            f"got {len(able)} of {np.count_nonzero(counts)}"
         )
     kept = np.concatenate([rng.choice(np.flatnonzero(labels == person), photos, replace=False) for person in enrolled])
     probes = np.setdiff1d(np.arange(len(labels)), kept)

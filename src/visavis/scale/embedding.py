@@ -16,6 +16,7 @@ from visavis.files import csv_bytes
 from visavis.scale.shards import FAILURES, PASSED_OVER, EmbeddingSettings, Failure, Shard, Table, make_shards
 from visavis.scale.sources import is_prepared, list_photos
 from visavis.scale.work import embed_shard
+from visavis.wording import counted
 from visavis.workers import check_picklable, run_tasks
 
 __all__ = ["Embedded", "embed_photos"]
@@ -52,9 +53,13 @@ class Embedded:
 
     def __str__(self) -> str:
         """Return a summary."""
-        lines = [f"{self.rows:,} embeddings of {self.photos:,} photos, {self.shards:,} files in {self.out}"]
+        lines = [
+            f"{counted(self.rows, 'embedding')} of {counted(self.photos, 'photo')}, {counted(self.shards, 'file')} in {self.out}"
+        ]
         if self.failures:
-            lines.append(f"{self.failures:,} photos failed ({self.failures / self.photos:.2%}); reasons in {self.out}/{FAILURES}")
+            lines.append(
+                f"{counted(self.failures, 'photo')} failed ({self.failures / self.photos:.2%}); reasons in {self.out}/{FAILURES}"
+            )
         if self.intake.passed_over:
             lines.append(self.intake.describe_passed_over(f"{self.out}/{PASSED_OVER}"))
         return "\n".join(lines)

@@ -9,6 +9,7 @@ from math import ceil
 from visavis.metadata import decoding_work
 from visavis.service.limits import ServiceLimits
 from visavis.service.problems import BusyError, LengthError, RateError, SizeError
+from visavis.wording import counted
 
 __all__ = ["Admission", "RateLimiter"]
 
@@ -94,7 +95,7 @@ class Admission:
             raise LengthError("Content-Length must be a number.")
         length = int(header or 0)
         if length > self._limits.request_bytes:
-            raise SizeError(f"The request has {length:,} bytes; the limit is {self._limits.request_bytes:,}.")
+            raise SizeError(f"The request has {counted(length, 'byte')}; the limit is {self._limits.request_bytes:,}.")
         return length
 
     def charge(self, client: str, comparisons: int, photos: Iterable[bytes]) -> None:
@@ -122,7 +123,7 @@ class Admission:
             BusyError: If all clients together have.
         """
         if self._requests_by_client[client] >= self._limits.client_requests:
-            raise RateError(f"More than {self._limits.client_requests} requests in flight.", retry_after=1)
+            raise RateError(f"More than {counted(self._limits.client_requests, 'request')} in flight.", retry_after=1)
         if self.requests >= self._limits.requests or self.bytes + length > self._limits.bytes_in_flight:
             raise BusyError("The service is at capacity. Try again.")
         self.requests += 1

@@ -6,6 +6,7 @@ from collections import Counter
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from visavis.service.limits import ServiceLimits
+from visavis.wording import counted
 
 __all__ = ["limited_protocol"]
 
@@ -43,7 +44,7 @@ def limited_protocol(limits: ServiceLimits, *, trusted_proxy: str | None = None)
             self._address = self.client[0] if self.client else ""
             connections[self._address] += 1
             if connections[self._address] > limits.client_connections and self._address != trusted_proxy:
-                self._refuse(503, "busy", f"More than {limits.client_connections} connections of one address.")
+                self._refuse(503, "busy", f"More than {counted(limits.client_connections, 'connection')} of one address.")
             elif connections.total() > limits.connections:
                 self._refuse(503, "busy", "The service has too many connections. Try again.")
             else:
@@ -116,7 +117,7 @@ def limited_protocol(limits: ServiceLimits, *, trusted_proxy: str | None = None)
                 self._timer = None
 
         def _refuse_headers(self) -> None:
-            detail = f"A request may have {limits.headers} headers of {limits.header_bytes:,} bytes."
+            detail = f"A request may have {counted(limits.headers, 'header')} of {counted(limits.header_bytes, 'byte')}."
             self._refuse(431, "headers", detail)
 
         def _refuse(self, status: int, code: str, detail: str) -> None:

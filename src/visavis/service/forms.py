@@ -13,6 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from visavis.service.formats import MEDIA_TYPES
 from visavis.service.limits import ServiceLimits
 from visavis.service.problems import FormError, SizeError, UnsupportedMediaTypeError
+from visavis.wording import counted
 
 __all__ = ["ParsedForm", "PhotoForm"]
 
@@ -162,12 +163,12 @@ class _PartCollector:
         if part.name in photos:
             part.max_bytes = self._limits.photo_bytes
             if sum(name in photos for name in earlier) >= self._limits.photos:
-                raise SizeError(f"The form has more than {self._limits.photos} photos.")
+                raise SizeError(f"The form has more than {counted(self._limits.photos, 'photo')}.")
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         part = self._part
         if len(part.data) + end - start > part.max_bytes:
-            raise SizeError(f"The field {part.name} has more than {part.max_bytes:,} bytes.")
+            raise SizeError(f"The field {part.name} has more than {counted(part.max_bytes, 'byte')}.")
         part.data += data[start:end]
 
     def _finish(self) -> None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from visavis.wording import counted
+
 if TYPE_CHECKING:
     from visavis.backend import keras
 
@@ -68,7 +70,7 @@ class Devices:
             return batch
         devices = self.distribution.num_model_replicas
         if len(batch) % devices:
-            raise ValueError(f"the batch size must be a multiple of the {devices} devices, got {len(batch)} photos")
+            raise ValueError(f"the batch size must be a multiple of the {devices} devices, got {counted(len(batch), 'photo')}")
         own = len(batch) // self.processes
         return batch[self.process * own : (self.process + 1) * own]
 

@@ -105,7 +105,7 @@ def train(
             start, shrinkage = adapt(start, split, flip=config.flip, broadcast=devices.broadcast)
     with devices.scope():
         network = None if start is None else copy_network(start)
-    trainer = Trainer(split, config, network=network, trained=start is not None, out=out, options=options)
+    trainer = Trainer(split, config, start=network, out=out, options=options)
     if options.resume:
         trainer.restore()
     trainer.run()
@@ -132,8 +132,7 @@ class Trainer:
         split: Split,
         config: TrainingConfig,
         *,
-        network: keras.Model | None = None,
-        trained: bool = False,
+        start: keras.Model | None = None,
         batches: BatchSource | None = None,
         out: Path | str | None = None,
         options: RunOptions | None = None,
@@ -143,8 +142,8 @@ class Trainer:
         Args:
             split: As in `train`.
             config: The hyperparameters.
-            network: The embedding network to train, in place, created in the scope of the options' devices; None: a new one.
-            trained: Whether it is a trained network, whose batch statistics are kept.
+            start: A trained embedding network, whose batch statistics are kept. It is trained in place, and must be created in
+                the scope of the options' devices. None: a new network.
             batches: Photos and targets of each step; None: batches of the training people with their labels.
             out: A folder for the checkpoint and `history.csv`, or None.
             options: As in `train`.
@@ -162,18 +161,18 @@ class Trainer:
         self.batches = batches or Batches(training, config.batch, augmentation, seed=config.seed)
         self.loss = build_loss(config)
         self.identity = json.dumps([config.to_json(), training.digest(), validation.digest()], sort_keys=True)
-        self.trained = trained
+        self.trained = start is not None
         with self.devices.scope():
-            self.embedding = network or _new_network(config, training.shape)
+            self.embedding = start or _new_network(config, training.shape)
             self.head = DistanceSigmoid(dtype="float32", name="head")
             self.siamese = build_siamese(self.embedding, self.head)
             self.loss_layer = build_loss_layer(config, self.loss, classes=len(training.people), head=self.head)
         # With several devices, the model for validation and export is a copy that lives on one device.
         exported = build_siamese(copy_network(self.embedding)) if self.devices.distributed else self.siamese
-        self.monitor = ValidationMonitor(exported, validation, config, trained=trained, broadcast=self.devices.broadcast)
+        self.monitor = ValidationMonitor(exported, validation, config, trained=self.trained, broadcast=self.devices.broadcast)
         self.step, self.stopped = 0, False
         self.model = self._compile()
-        if trained and not self.options.resume:
+        if self.trained and not self.options.resume:
             start_centres(self.loss_layer, embedding_of(exported), training)
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from visavis.errors import ImageError
 from visavis.verification import Verdict, Verifier
+from visavis.wording import counted
 
 if TYPE_CHECKING:
     from visavis.data import PassedOver
@@ -70,7 +71,9 @@ def compare_photos(verifier: Verifier, anchor: Path, photos: Sequence[Path], *, 
         except ImageError as error:
             failures.append((photo, str(error)))
     if not acquired:
-        raise ImageError(f"none of {len(files)} photos can be compared; {failures[0][1] if failures else 'none was given'}")
+        raise ImageError(
+            f"none of {counted(len(files), 'photo')} can be compared; {failures[0][1] if failures else 'none was given'}"
+        )
     verdicts = verifier.match_each(first, list(acquired.values()))
     ranked = sorted(zip(acquired, verdicts, strict=True), key=lambda pair: -pair[1].score)
     if out is not None:

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from visavis.wording import counted
+
 __all__ = ["FoundFace", "Verdict"]
 
 
@@ -95,7 +97,7 @@ class Verdict:
         if self.comparisons == 1 or self.false_match_rate is None:
             return self.measured_on
         upper = "" if self.false_match_rate_upper is None else f", at most {self.false_match_rate_upper:.2g}"
-        rate = f"false match rate of {self.comparisons} comparisons: {self.false_match_rate:.2g}{upper}"
+        rate = f"false match rate of {counted(self.comparisons, 'comparison')}: {self.false_match_rate:.2g}{upper}"
         return f"{self.measured_on}; {rate}"
 
     def describe(self) -> str:

@@ -2,7 +2,7 @@
 
 import { element, svgElement } from "./dom.js";
 import { linearScale, scoreRange } from "./score-scale.js";
-import { formatNumber } from "./text.js";
+import { count } from "./text.js";
 
 const WIDTH = 400;
 const HEIGHT = 170;
@@ -58,10 +58,10 @@ function marker(kind, score, position, y, style) {
 const missingHistogram = () => element("figcaption", { class: "hint" }, "The model card contains no score histogram.");
 
 function legend(histogram) {
-  const total = (counts) => formatNumber(counts.reduce((sum, count) => sum + count, 0));
+  const total = (counts) => count(counts.reduce((sum, value) => sum + value, 0), "pair");
   return element("figcaption", { class: "legend" },
-    element("span", { class: "key-nonmated" }, `${total(histogram.nonmated)} pairs of different people`),
-    element("span", { class: "key-mated" }, `${total(histogram.mated)} pairs of the same person`),
+    element("span", { class: "key-nonmated" }, `${total(histogram.nonmated)} of different people`),
+    element("span", { class: "key-mated" }, `${total(histogram.mated)} of the same person`),
     element("span", {}, `on ${histogram.chosen_on}`),
   );
 }

@@ -30,8 +30,8 @@ export function scoreSentence(response) {
 export function errorRates(point) {
   if (point.fmr === null) return `Threshold from ${point.chosen_on}; its error rates are unknown.`;
   const bound = point.fmr_upper === null ? "" : `, at most ${percent(point.fmr_upper)} with 95\u00a0% confidence`;
-  const fmr = `False match rate: ${percent(point.fmr)} of ${formatNumber(point.nonmated)} pairs of different people${bound}.`;
-  const fnmr = `False non-match rate: ${percent(point.fnmr ?? 0)} of ${formatNumber(point.mated)} pairs of the same person.`;
+  const fmr = `False match rate: ${percent(point.fmr)} of ${count(point.nonmated, "pair")} of different people${bound}.`;
+  const fnmr = `False non-match rate: ${percent(point.fnmr ?? 0)} of ${count(point.mated, "pair")} of the same person.`;
   return [fmr, ...(point.fnmr === null ? [] : [fnmr]), `Measured on ${formatNumber(point.people)} ${point.chosen_on}${point.chosen_as === "guaranteed" ? ` (${point.measured_on})` : ""}.`].join(" ");
 }
 

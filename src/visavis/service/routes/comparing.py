@@ -24,6 +24,7 @@ from visavis.service.schemas import (
 )
 from visavis.service.state import ServiceState, SharedState, requires
 from visavis.verification import Verdict
+from visavis.wording import counted
 
 __all__ = ["router"]
 
@@ -86,7 +87,7 @@ async def compare(request: Request, form: OneAndMany, service: SharedState) -> C
     faces = {index: face for index, face in enumerate(prepared) if isinstance(face, PreparedFace)}
     failures = {index: str(error) for index, error in enumerate(prepared) if isinstance(error, ImageError)}
     if not faces:
-        raise ImageError(f"None of the {len(prepared)} photos can be compared: {failures[0]}")
+        raise ImageError(f"None of {counted(len(prepared), 'photo')} can be compared: {failures[0]}")
     embeddings = await service.engine.embed([anchor, *faces.values()])
     verdicts = [verifier.decide(float(score)) for score in embeddings[1:] @ embeddings[0]]
     disclosure = request.state.disclosure
