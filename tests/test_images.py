@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from visavis.errors import ImageError
+from visavis.formats import HEAD_BYTES, image_format
 from visavis.images import Limits, crop_centre, decode_image, read_image, resize_image, to_gray
 from visavis.metadata import count_scans
 
@@ -126,7 +127,10 @@ def test_path_bytes_and_file_are_the_same(tmp_path):
         (b"", "the file is empty"),
         (b"no image at all", "unsupported image format, expected AVIF, BMP"),
         (encoded(halves(), "PNG")[:60], "damaged or truncated"),
-        (encoded(halves(), "JPEG")[:200], "damaged or truncated|unsupported"),
+        (encoded(halves(), "JPEG")[:200], "damaged or truncated"),
+        (encoded(halves(), "AVIF")[:-50], "damaged or truncated"),
+        (b"II*\0\x08\0\0\0\0\0\0\0\0\0", "damaged or truncated, or a kind of TIFF that cannot be decoded; save it as JPEG"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", r"unsupported image format \(JPEG 2000\), expected"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported image format, expected AVIF, BMP"),
     ],
 )
@@ -135,6 +139,21 @@ def test_bad_files_are_named(tmp_path, data, message):
     path.write_bytes(data)
     with pytest.raises(ImageError, match=f"bad.png: .*({message})"):
         read_image(path)
+
+
+@pytest.mark.parametrize("brand", [b"avif", b"mif1", b"msf1"])
+def test_avif_of_a_generic_brand(brand):
+    data = encoded(halves(), "AVIF")
+    data = data[:8] + brand + data[12:]
+    assert image_format(data[:HEAD_BYTES]) == "AVIF"
+    assert read_image(data).shape == (16, 24, 3)
+
+
+def test_floats_in_a_portable_map():
+    levels = np.linspace(0, 1, 48, dtype="<f4")
+    data = b"Pf\n8 6\n-1.0\n" + levels.reshape(6, 8)[::-1].tobytes()
+    assert image_format(data[:HEAD_BYTES]) == "PPM"
+    np.testing.assert_allclose(read_image(data)[:, :, 0].ravel(), levels * 255, atol=0.51)
 
 
 def test_limits_are_checked_before_decoding():

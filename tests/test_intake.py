@@ -13,11 +13,11 @@ from PIL import Image
 
 from visavis.data import IntakeRules, check_leaks, generate_faces, load_dataset, open_photos, read_archive, read_arrays, read_folder
 from visavis.data.intake import Entry, sort_entries
-from visavis.data.kinds import HEAD_BYTES, READABLE, image_format
 from visavis.data.names import check_name, normalise_name, normalise_path, shown_name
 from visavis.errors import DataError, ImageError, LeakError
 from visavis.evaluation.calibrate import calibrate_model
 from visavis.files import write_csv
+from visavis.formats import HEAD_BYTES, READABLE, image_format
 from visavis.images import read_image
 from visavis.training.experiments import train_model
 

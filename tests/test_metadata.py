@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from visavis.errors import ImageError
-from visavis.images import read_image
+from visavis.images import decode_image, read_image
 from visavis.metadata import count_scans, declared_bits, declared_size, decoding_work, exif_orientation, strip_metadata
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
@@ -103,24 +103,51 @@ def test_samples_of_any_depth_are_scaled(kind, levels):
 
 
 def png_of_depth_16(samples, *, significant=None):
-    """An RGB PNG of 16 bits a sample, which Pillow cannot write."""
+    """A PNG of 16 bits a sample, which Pillow cannot write: `(h, w, 2)` gray with alpha, `(h, w, 3)` RGB, `(h, w, 4)` RGBA."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     height, width = samples.shape[:2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    declared = chunk(b"sBIT", bytes([significant] * 3)) if significant else b""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
+    declared = chunk(b"sBIT", bytes([significant] * samples.shape[2])) if significant else b""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[samples.shape[2]], 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + declared + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize(("top", "tolerance"), [(65535, 1.5), (4095, 17), (1023, 64)])
-def test_colour_of_few_bits_in_16_is_not_black(top, tolerance):
+def tiff_of_depth_16(samples):
+    """An RGB TIFF of 16 bits a sample, which Pillow cannot write."""
+    height, width = samples.shape[:2]
+    pixels = samples.astype("<u2").tobytes()
+    depths = 8 + len(pixels)
+    tags = [(256, width), (257, height), (258, depths), (259, 1), (262, 2), (273, 8), (277, 3), (278, height), (279, len(pixels))]
+    entries = b"".join(
+        struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 3 if tag == 258 else 1, value) for tag, value in tags
+    )
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", depths + 6) + pixels + struct.pack("<3H", 16, 16, 16) + directory
+
+
+@pytest.mark.parametrize("top", [65535, 16383, 4095, 1023, 255])
+@pytest.mark.parametrize("channels", [2, 3, 4, "TIFF"])
+def test_colour_of_few_bits_in_16_keeps_all_of_its_levels(channels, top):
     samples = np.repeat((GREY / 255 * top)[:, :, None], 3, axis=2).astype(np.uint16)
-    photo = read_image(png_of_depth_16(samples))
-    assert np.abs(photo[:, :, 1].astype(float) - GREY).max() <= tolerance
-    assert photo.max() == 255
+    opaque = np.full((48, 64, 1), 65535, np.uint16)
+    if channels == "TIFF":
+        file = tiff_of_depth_16(samples)
+    elif channels == 3:
+        file = png_of_depth_16(samples)
+    else:
+        file = png_of_depth_16(np.concatenate([samples[:, :, : channels - 1], opaque], axis=2))
+    decoded = decode_image(file)
+    assert np.abs(decoded.pixels[:, :, 1].astype(float) - GREY).max() <= 1.5
+    assert decoded.warnings == (() if top == 65535 else (f"levels of 0 to {top:,} were scaled to 0 to 255",))
+
+
+def test_a_declared_depth_of_colour_counts():
+    samples = np.full((8, 8, 3), 1000, np.uint16)
+    samples[0, 0] = 0
+    assert decode_image(png_of_depth_16(samples, significant=12)).pixels.max() == round(1000 / 4095 * 255)
 
 
 def test_the_declared_depth_counts():

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,14 +12,15 @@ from PIL import Image, UnidentifiedImageError
 
 from visavis.errors import DataError, ImageError
 from visavis.files import check_path
-from visavis.metadata import MAX_SCANS, count_scans, declared_bits, exif_orientation, strip_metadata
+from visavis.formats import HEAD_BYTES, READABLE, image_format
+from visavis.levels import has_few_bits, low_bytes, scale_levels
+from visavis.metadata import MAX_SCANS, count_scans, exif_orientation, strip_metadata
 from visavis.wording import counted
 
 __all__ = ["DecodedImage", "Limits", "crop_centre", "decode_image", "read_image", "resize_image", "to_gray"]
 
 Pixels = npt.NDArray[np.uint8]
 
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _FULL_SCANS = 12  # of the largest picture; a smaller one may have more
 _ORIENTATION = 0x0112
 _TRANSPOSITIONS = {
@@ -31,12 +32,6 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BITS = tuple(2.0**bits - 1 for bits in (8, 10, 12, 14, 16))
-_FLOATS = (1.0, 255.0)
-_NARROW = 0.2  # of its range
-_DARK = 64
-_BITS_PER_SAMPLE = 258
-_HEIC_BRANDS = frozenset({b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1"})
 
 
 @dataclass(frozen=True)
@@ -125,7 +120,10 @@ def decode_image(source: str | Path | bytes | BinaryIO, *, name: str | None = No
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: unsupported image format, expected {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}") from error
+        kind = image_format(data[:HEAD_BYTES])
+        raise ImageError(
+            f"{name}: damaged or truncated, or a kind of {kind} that cannot be decoded; save it as JPEG or PNG"
+        ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: more pixels than the limit of {limits.max_pixels:,}") from error
     except Exception as error:  # decoders of damaged files raise almost anything
@@ -163,7 +161,7 @@ def crop_centre(image: Pixels, fraction: float) -> Pixels:
 def _decode(data: bytes, name: str, limits: Limits, orientation: int | None = None) -> DecodedImage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd metadata; what matters raises
-        with Image.open(io.BytesIO(data), formats=_formats(data, name)) as image:
+        with Image.open(io.BytesIO(data), formats=_pillow_formats(data, name)) as image:
             if image.width * image.height > limits.max_pixels:
                 raise ImageError(f"{name}: {image.width} x {image.height} pixels are more than the limit of {limits.max_pixels:,}")
             if image.width * image.height * count_scans(data) > limits.max_pixels * _FULL_SCANS:
@@ -172,18 +170,7 @@ def _decode(data: bytes, name: str, limits: Limits, orientation: int | None = No
                     f"{_FULL_SCANS} scans of {limits.max_pixels:,}"
                 )
             image.load()
-            return _to_rgb(
-                _upright(image, _orientation(image, data) if orientation is None else orientation),
-                declared_bits(data),
-                sixteen=_has_sixteen_bits(image, data),
-            )
-
-
-def _has_sixteen_bits(image: Any, data: bytes) -> bool:
-    """Whether the samples of a PNG or TIFF file have 16 bits."""
-    if image.format == "PNG":
-        return data[24:25] == b"\x10"
-    return image.format == "TIFF" and 16 in tuple(image.tag_v2.get(_BITS_PER_SAMPLE, ()))
+            return _to_rgb(image, data, _orientation(image, data) if orientation is None else orientation)
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -222,10 +209,14 @@ def _read_bytes(source: str | Path | bytes | BinaryIO, name: str, limits: Limits
     return data
 
 
-def _formats(data: bytes, name: str) -> tuple[str, ...]:
-    """The formats to try: HEIF if the first bytes say so (ISO/IEC 23008-12), whose decoder is loaded at first use."""
-    if data[4:8] != b"ftyp" or data[8:12] not in _HEIC_BRANDS:
-        return _FORMATS
+def _pillow_formats(data: bytes, name: str) -> tuple[str, ...]:
+    """Return the names by which Pillow knows the format of a file; the decoder of HEIC is loaded at first use."""
+    found = image_format(data[:HEAD_BYTES])
+    if found not in READABLE:
+        *names, last = sorted(readable.upper() for readable in READABLE - {"HEIC"})
+        raise ImageError(f"{name}: unsupported image format{f' ({found})' if found else ''}, expected {', '.join(names)} or {last}")
+    if found != "HEIC":
+        return (found.upper(),)
     try:
         from pillow_heif import register_heif_opener
     except ImportError as error:
@@ -234,44 +225,19 @@ def _formats(data: bytes, name: str) -> tuple[str, ...]:
     return ("HEIF",)
 
 
-def _to_rgb(image: Any, bits: int | None, *, sixteen: bool) -> DecodedImage:
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        ranges = _FLOATS if image.mode == "F" else _BITS
-        scaled = _scale_levels(np.array(image, dtype=np.float32), bits, ranges)
-        return replace(scaled, pixels=np.repeat(scaled.pixels[:, :, None], 3, axis=2))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    rgb = np.asarray(image.convert("RGB"))
-    # Pillow keeps the upper 8 of 16 bits of a colour image, in which cameras of 10 to 14 bits leave the first ones empty
-    high = int(rgb.max(initial=0))
-    if high >= _DARK or not sixteen or high == 0:
+def _to_rgb(image: Any, data: bytes, orientation: int) -> DecodedImage:
+    """Convert a loaded picture to upright RGB of 8 bits."""
+    picture = _upright(image, orientation)
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        gray, warnings = scale_levels(np.array(picture, dtype=np.float32), data, floats=picture.mode == "F")
+        return DecodedImage(np.repeat(gray[:, :, None], 3, axis=2), warnings)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    rgb = np.asarray(picture.convert("RGB"))
+    if not has_few_bits(image, rgb, data):
         return DecodedImage(rgb)
-    return _scale_levels(rgb.astype(np.float32), high.bit_length(), unit=256)
-
-
-def _scale_levels(
-    levels: npt.NDArray[np.float32], bits: int | None, ranges: tuple[float, ...] = _BITS, *, unit: int = 1
-) -> DecodedImage:
-    """Scale samples of more than 8 bits to 0 .. 255, with a warning where another range than that of the file's depth is used.
-
-    The range is the declared one, or else the smallest usual one that holds all samples (1.0 of floats; 8, 10, 12, 14, 16 bits; the
-    maximum). A picture that uses a small part of its range is stretched to all of it. `unit` is the number of the file's levels
-    in one level of the samples.
-    """
-    levels = np.nan_to_num(levels, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(levels.min(initial=0)), float(levels.max(initial=0))
-    ranges = ranges if bits is None else (2.0**bits - 1, *ranges)
-    top = next((top for top in ranges if high <= top), high)
-    bottom = min(low, 0.0)
-    darkest, span = float(levels.min()), high - float(levels.min())
-    if span > 0 and span < _NARROW * (top - bottom):
-        bottom, top = darkest, high
-    levels -= bottom
-    levels *= 255 / max(top - bottom, 1e-12)
-    pixels = np.clip(np.rint(levels, out=levels), 0, 255, out=levels).astype(np.uint8)
-    if (bottom, top) == (0.0, _BITS[-1]):
-        return DecodedImage(pixels)
-    whole = f"{unit * bottom:,.6g} to {unit * (top + 1) - 1:,.6g}"
-    return DecodedImage(pixels, (f"levels of {whole} were scaled to 0 to 255",))
+    low = low_bytes(data, (image.format,))
+    levels = 256 * rgb.astype(np.float32)
+    levels += 255 if low is None else np.asarray(_upright(low, orientation))
+    return DecodedImage(*scale_levels(levels, data))

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from visavis.data.kinds import HEAD_BYTES, is_image_file
 from visavis.errors import DataError
 from visavis.faces import AcquisitionSettings
 from visavis.files import check_path
+from visavis.formats import HEAD_BYTES, is_image_file
 from visavis.gallery import Gallery, open_gallery
 from visavis.gallery.enrolling import EnrolledPhotos, EnrolmentOptions, enrol_folder, enrol_photos
 from visavis.verification import Verifier

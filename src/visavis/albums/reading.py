@@ -19,7 +19,6 @@ from visavis.albums.faces import AlbumFaces, Failure
 from visavis.data import Intake, IntakeRules, PhotoFiles, open_photos
 from visavis.data.folders import check_outside, fetched
 from visavis.data.intake import Photo, PhotoList
-from visavis.data.kinds import is_image_file
 from visavis.data.names import UNNAMED, shown_name
 from visavis.data.stores import Store
 from visavis.encoders import Encoder
@@ -27,6 +26,7 @@ from visavis.encoders.loading import load_expected
 from visavis.errors import DataError, ImageError, ModelError
 from visavis.faces import AcquisitionSettings, AlignedFace
 from visavis.files import atomic_write, check_path, make_private_folder
+from visavis.formats import is_image_file
 from visavis.images import Pixels, read_image
 from visavis.workers import check_picklable, run_tasks
 

@@ -78,7 +78,7 @@ def enrol(
 
     The gallery is created if missing. Only embeddings are stored unless --keep-photos is given.
     """
-    from visavis.data.kinds import is_image_file
+    from visavis.formats import is_image_file
     from visavis.gallery import open_gallery
     from visavis.gallery.enrolling import EnrolmentOptions, enrol_folder, enrol_photos
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from visavis.data.kinds import READABLE, image_format
 from visavis.data.names import UNNAMED, check_name, normalise_name, shown_name
 from visavis.errors import DataError, check_option
 from visavis.files import write_csv
+from visavis.formats import READABLE, image_format
 from visavis.images import Limits
 from visavis.wording import counted
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from visavis.data.intake import Entry, Kind, is_system_entry
-from visavis.data.kinds import HEAD_BYTES
 from visavis.errors import DataError, ImageError
+from visavis.formats import HEAD_BYTES
 from visavis.wording import counted
 
 __all__ = ["Store", "open_store"]

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from visavis.data import Intake, IntakeRules, open_photos, read_saved
 from visavis.data.dataset import FACES
 from visavis.data.intake import Entry, is_system_entry, sort_entries
-from visavis.data.kinds import HEAD_BYTES
 from visavis.data.names import UNNAMED
 from visavis.data.stores import open_store
 from visavis.errors import DataError, MissingDependencyError
 from visavis.files import check_path
+from visavis.formats import HEAD_BYTES
 from visavis.images import Limits
 
 __all__ = ["Listing", "Photo", "Source", "filesystem_of", "is_prepared", "list_photos", "open_source"]

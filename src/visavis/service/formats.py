@@ -1,7 +1,7 @@
 """Image formats of uploads, recognised by content: the declared type and the file name do not matter."""
 
-from visavis.data.kinds import HEAD_BYTES, image_format
 from visavis.errors import ImageError
+from visavis.formats import HEAD_BYTES, image_format
 from visavis.service.problems import UnsupportedImageError
 
 __all__ = ["MEDIA_TYPES", "check_format"]

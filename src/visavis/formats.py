@@ -28,9 +28,10 @@ _SIGNATURES = (
     (b"\0\0\1\0", "icon"),
 )
 _HEIC_BRANDS = frozenset({b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1"})
+_GENERIC_BRANDS = frozenset({b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
-_PPM = re.compile(rb"P[1-6]\s+(#|\d)")
+_PPM = re.compile(rb"P[1-6f]\s+(#|\d)")
 
 
 def image_format(head: bytes) -> str | None:
@@ -64,9 +65,8 @@ def is_image_file(path: Path) -> bool:
 
 
 def _format_of_brands(head: bytes) -> str | None:
-    """Distinguish HEIC from AVIF (ISO/IEC 23008-12): by the major brand, and for a generic one by the compatible brands."""
+    """Distinguish HEIC from AVIF (ISO/IEC 23008-12) by the major brand, or for a generic one by the compatible brands."""
     brands = [head[at : at + 4] for at in (8, *range(16, min(int.from_bytes(head[:4]), len(head)), 4))]
-    for brand in brands if brands[0] in (b"mif1", b"msf1") else brands[:1]:
-        if brand in _AVIF_BRANDS:
-            return "AVIF"
-    return "HEIC" if brands[0] in _HEIC_BRANDS else None
+    if brands[0] in _GENERIC_BRANDS and _AVIF_BRANDS.intersection(brands):
+        return "AVIF"
+    return "AVIF" if brands[0] in _AVIF_BRANDS else "HEIC" if brands[0] in _HEIC_BRANDS else None
