@@ -62,6 +62,7 @@ from .evaluation.check import check_population as check_population
 from .evaluation.evaluate import EvaluationOptions as EvaluationOptions, evaluate_model as evaluate_model
 from .evaluation.inspection import InspectionOptions as InspectionOptions, inspect_data as inspect_data
 from .evaluation.plots import test_visualize as test_visualize, visualize as visualize
+from .evaluation.quantize import QuantizationOptions as QuantizationOptions, quantize_model as quantize_model
 from .faces import (
     AcquisitionSettings as AcquisitionSettings,
     AlignedFace as AlignedFace,

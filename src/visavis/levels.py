@@ -43,7 +43,7 @@ def has_few_bits(image: Any, rgb: Pixels, data: bytes) -> bool:
 def low_bytes(data: bytes, formats: tuple[str, ...]) -> Image.Image | None:
     """Return the lower bytes of the samples of a colour picture of 16 bits as an RGB picture; None: Pillow cannot read them.
 
-    Pillow's decoders take the upper byte of each sample, in the byte order that they are told; told the other one, the lower byte.
+    Pillow's decoders take the upper byte of each sample in the byte order that is named; with the other one named, the lower byte.
     """
     with Image.open(io.BytesIO(data), formats=formats) as image:
         picture: Any = image

@@ -87,6 +87,7 @@ group.add_section(
     models.check,
     models.card,
     models.export,
+    models.quantize,
 )
 group.add_section("Use", photos.verify, photos.compare, photos.explain, data.embed, encoders.encoders)
 group.add_section("Albums", albums.sort, albums.find)

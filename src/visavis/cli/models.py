@@ -1,4 +1,4 @@
-"""Commands that train and measure models: demo, train, evaluate, report, calibrate, card, export."""
+"""Commands that train and measure models: demo, train, evaluate, report, calibrate, card, export, quantize."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from visavis.cli.options import (
     target_fmrs_option,
 )
 
-__all__ = ["calibrate", "card", "demo", "evaluate", "export", "report", "train"]
+__all__ = ["calibrate", "card", "demo", "evaluate", "export", "quantize", "report", "train"]
 
 
 def number_or_all(value: str) -> int | str:
@@ -258,6 +258,28 @@ def export(run: Path, out: Path, *, without_names: bool) -> None:
     from visavis.encoders.export import export_model
 
     click.echo(export_model(run, out, names=not without_names))
+
+
+@click.command(epilog="Example: visavis quantize runs/mine faces/ --out mine-8bit.onnx")
+@click.argument("model")
+@click.argument("data")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write, .onnx.")
+@click.option("--max-loss", type=float, default=0.002, show_default=True, help="By how much the equal error rate may rise.")
+@click.option("--without-names", is_flag=True, help="Write digests instead of people's names to the card.")
+@options(rules_options, quiet_option, json_option)
+def quantize(
+    model: str, data: str, *, out: Path, max_loss: float, without_names: bool, rules: Any, quiet: bool, as_json: bool
+) -> None:
+    """Quantise a model to 8 bits, and measure what it loses.
+
+    DATA is a data set of people that the model was not trained on: the faces of half of them set the ranges of the activations,
+    the others are measured. A model that loses more than --max-loss is not written.
+    """
+    from visavis.evaluation.quantize import QuantizationOptions, quantize_model
+
+    options = QuantizationOptions(max_loss=max_loss, rules=rules, names=not without_names, progress=not quiet)
+    result = quantize_model(model, data, out, options)
+    print_json(result.to_json()) if as_json else click.echo(str(result))
 
 
 @click.command(epilog="Example: visavis card pretrained --licences")

@@ -23,11 +23,11 @@ from visavis.metrics import unit_rows
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["CARD_KEY", "QUANTIZED_KEY", "OnnxEncoder", "copy_with_card", "load_onnx", "onnx_digest"]
+__all__ = ["CARD_KEY", "DESCRIPTION_KEY", "QUANTIZED_KEY", "OnnxEncoder", "copy_with_card", "load_onnx", "onnx_digest"]
 
 CARD_KEY = "visavis.card"
 QUANTIZED_KEY = "visavis.quantized"  # of a file whose weights, and no activations, are in 8 bits
-_DESCRIPTION_KEY = "visavis.description"
+DESCRIPTION_KEY = "visavis.description"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +82,28 @@ class OnnxEncoder:
 
     def _run(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Embed one batch, mirrored as well if the card says so."""
-        outputs = self._outputs(np.asarray(faces, dtype=np.float32))
+        outputs = self._outputs(faces)
         if not self.card.flip:
             return np.asarray(outputs, dtype=np.float32)
-        mirrored = self._outputs(np.asarray(faces[:, :, ::-1], dtype=np.float32))
+        mirrored = self._outputs(faces[:, :, ::-1])
         return np.asarray((unit_rows(outputs) + unit_rows(mirrored)) / 2, dtype=np.float32)
 
-    def _outputs(self, faces: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Run the network, in as many passes as its batch size needs."""
-        taken = self.session.get_inputs()[0]
+    def network_inputs(self, faces: npt.NDArray[Any]) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield what the network takes for some faces, in as many parts as its batch size needs, the last one padded with zeros.
+
+        Args:
+            faces: `(n, h, w, c)`, of the card's size.
+        """
+        inputs, shape = np.asarray(faces, dtype=np.float32), self.session.get_inputs()[0].shape
         if self.description is not None:
-            faces = self.description.prepare(faces)
-            if taken.shape[1] == faces.shape[3]:
-                faces = np.ascontiguousarray(faces.transpose(0, 3, 1, 2))
-        outputs = [self.session.run(None, {taken.name: part})[0] for part in _parts(faces, taken.shape[0])]
-        return np.concatenate(outputs)[: len(faces)]
+            inputs = self.description.prepare(inputs)
+            if shape[1] == inputs.shape[3]:
+                inputs = np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
+        return _parts(inputs, shape[0])
+
+    def _outputs(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        name = self.session.get_inputs()[0].name
+        return np.concatenate([self.session.run(None, {name: part})[0] for part in self.network_inputs(faces)])[: len(faces)]
 
 
 def load_onnx(path: Path, *, threads: int | None = None, provider: Provider | None = None) -> OnnxEncoder:
@@ -120,7 +127,7 @@ def load_onnx(path: Path, *, threads: int | None = None, provider: Provider | No
         check_input(path, session, description)
         return OnnxEncoder(description.card(str(path.with_suffix(".toml"))), session, path, description)
     try:
-        card, values = (json.loads(metadata.get(key, "null")) for key in (CARD_KEY, _DESCRIPTION_KEY))
+        card, values = (json.loads(metadata.get(key, "null")) for key in (CARD_KEY, DESCRIPTION_KEY))
         description_inside = None if values is None else Description.from_json(values)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: its card is damaged ({error}).") from error
@@ -173,7 +180,7 @@ def copy_with_card(encoder: OnnxEncoder, card: Card, out: Path) -> None:
     properties = {prop.key: prop.value for prop in proto.metadata_props}
     properties[CARD_KEY] = json.dumps(card.to_json())
     if encoder.description is not None:
-        properties[_DESCRIPTION_KEY] = json.dumps(encoder.description.to_json())
+        properties[DESCRIPTION_KEY] = json.dumps(encoder.description.to_json())
     onnx.helper.set_model_props(proto, properties)
     with atomic_write(out) as temporary:
         temporary.write_bytes(proto.SerializeToString())

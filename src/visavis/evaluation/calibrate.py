@@ -16,7 +16,7 @@ from visavis.metrics import score_all_pairs
 from visavis.metrics.calibration import Method
 from visavis.metrics.operating_points import ChosenAs, Population
 
-__all__ = ["CalibrationOptions", "calibrate_model"]
+__all__ = ["CalibrationOptions", "calibrate_model", "usable_people"]
 
 Data = str | FaceDataset
 
@@ -75,7 +75,7 @@ def calibrate_model(
     sources = [data] if isinstance(data, str | FaceDataset) else list(data)
     if not sources:
         raise ValueError("data must be at least one data set, got none")
-    datasets = [_usable_people(encoder, source, options.rules) for source in sources]
+    datasets = [usable_people(encoder, source, options.rules) for source in sources]
     names = _names(sources)
     populations = [
         Population(name, score_all_pairs(embed_faces(encoder, faces, progress=options.progress), faces.labels))
@@ -92,7 +92,7 @@ def calibrate_model(
     return card
 
 
-def _usable_people(encoder: Encoder, source: Data, rules: IntakeRules | None) -> FaceDataset:
+def usable_people(encoder: Encoder, source: Data, rules: IntakeRules | None) -> FaceDataset:
     """Load a data set without the people that the model was trained on."""
     faces = load_faces(encoder.card, source, rules)
     unseen = [person for person in faces.people if not encoder.card.has_seen(person, sides=("train",))]
