@@ -18,6 +18,7 @@ __all__ = ["write_quantized"]
 
 _KINDS = ["Conv", "Gemm", "MatMul"]
 _BATCH = 8
+_PREPROCESSED = {"onnx.quant.pre_process": "onnxruntime.quant"}  # without it the quantiser warns that this was not done
 
 
 def write_quantized(encoder: OnnxEncoder, faces: npt.NDArray[Any], path: Path) -> None:
@@ -50,7 +51,7 @@ def write_quantized(encoder: OnnxEncoder, faces: npt.NDArray[Any], path: Path) -
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
             )
-            _write_metadata(encoder, quantized)
+            _replace_metadata(quantized, _metadata(encoder))
         except Exception as error:  # of ONNX, of ONNX Runtime, or of protobuf, without a common base
             raise ModelError(f"the model cannot be quantised: {error}") from error
         os.replace(quantized, path)
@@ -79,16 +80,20 @@ def _write_float32(encoder: OnnxEncoder, path: Path) -> None:
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.optimized_model_filepath = str(path)
     onnxruntime.InferenceSession(encoder.model, options, providers=["CPUExecutionProvider"])
+    _replace_metadata(path, _PREPROCESSED)
 
 
-def _write_metadata(encoder: OnnxEncoder, path: Path) -> None:
-    """Replace the metadata of a file by card and description of an encoder."""
+def _metadata(encoder: OnnxEncoder) -> dict[str, str]:
+    metadata = {CARD_KEY: json.dumps(encoder.card.to_json())}
+    if encoder.description is not None:
+        metadata[DESCRIPTION_KEY] = json.dumps(encoder.description.to_json())
+    return metadata
+
+
+def _replace_metadata(path: Path, metadata: dict[str, str]) -> None:
     import onnx
 
     proto = onnx.load(path)
     del proto.metadata_props[:]
-    metadata = {CARD_KEY: json.dumps(encoder.card.to_json())}
-    if encoder.description is not None:
-        metadata[DESCRIPTION_KEY] = json.dumps(encoder.description.to_json())
     onnx.helper.set_model_props(proto, metadata)
     onnx.save(proto, path)
