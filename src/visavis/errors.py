@@ -5,7 +5,13 @@ A bad argument raises `ValueError`. A failure with files, people, models or down
     VisavisError
     ├── DataError (also ValueError)        photos or labels that cannot be used
     │   ├── ImageError                     one photo that cannot be read
-    │   │   └── FaceError                  no face detected in a photo, or several where one is required
+    │   │   └── FaceError                  no face detected in a photo
+    │   │       └── QualityError           a face that is not good enough to be enrolled
+    │   │           ├── SeveralFacesError  several faces where one is required; of any use, not of enrolment alone
+    │   │           ├── DoubtfulFaceError  hardly a face by its detector score, or none
+    │   │           ├── SmallFaceError     too few pixels between the eyes
+    │   │           ├── TurnedFaceError    turned away from the camera
+    │   │           └── BlurredFaceError   not sharp
     │   └── LeakError                      a person or photo in two parts of a split
     ├── ModelError                         a model file or run folder that cannot be used
     ├── TrainingError                      training collapsed or diverged
@@ -40,6 +46,30 @@ class ImageError(DataError):
 
 class FaceError(ImageError):
     """No face was detected in a photo (failure to acquire), or several where one is required."""
+
+
+class QualityError(FaceError):
+    """A face is not good enough to be enrolled; the message says what is needed."""
+
+
+class SeveralFacesError(QualityError):
+    """Several faces were detected where one is required."""
+
+
+class DoubtfulFaceError(QualityError):
+    """The detector score is too low, or no face was detected and the centre of the photo was used."""
+
+
+class SmallFaceError(QualityError):
+    """The face has too few pixels between the eyes."""
+
+
+class TurnedFaceError(QualityError):
+    """The face is turned away from the camera."""
+
+
+class BlurredFaceError(QualityError):
+    """The face is not sharp."""
 
 
 class LeakError(DataError):

@@ -13,6 +13,7 @@ from visavis.cli.options import (
     acquisition_options,
     decision_options,
     json_option,
+    min_quality_option,
     model_option,
     open_verifier,
     options,
@@ -63,7 +64,8 @@ def maintenance(command: Callable[..., Any]) -> Callable[..., Any]:
     help="The person in PHOTOS (files or folders); without it, PHOTOS is a folder (or .tar, .zip) with one sub-folder per person.",
 )
 @click.option("--keep-photos", is_flag=True, help="Store the photos too, so that reembed can use another encoder later.")
-@options(people_depth_option, model_option, acquisition_options, actor_option, quiet_option, json_option)
+@options(min_quality_option("none"), people_depth_option, model_option, acquisition_options)
+@options(actor_option, quiet_option, json_option)
 def enrol(
     location: str,
     photos: tuple[Path, ...],
@@ -78,6 +80,7 @@ def enrol(
 
     The gallery is created if missing. Only embeddings are stored unless --keep-photos is given.
     """
+    from visavis.faces import quality_limits
     from visavis.formats import is_image_file
     from visavis.gallery import open_gallery
     from visavis.gallery.enrolling import EnrolmentOptions, enrol_folder, enrol_photos
@@ -85,7 +88,7 @@ def enrol(
     if subject is None and (len(photos) > 1 or is_image_file(photos[0])):
         raise click.UsageError("name the person in the photos (--subject NAME), or give one folder with one sub-folder per person")
     given = {name: settings.pop(name) for name in ("keep_photos", "actor", "people_depth")}
-    options = EnrolmentOptions(**given, progress=not quiet)
+    options = EnrolmentOptions(**given, progress=not quiet, quality=quality_limits(settings.pop("min_quality")))
     verifier = open_verifier(model, **settings)
     with open_gallery(location, verifier.encoder) as opened:
         if subject is None:

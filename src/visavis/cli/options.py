@@ -21,6 +21,7 @@ __all__ = [
     "json_option",
     "limit_options",
     "matching_options",
+    "min_quality_option",
     "model_option",
     "open_verifier",
     "options",
@@ -196,6 +197,19 @@ def _face_option(*policies: str, also: str = "") -> Any:
 face_policy_option = _face_option("largest", "centre", "all", "error")
 _one_face_option = _face_option("largest", "centre", "error")
 _any_face_option = _face_option("largest", "centre", "all", "error", also="; with all, photos match if any of their faces do")
+
+
+def min_quality_option(default: str) -> Any:
+    """Return the option `--min-quality`, which becomes the argument `min_quality`."""
+    return click.option(
+        "--min-quality",
+        type=click.Choice(["none", "basic", "portrait"]),
+        default=default,
+        show_default=True,
+        help="Refuse to enrol photos below this level: with several faces, or a small, blurred, turned or doubtful one.",
+    )
+
+
 fallback_option = click.option(
     "--fallback",
     type=click.Choice(["centre"]),

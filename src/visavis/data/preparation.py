@@ -37,7 +37,7 @@ QUALITIES = {
     "eye_distance": "distance of the eyes",
     "sharpness": "sharpness",
 }
-_COLUMNS += (*QUALITIES, "turned", "warnings")
+_COLUMNS += (*QUALITIES, "others", "turned", "warnings")
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ def prepare_photos(
 
     The folder `out` holds the faces in `PREPARED_CROP`, from which every encoder's crop can be cut, with landmarks, people and
     sources, as `load_dataset` reads them; `faces.csv` with box, landmarks, detector score, distance of the eyes, sharpness,
-    degrees by which the photo is turned to the right, and warnings of each; `failures.csv` with the photos without a usable face
-    and `passed_over.csv` with the files that are no photos,
-    with the reasons. An interrupted call is resumed by calling again.
+    number of other faces in the photo, degrees by which the photo is turned to the right, and warnings of each; `failures.csv`
+    with the photos without a usable face and `passed_over.csv` with the files that are no photos, with the reasons. An
+    interrupted call is resumed by calling again.
 
     Args:
         photos: A folder with one sub-folder per person, or a `.tar` or `.zip` of one.
@@ -221,7 +221,7 @@ def _row(source: str, person: str, aligned: AlignedFace) -> list[Any]:
     places = [""] * 14 if face is None else [round(float(value), 2) for value in [*face.box, *face.landmarks.ravel()]]
     measures = ["", ""] if face is None else [round(face.score, 4), round(face.eye_distance, 1)]
     turned = "" if face is None else face.turned
-    return [source, person, *places, *measures, round(aligned.sharpness, 1), turned, "; ".join(aligned.warnings)]
+    return [source, person, *places, *measures, round(aligned.sharpness, 1), aligned.others, turned, "; ".join(aligned.warnings)]
 
 
 def _join(out: Path, parts: Path, count: int, intake: Intake, people_of_photos: list[str]) -> Preparation:

@@ -15,16 +15,18 @@ from visavis.encoders import Encoder, load_encoder, load_faces, raw_embeddings
 from visavis.encoders.card import Card
 from visavis.errors import DataError, check_option
 from visavis.evaluation.attributes import errors_by_attribute, known_attributes
+from visavis.evaluation.gate import evaluate_gates, known_quality
 from visavis.evaluation.protocols import Claims, evaluate_protocol, evaluate_scores
 from visavis.evaluation.results import Evaluation
 from visavis.evaluation.sampling import sample_pairs
 from visavis.evaluation.standard_report import write_standard_report
 from visavis.evaluation.writing import REPORT, draw_evaluation, write_evaluation
+from visavis.faces import FaceQuality
 from visavis.files import check_path
 from visavis.metrics import PairScores, score_all_pairs, unit_rows
 from visavis.metrics.concentration import person_errors
 from visavis.metrics.photos import AcquisitionFailures, with_failures
-from visavis.metrics.quality import DiscardCurve, evaluate_quality, is_quality
+from visavis.metrics.quality import DiscardCurve, GateCost, evaluate_quality, is_quality
 from visavis.metrics.reliability import NIST_COSTS, Costs
 from visavis.metrics.search import Reference, evaluate_search
 from visavis.metrics.subgroups import Subgroups
@@ -138,6 +140,7 @@ def evaluate_model(
     photos = _unseen(faces, encoder.card) if people == "unseen" else np.arange(len(faces))
     chosen = faces.select(photos)
     known = known_attributes(data, chosen, options.attributes, options.encoding)
+    quality = known_quality(data, chosen)
     name = f"{len(chosen.people)} {'unseen ' if people == 'unseen' else ''}people"
     protocol, sampled = _protocol(options, faces, photos), None
     if protocol is None and not np.any(chosen.photos_per_person > 1):
@@ -150,7 +153,7 @@ def evaluate_model(
     failed = _failed(data, chosen, encoder.card if people == "unseen" else None, options)
     raw = raw_embeddings(encoder, chosen, progress=options.progress)
     embeddings = unit_rows(raw)
-    measured = _Measured(chosen, embeddings, np.linalg.norm(raw, axis=1).astype(np.float64), known)
+    measured = _Measured(chosen, embeddings, np.linalg.norm(raw, axis=1).astype(np.float64), known, quality)
     scores = None if protocol else score_all_pairs(embeddings, chosen.labels, thresholds=claims.thresholds)
     if protocol is not None:
         evaluation = evaluate_protocol(embeddings, chosen.labels, protocol, claims)
@@ -174,12 +177,16 @@ def evaluate_model(
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """Photos with their embeddings `(n, d)`, the lengths of these before normalisation `(n,)`, and attributes `(n,)` by name."""
+    """Photos with their embeddings `(n, d)`, the lengths of these before normalisation `(n,)`, attributes and quality.
+
+    Attributes are `(n,)` by name; the quality measures of each face are those of `prepare`, None where they are not known.
+    """
 
     faces: FaceDataset
     embeddings: npt.NDArray[np.float32]
     lengths: npt.NDArray[np.float64]
     attributes: dict[str, npt.NDArray[np.str_]]
+    quality: list[FaceQuality] | None
 
 
 def _protocol(options: EvaluationOptions, faces: FaceDataset, photos: npt.NDArray[np.int64]) -> PairProtocol | None:
@@ -248,16 +255,18 @@ def _with_details(evaluation: Evaluation, measured: _Measured, scores: PairScore
     embeddings, labels, threshold = measured.embeddings, measured.faces.labels, evaluation.threshold
     quality: tuple[DiscardCurve, ...] = ()
     groups: tuple[Subgroups, ...] = ()
+    gates: tuple[GateCost, ...] = ()
     of_unequal_length = np.ptp(measured.lengths) > _SAME_LENGTH and is_quality(measured.lengths)
-    if measured.attributes or of_unequal_length:
+    if measured.attributes or of_unequal_length or measured.quality:
         scores = scores or score_all_pairs(embeddings, labels, thresholds=[threshold])
         groups, quality = errors_by_attribute(scores, measured.attributes, threshold)
         if of_unequal_length:
             quality += (evaluate_quality(scores, measured.lengths, threshold=threshold, measure=_LENGTH),)
+        gates = evaluate_gates(scores, measured.quality, threshold) if measured.quality else ()
     search = None
     if options.enrol is not None:
         search = evaluate_search(embeddings, labels, threshold=threshold, photos=options.enrol, reference=options.reference)
-    return replace(evaluation, groups=groups, quality=quality, search=search)
+    return replace(evaluation, groups=groups, quality=quality, gates=gates, search=search)
 
 
 def _digest(faces: FaceDataset, protocol: PairProtocol | None, failed: npt.NDArray[np.int64] | None) -> str:

@@ -72,7 +72,7 @@ def write_report(path: Path, evaluation: Evaluation, card: Card, *, pictures: li
         reliability=evaluation.reliability,
         groups=[{"findings": group.findings, "rows": [_group(row) for row in group.groups]} for group in evaluation.groups],
         search=evaluation.search and _search(evaluation.search),
-        quality=[curve.finding for curve in evaluation.quality],
+        quality=[*(curve.finding for curve in evaluation.quality), *(gate.finding for gate in evaluation.gates)],
         pictures=[
             {"data": base64.b64encode(picture.png).decode(), "caption": picture.caption, "broad": picture.broad}
             for picture in pictures

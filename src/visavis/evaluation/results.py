@@ -16,7 +16,7 @@ from visavis.metrics.error_table import TableRow, error_table
 from visavis.metrics.intervals import limits_of, people_interval, smallest_fmr
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.metrics.photos import AcquisitionFailures
-from visavis.metrics.quality import DiscardCurve
+from visavis.metrics.quality import DiscardCurve, GateCost
 from visavis.metrics.reliability import CostSummary, Reliability
 from visavis.metrics.search import SearchEvaluation
 from visavis.metrics.subgroups import Subgroups
@@ -62,6 +62,7 @@ class Evaluation:
         costs: Cllr and detection costs of its log-likelihood ratios; None likewise.
         groups: The errors of subgroups, one for each attribute.
         quality: Error versus discard, one for each quality measure.
+        gates: The cost of each quality level for enrolment; empty: `prepare` did not measure the photos.
         search: Searches in a gallery of some of the people; None: not measured.
         folded: Accuracy with each fold's threshold from the other folds; None: the pairs have no folds.
         sampled: What the pairs were drawn from; None: they are all that there are.
@@ -85,6 +86,7 @@ class Evaluation:
     costs: CostSummary | None = None
     groups: tuple[Subgroups, ...] = ()
     quality: tuple[DiscardCurve, ...] = ()
+    gates: tuple[GateCost, ...] = ()
     search: SearchEvaluation | None = None
     folded: FoldedEvaluation | None = None
     sampled: SampledPairs | None = None
@@ -269,6 +271,7 @@ class Evaluation:
             "error_table": [row.to_json() for row in self.error_table],
             "sampled": self.sampled and self.sampled.to_json({name: rates[name] for name in ("fmr", "recall")}),
             "quality": [curve.to_json() for curve in self.quality],
+            "gates": [gate.to_json() for gate in self.gates],
             "counts": {
                 "eer": pairs,
                 "roc_auc": pairs,
@@ -333,4 +336,5 @@ class Evaluation:
             fmr, fnmr = (self.sampled.standard_error(rate) for rate in (self.decisions.fmr, self.decisions.fnmr))
             rows.append(f"  sampling pairs instead of taking all adds a standard error of {fmr:.2g} to FMR and {fnmr:.2g} to FNMR")
         rows += [f"  {finding}" for group in self.groups for finding in group.findings]
-        return rows + [f"  {curve.finding}" for curve in self.quality]
+        rows += [f"  {curve.finding}" for curve in self.quality]
+        return rows + [f"  {gate.finding}" for gate in self.gates]

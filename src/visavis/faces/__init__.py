@@ -6,6 +6,7 @@ from visavis.faces.crops import ARCFACE_LANDMARKS, CANONICAL_CROP, PREPARED_CROP
 from visavis.faces.face import Face
 from visavis.faces.finder import CropScorer, FaceDetector, FaceFinder, ThoroughDetector, detector_name
 from visavis.faces.geometry import Similarity
+from visavis.faces.quality import FaceQuality, MinQuality, QualityLimits, quality_limits
 
 __all__ = [
     "ARCFACE_LANDMARKS",
@@ -23,11 +24,15 @@ __all__ = [
     "FaceFallback",
     "FaceFinder",
     "FacePolicy",
+    "FaceQuality",
+    "MinQuality",
+    "QualityLimits",
     "ThoroughDetector",
     "Similarity",
     "acquire_faces",
     "align_face",
     "detector_name",
+    "quality_limits",
     "sharpness",
     "warp_face",
 ]

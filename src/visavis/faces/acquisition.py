@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from visavis.errors import FaceError, check_option
+from visavis.errors import FaceError, SeveralFacesError, check_option
 from visavis.faces.alignment import AlignedFace, align_centre, align_face
 from visavis.faces.face import Face
 from visavis.faces.finder import FaceDetector, FaceFinder, detector_name
@@ -56,7 +56,7 @@ def acquire_faces(
             raise FaceError(f"{name}: no face was found")
         return [align_centre(photo)]
     if len(faces) > 1 and policy == "error":
-        raise FaceError(f"{name}: {len(faces)} faces were found where one is wanted")
+        raise SeveralFacesError(f"{name}: {len(faces)} faces were found where one is wanted")
     if policy == "centre":
         faces.sort(key=lambda face: _distance_from_centre(face, photo))
     wanted = faces if policy == "all" else faces[:1]

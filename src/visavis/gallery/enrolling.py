@@ -12,7 +12,8 @@ from tqdm import tqdm
 from visavis.data.folders import expand_folders, open_photos
 from visavis.data.intake import Intake, IntakeRules, PassedOver
 from visavis.data.names import check_name, shown_name
-from visavis.errors import DataError, ImageError, UnknownSubjectError
+from visavis.errors import DataError, ImageError, QualityError, UnknownSubjectError
+from visavis.faces import QualityLimits
 from visavis.gallery.records import Embeddings, Gallery, photo_digest
 from visavis.verification import Verifier
 from visavis.wording import counted
@@ -29,12 +30,14 @@ class EnrolmentOptions:
         actor: Who asked for it, for the audit log.
         people_depth: Which folders are the people; see `IntakeRules`.
         progress: Whether to show a bar on standard error.
+        quality: What a photo must have to be enrolled; None: any photo with a face is.
     """
 
     keep_photos: bool = False
     actor: str = ""
     people_depth: int | None = None
     progress: bool = False
+    quality: QualityLimits | None = None
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,12 @@ class _Source(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
-    """A readable photo: the embeddings `(k, d)` of its faces, the warnings of each, and its digest."""
+    """A readable photo: the embeddings `(k, d)` of its faces, warnings and defect of each, and its digest."""
 
     source: _Source
     faces: Embeddings
     warnings: tuple[tuple[str, ...], ...]
+    defects: tuple[QualityError | None, ...]
     digest: bytes
 
 
@@ -158,10 +162,12 @@ def _enrol(gallery: Gallery, verifier: Verifier, sources: Iterable[_Source], opt
     failed, people = list[tuple[str, str]](), dict[str, list[_Candidate]]()
     for source in sources:
         try:
-            people.setdefault(source.person, []).append(_examine(verifier, source))
+            people.setdefault(source.person, []).append(_examine(verifier, source, options.quality))
         except ImageError as error:
             failed.append((source.name, str(error)))
-    chosen = {person: _choose(gallery, verifier, person, candidates, failed) for person, candidates in people.items()}
+    chosen = {
+        person: _good(_choose(gallery, verifier, person, candidates, failed), failed) for person, candidates in people.items()
+    }
     references: dict[str, tuple[str, ...]] = {}
     warnings: list[tuple[str, str]] = []
     count = 0
@@ -180,11 +186,20 @@ def _enrol(gallery: Gallery, verifier: Verifier, sources: Iterable[_Source], opt
     return EnrolledPhotos(references, tuple(failed), tuple(warnings), present)
 
 
-def _examine(verifier: Verifier, source: _Source) -> _Candidate:
-    """Read a photo and embed its faces."""
+def _examine(verifier: Verifier, source: _Source, limits: QualityLimits | None) -> _Candidate:
+    """Read a photo, embed its faces and measure their quality."""
     acquired = verifier.acquire_all(source.fetch(), name=source.name)
     warnings = tuple(photo.found.warnings for photo in acquired)
-    return _Candidate(source, verifier.embed(acquired), warnings, photo_digest(acquired[0].photo))
+    measured = [photo.quality for photo in acquired] if limits else []
+    defects = [limits.defect(quality, name=source.name) if limits and quality else None for quality in measured]
+    digest = photo_digest(acquired[0].photo)
+    return _Candidate(source, verifier.embed(acquired), warnings, tuple(defects) or (None,) * len(acquired), digest)
+
+
+def _good(chosen: list[tuple[_Candidate, int]], failures: list[tuple[str, str]]) -> list[tuple[_Candidate, int]]:
+    """Return the faces that are good enough; the photos of the others are added to the failures."""
+    failures += [(candidate.source.name, str(candidate.defects[face])) for candidate, face in chosen if candidate.defects[face]]
+    return [(candidate, face) for candidate, face in chosen if candidate.defects[face] is None]
 
 
 def _choose(

@@ -1,4 +1,7 @@
-"""Error versus discard: what rejecting photos of low quality would gain, and what it would cost (Grother and Tabassi, 2007)."""
+"""What rejecting photos of low quality gains and costs.
+
+Error versus discard (Grother and Tabassi, 2007) for one measure; and the cost of a gate for enrolment.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +14,7 @@ from visavis.metrics.curves import Rate
 from visavis.metrics.intervals import PeopleWeights, people_interval
 from visavis.metrics.scores import PairScores
 
-__all__ = ["DiscardCurve", "check_quality", "evaluate_quality", "is_quality"]
+__all__ = ["DiscardCurve", "GateCost", "check_quality", "evaluate_gate", "evaluate_quality", "is_quality"]
 
 _SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 _REPORTED = 0.1  # the share of photos of which `finding` speaks
@@ -68,6 +71,82 @@ class DiscardCurve:
         rates = {name: [rate.to_json() for rate in getattr(self, name)] for name in ("fmr", "fnmr")}
         about = {"measure": self.measure, "threshold": self.threshold, "finding": self.finding, "helps": self.helps}
         return {**about, "gates": list(self.gates), "rejected": list(self.rejected), "change": list(self.change), **rates}
+
+
+@dataclass(frozen=True)
+class GateCost:
+    """What a quality gate for enrolment refuses, and what it changes.
+
+    Every mated pair counts twice: each of its photos is the reference of the other.
+
+    Attributes:
+        gate: The name of the gate.
+        threshold: The score from which on a pair was accepted.
+        refused: The share of photos that are refused, with its interval over people.
+        lost: People without a photo left, among all.
+        before: False non-match rate where every photo is a reference, with its interval.
+        after: The same where those that pass are.
+        change: 95 % interval of the ratio of `after` to `before`; None: no mated pair is left.
+        reasons: How many photos are refused for each reason.
+    """
+
+    gate: str
+    threshold: float
+    refused: Rate
+    lost: Rate
+    before: Rate
+    after: Rate
+    change: tuple[float, float] | None
+    reasons: dict[str, int]
+
+    @property
+    def finding(self) -> str:
+        """The cost as one sentence."""
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in self.reasons.items())
+        refused = f"--min-quality {self.gate}: photos refused {self.refused}{f' ({reasons})' if reasons else ''}"
+        refused = f"{refused}, people without a photo left: {self.lost.count:,} of {self.lost.trials:,}"
+        if self.change is None:
+            return f"{refused}; no mated pair is left"
+        low, high = self.change
+        return f"{refused}; false non-match rate {self.before} without it, {self.after} with it ({low:.2f} to {high:.2f} times)"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        rates = {name: getattr(self, name).to_json() for name in ("refused", "lost", "before", "after")}
+        about = {"gate": self.gate, "threshold": self.threshold, "finding": self.finding}
+        return {**about, **rates, "change": self.change and list(self.change), "reasons": self.reasons}
+
+
+def evaluate_gate(
+    scores: PairScores, passed: npt.NDArray[np.bool_], *, threshold: float, gate: str, reasons: dict[str, int] | None = None
+) -> GateCost:
+    """Count what a gate for enrolment refuses, and false non-matches with and without it.
+
+    Args:
+        scores: All pairs of photos.
+        passed: `(n,)`, whether each photo may be enrolled.
+        threshold: The score from which on a pair is accepted.
+        gate: The name of the gate.
+        reasons: How many photos it refuses for each reason.
+    """
+    people, first, second = len(scores.nonmated_of), scores.mated.first, scores.mated.second
+    person, wrong = scores.people[first], scores.mated.scores < threshold
+    kept = passed[first].astype(np.int64) + passed[second]
+
+    def rate(of_pair: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Rate]:
+        trials, events = (
+            np.bincount(person, weights=weights, minlength=people).astype(np.int64) for weights in (of_pair, of_pair * wrong)
+        )
+        return events, trials, Rate(int(events.sum()), int(trials.sum()), people_interval(events, trials))
+
+    events, trials, before = rate(np.full(len(first), 2))
+    kept_events, kept_trials, after = rate(kept)
+    photos, left = (np.bincount(scores.people[chosen], minlength=people) for chosen in (slice(None), passed))
+    refused = Rate(int(np.sum(~passed)), len(passed), people_interval(photos - left, photos))
+    with_photos = photos > 0
+    lost = Rate(int(np.sum(with_photos & (left == 0))), int(with_photos.sum()))
+    change = _ratio_interval(events, trials, kept_events, kept_trials) if after.trials else None
+    return GateCost(gate, threshold, refused, lost, before, after, change, reasons or {})
 
 
 def is_quality(quality: npt.NDArray[np.float64]) -> bool:

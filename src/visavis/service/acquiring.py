@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from visavis.encoders.card import Card
 from visavis.errors import FaceError
-from visavis.faces import AcquisitionSettings, Crop, FaceDetector
+from visavis.faces import AcquisitionSettings, Crop, FaceDetector, FaceQuality
 from visavis.gallery.records import photo_digest
 from visavis.images import Limits
 from visavis.verification import FoundFace, Verifier
@@ -56,6 +56,7 @@ class PreparedFace:
         found: The detected face.
         outline: Corners of the crop in pixels of the photo, clockwise from the upper left; None: the whole photo.
         digest: Digest of the photo, by which it is recognised; None: unknown.
+        quality: Quality measures; None: unknown, or the model is not one of faces.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -63,6 +64,7 @@ class PreparedFace:
     found: FoundFace
     outline: tuple[tuple[float, float], ...] | None
     digest: bytes | None = None
+    quality: FaceQuality | None = None
 
 
 @dataclass(frozen=True)
@@ -109,4 +111,4 @@ class Acquirer:
         height, width = acquired.photo.shape[:2]
         outline = None if aligned is None else tuple((round(float(x), 1), round(float(y), 1)) for x, y in aligned.outline)
         digest = photo_digest(acquired.photo) if task.options.digest else None
-        return PreparedFace(acquired.pixels, (width, height), acquired.found, outline, digest)
+        return PreparedFace(acquired.pixels, (width, height), acquired.found, outline, digest, acquired.quality)

@@ -8,7 +8,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from visavis.errors import FaceError, GalleryError, ImageError, ModelError, SubjectConflictError, UnknownSubjectError, VisavisError
+from visavis.errors import (
+    BlurredFaceError,
+    DoubtfulFaceError,
+    FaceError,
+    GalleryError,
+    ImageError,
+    ModelError,
+    SeveralFacesError,
+    SmallFaceError,
+    SubjectConflictError,
+    TurnedFaceError,
+    UnknownSubjectError,
+    VisavisError,
+)
 from visavis.service.worker_pool import StartError
 
 __all__ = [
@@ -134,6 +147,11 @@ PROBLEMS: dict[type[Exception], Problem] = {
     RequestValidationError: Problem(422, "parameters", "Invalid parameters"),
     ModelError: Problem(422, "operating-point", "No such operating point"),
     FaceError: Problem(422, "face", "No usable face"),
+    SeveralFacesError: Problem(422, "several-faces", "Several faces"),
+    DoubtfulFaceError: Problem(422, "doubtful-face", "No clear face"),
+    SmallFaceError: Problem(422, "small-face", "Face too small"),
+    TurnedFaceError: Problem(422, "turned-face", "Face turned away"),
+    BlurredFaceError: Problem(422, "blurred-face", "Face blurred"),
     ImageError: Problem(422, "photo", "Unreadable photo"),
     AlignedError: Problem(403, "aligned", "Aligned crops are not accepted"),
     LockoutError: Problem(429, "lockout", "Too many failures"),

@@ -13,7 +13,7 @@ import uvicorn
 
 from visavis.encoders import load_encoder
 from visavis.errors import VisavisError
-from visavis.faces import FaceDetector
+from visavis.faces import FaceDetector, MinQuality, quality_limits
 from visavis.gallery import open_gallery
 from visavis.service.access import LOOPBACK_NAMES, Access, is_loopback
 from visavis.service.admission import Admission
@@ -48,6 +48,7 @@ class ServiceSettings:
         trusted_proxy: Address of a reverse proxy whose `X-Forwarded-For` is trusted; None: no proxy.
         aligned_only: Whether only aligned crops are accepted.
         allow_aligned: Whether aligned crops are accepted besides whole photos.
+        min_quality: What a photo must have to be enrolled; see `quality_limits`.
         finder: The face detector, which several threads call at a time; None: `FaceFinder()`.
         limits: Limits of the service.
     """
@@ -61,6 +62,7 @@ class ServiceSettings:
     trusted_proxy: str | None = None
     aligned_only: bool = False
     allow_aligned: bool = False
+    min_quality: MinQuality = "basic"
     finder: FaceDetector | None = None
     limits: ServiceLimits = field(default_factory=ServiceLimits)
 
@@ -105,7 +107,8 @@ def assemble(settings: ServiceSettings) -> ServiceState:
         observe=metrics.batches.observe,
         on_overload=admission.penalise,
     )
-    return ServiceState(engine, Access(settings.names, keys), settings.limits, metrics, admission, gallery)
+    quality = quality_limits(settings.min_quality)
+    return ServiceState(engine, Access(settings.names, keys), settings.limits, metrics, admission, gallery, quality)
 
 
 def make_server(service: ServiceState, settings: ServiceSettings, *, started: Callable[[str], Any]) -> uvicorn.Server:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from visavis.faces import QualityLimits
 from visavis.gallery import Gallery
 from visavis.service.access import Access, Caller
 from visavis.service.admission import Admission
@@ -34,6 +35,7 @@ class ServiceState:
         metrics: Metrics.
         admission: Rate limiter and back-pressure.
         gallery: The gallery; None: none.
+        quality: What a photo must have to be enrolled; None: any photo with a face is.
         failures: Failures of clients near subjects.
         ready: Whether requests can be served: false before the model is warm, and while the service stops.
     """
@@ -44,6 +46,7 @@ class ServiceState:
     metrics: Metrics
     admission: Admission
     gallery: Gallery | None = None
+    quality: QualityLimits | None = None
     ready: bool = False
     failures: FailureBudget = field(init=False)
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from visavis.encoders import Encoder, PhotoSource, load_encoder, read_photo
 from visavis.encoders.card import Card
 from visavis.errors import FaceError
-from visavis.faces import AcquisitionSettings, AlignedFace, CropScorer, acquire_faces
-from visavis.images import Limits
+from visavis.faces import CANONICAL_SIDE, AcquisitionSettings, AlignedFace, CropScorer, FaceQuality, acquire_faces, sharpness
+from visavis.images import Limits, resize_image
 from visavis.metrics import cosine_scores
 from visavis.metrics.calibration import distance_of
 from visavis.metrics.search import rate_of_any
@@ -61,6 +61,15 @@ class AcquiredPhoto:
             return FoundFace(warnings=self.aligned.warnings)
         left, top, width, height = (round(float(value), 1) for value in face.box)
         return FoundFace((left, top, width, height), face.score, self.aligned.warnings, self.number, self.faces)
+
+    @property
+    def quality(self) -> FaceQuality | None:
+        """Quality measures of the face, of an aligned crop its sharpness alone; None: the model is not one of faces."""
+        if self.aligned is not None:
+            return FaceQuality.of(self.aligned)
+        if self.crop_score is None:
+            return None
+        return FaceQuality(sharpness(resize_image(self.pixels, (CANONICAL_SIDE, CANONICAL_SIDE))))
 
 
 class Verifier:

@@ -1,6 +1,7 @@
 """Routes of the gallery: search, and list, enrol, look up and delete subjects."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -10,6 +11,7 @@ from visavis.gallery import Hit, SqliteGallery
 from visavis.gallery.records import checked_name
 from visavis.metrics.search import rate_of_any
 from visavis.service.access import Caller
+from visavis.service.acquiring import PreparedFace
 from visavis.service.forms import ParsedForm, PhotoForm
 from visavis.service.limits import MAX_PHOTOS
 from visavis.service.problems import ScopeError
@@ -100,9 +102,11 @@ async def enrol(
     """Enrol a subject from photos, all or none of them; an enrolled subject gets more references.
 
     Photos are not stored. A photo that the subject is enrolled with already is not enrolled again.
+    Photos of low quality are refused.
     """
     gallery = service.require_gallery()
     faces = await service.engine.prepare(form.photos, form.fields.acquisition, client=caller.name)
+    _check_quality(service, faces)
     embeddings = await service.engine.embed(faces)
     digests = [face.digest for face in faces]
     enrolled = await asyncio.to_thread(gallery.enrol, name, embeddings, digests=digests, actor=caller.name)
@@ -142,6 +146,17 @@ async def change(request: Request, name: Name, change: SubjectChange, caller: Wr
         await asyncio.to_thread(gallery.rename, name, change.name, actor=caller.name)
     subject = await asyncio.to_thread(gallery.subject, change.into or change.name or name)
     return Subject(**service.origin(request), **subject.to_json())
+
+
+def _check_quality(service: ServiceState, faces: Sequence[PreparedFace]) -> None:
+    """Check that the photos of an enrolment are good enough.
+
+    Raises:
+        QualityError: If one is not.
+    """
+    for number, face in enumerate(faces, 1):
+        if service.quality is not None and face.quality is not None:
+            service.quality.check(face.quality, name=f"photos {number}" if len(faces) > 1 else "photos")
 
 
 async def _count_failure(service: ServiceState, client: str, hit: Hit, verdict: Verdict) -> None:
