@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 PIP := -m pip --disable-pip-version-check install --quiet
 BENCHMARKS := basics allpairs throughput training faces detector turned nonfaces encoding decision bulk gallery gallery_crashes gallery_milvus service photo_pool hostile encoder att losses lfw growth
 
-.PHONY: demo serve test test-slow test-lowest lint setup lock bench clean
+.PHONY: demo serve test test-slow test-lowest lint setup lock sbom bench clean
 
 demo: setup
 	$(BIN)/visavis demo
@@ -41,6 +41,11 @@ lock: setup
 	$(LOCK) --universal --python-version 3.11 --constraint requirements/dev.txt requirements/build.in --extra serve --output-file requirements/serve.txt
 	$(LOCK) --universal --python-version 3.11 --constraint requirements/dev.txt --extra bench --output-file requirements/bench.txt
 	$(LOCK) --python-version 3.11 --resolution lowest-direct requirements/build.in --extra all --extra dev --output-file requirements/lowest.txt
+
+# The software bill of materials of the service (CycloneDX), with the hashes of the locked requirements. No network is needed.
+sbom: setup
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements/serve.txt --pyproject pyproject.toml --output-reproducible --output-file dist/visavis.cdx.json
 
 # Comparisons first, then what takes hours. Peers that need other versions than ours get their own environments.
 bench: setup

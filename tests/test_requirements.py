@@ -1,6 +1,9 @@
 """The pinned requirements are complete, hashed, and agree with pyproject.toml."""
 
+import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -66,3 +69,22 @@ def test_the_workflow_runs_tests_that_exist_on_every_version_that_is_declared():
     makefile = (ROOT / "Makefile").read_text()
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
     assert PROJECT["requires-python"] == ">=3.11" and 'python: ["3.11", "3.12", "3.13"]' in workflow
+
+
+def test_the_sbom_lists_every_pinned_package_with_its_hashes(tmp_path):
+    """`make sbom` is run by its own command line, without a network."""
+    tool = Path(sys.executable).with_name("cyclonedx-py")
+    if not tool.is_file():
+        pytest.skip("needs cyclonedx-bom")
+    (command,) = re.findall(r"^\t\$\(BIN\)/cyclonedx-py (.+) --output-file \S+$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    out = tmp_path / "visavis.cdx.json"
+    subprocess.run([tool, *command.split(), "--output-file", out], cwd=ROOT, check=True, capture_output=True, timeout=300)
+    bom = json.loads(out.read_text())
+    assert (bom["bomFormat"], bom["metadata"]["component"]["name"]) == ("CycloneDX", "visavis")
+    assert bom["metadata"]["component"]["licenses"] == [{"acknowledgement": "declared", "expression": PROJECT["license"]}]
+    listed = {}
+    for component in bom["components"]:
+        hashes = {one["content"] for reference in component["externalReferences"] for one in reference.get("hashes", ())}
+        assert hashes, component["name"]
+        listed.setdefault(canonicalize_name(component["name"]), set()).add(Version(component["version"]))
+    assert listed == pins("serve")
