@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from visavis.encoders.card import Card
-from visavis.faces import Crop
+from visavis.faces import Crop, FaceFinder
 from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import ScoreHistogram
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.service.access import Access
 from visavis.service.admission import Admission
-from visavis.service.engine import Engine
+from visavis.service.engine import Detectors, Engine
 from visavis.service.limits import ServiceLimits
 from visavis.service.metrics import Metrics
 from visavis.service.server import ServiceSettings, make_server
@@ -69,13 +69,18 @@ def pair(first=None, second=None):
     return {"first": file(first or picture()), "second": file(second or picture())}
 
 
-def service_of(*, encoder=None, keys=None, gallery=None, limits=None, **options):
+def service_of(*, encoder=None, keys=None, gallery=None, limits=None, finder=None, pad=None, **options):
     """Create the state of a service."""
     limits = limits or ServiceLimits(rate=None)
     metrics = Metrics()
     admission = Admission(limits)
     engine = Engine(
-        encoder or Quarters(), limits=limits, observe=metrics.batches.observe, on_overload=admission.penalise, **options
+        encoder or Quarters(),
+        limits=limits,
+        detectors=Detectors(finder or FaceFinder(), pad),
+        observe=metrics.batches.observe,
+        on_overload=admission.penalise,
+        **options,
     )
     return ServiceState(engine, Access(LOOPBACK, keys), limits, metrics, admission, gallery)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import click
 
 from visavis import __version__
-from visavis.cli import albums, data, encoders, gallery, models, photos, service
+from visavis.cli import albums, data, encoders, gallery, models, pad, photos, service
 from visavis.cli.groups import SectionedGroup
 from visavis.errors import VisavisError, backend_named
 
@@ -85,6 +85,7 @@ group.add_section(
     models.report,
     models.calibrate,
     models.check,
+    pad.evaluate_pad,
     models.card,
     models.export,
     models.quantize,

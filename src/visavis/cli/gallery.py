@@ -17,6 +17,7 @@ from visavis.cli.options import (
     model_option,
     open_verifier,
     options,
+    pad_option,
     people_depth_option,
     print_json,
     print_note,
@@ -113,7 +114,7 @@ def enrol(
     show_default="0.01",
     help="Choose the threshold for this expected false positive identification rate (FPIR) at the gallery's size.",
 )
-@options(model_option, acquisition_options, json_option)
+@options(model_option, pad_option, acquisition_options, json_option)
 @click.pass_context
 def search(context: click.Context, /, location: str, photo: Path, *, model: str, as_json: bool, **settings: Any) -> None:
     """Search a gallery for the person in a photo, and decide whether they are enrolled.
@@ -137,7 +138,7 @@ def search(context: click.Context, /, location: str, photo: Path, *, model: str,
 @location_argument
 @click.argument("subject")
 @click.argument("photo", type=click.Path(path_type=Path))
-@options(model_option, decision_options, acquisition_options, json_option)
+@options(model_option, decision_options, pad_option, acquisition_options, json_option)
 @click.pass_context
 def verify(
     context: click.Context, /, location: str, subject: str, photo: Path, *, model: str, as_json: bool, **verifier: Any

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,6 +28,7 @@ __all__ = [
     "options",
     "people_depth_option",
     "overwrite_option",
+    "pad_option",
     "print_json",
     "print_note",
     "print_warnings",
@@ -47,13 +49,26 @@ def command_line() -> str:
 
 
 def open_verifier(
-    model: str, *, aligned: bool = False, target_fmr: float | None = None, prior: float = 0.5, **acquisition: Any
+    model: str,
+    *,
+    aligned: bool = False,
+    target_fmr: float | None = None,
+    prior: float = 0.5,
+    pad: Path | None = None,
+    **acquisition: Any,
 ) -> "Verifier":
     """Return the verifier that the options of a command describe."""
+    if pad is not None and aligned:
+        raise click.UsageError("--pad needs whole photos: leave out --aligned")
     from visavis.faces import AcquisitionSettings
     from visavis.verification import Verifier
 
-    return Verifier(model, acquisition=AcquisitionSettings(**acquisition), aligned=aligned, target_fmr=target_fmr, prior=prior)
+    verifier = Verifier(model, acquisition=AcquisitionSettings(**acquisition), aligned=aligned, target_fmr=target_fmr, prior=prior)
+    if pad is not None:
+        from visavis.pad import load_pad
+
+        verifier.pad = load_pad(pad)
+    return verifier
 
 
 def print_note(text: str, *, quiet: bool) -> None:
@@ -235,6 +250,11 @@ estimate_option = click.option(
     is_flag=True,
     callback=lambda context, parameter, value: "estimated" if value else "guaranteed",
     help="Accept thresholds whose FMR is about the target instead of guaranteed.",
+)
+pad_option = click.option(
+    "--pad",
+    type=click.Path(path_type=Path),
+    help="A presentation attack detector, a .onnx file with a .toml beside it: accept nothing that it takes for an attack.",
 )
 decision_options = options(
     click.option("--target-fmr", type=float, help="Decide by the model's threshold for this false match rate (FMR)."),

@@ -12,6 +12,7 @@ from visavis.cli.options import (
     model_option,
     open_verifier,
     options,
+    pad_option,
     print_json,
     print_note,
     print_warnings,
@@ -27,7 +28,7 @@ SAME, DIFFERENT = 0, 1
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 @click.option("--draw", type=click.Path(path_type=Path), help="Draw both photos, their faces and the score into this PNG.")
-@options(model_option, decision_options, matching_options, json_option)
+@options(model_option, decision_options, pad_option, matching_options, json_option)
 @click.pass_context
 def verify(
     context: click.Context, /, first: Path, second: Path, *, model: str, draw: Path | None, as_json: bool, **verifier: Any
@@ -71,7 +72,7 @@ def explain(first: Path, second: Path, *, out: Path, model: str, as_json: bool, 
 @click.argument("anchor", type=click.Path(path_type=Path))
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Draw the comparisons into this PNG.")
-@options(model_option, decision_options, matching_options, quiet_option, json_option)
+@options(model_option, decision_options, pad_option, matching_options, quiet_option, json_option)
 def compare(
     anchor: Path,
     photos: tuple[Path, ...],

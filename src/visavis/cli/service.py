@@ -7,7 +7,16 @@ from typing import Any
 import click
 
 from visavis.cli.groups import SectionedGroup
-from visavis.cli.options import detector_options, json_option, limit_options, min_quality_option, model_option, options, print_json
+from visavis.cli.options import (
+    detector_options,
+    json_option,
+    limit_options,
+    min_quality_option,
+    model_option,
+    options,
+    pad_option,
+    print_json,
+)
 
 __all__ = ["keys", "serve"]
 
@@ -26,7 +35,7 @@ keys_option = click.option("--keys", "file", type=click.Path(path_type=Path), re
 @click.option("--trust-proxy", "trusted_proxy", help="The address of a reverse proxy whose forwarded client address is trusted.")
 @click.option("--allow-aligned", is_flag=True, help="Also accept face crops (aligned=true), which are easier to forge than photos.")
 @click.option("--aligned-only", is_flag=True, help="Accept face crops only.")
-@options(min_quality_option("basic"))
+@options(pad_option, min_quality_option("basic"))
 @options(detector_options, partial(limit_options, max_pixels=25_000_000, max_bytes=10_000_000))
 @click.option("--rate-limit", type=float, default=600, show_default=True, help="Comparisons per minute and client; 0 disables it.")
 @click.option(

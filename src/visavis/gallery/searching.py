@@ -2,13 +2,16 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visavis.gallery.maintenance import Reembedding, reembed
 from visavis.gallery.opening import binding_of, open_file, open_gallery
 from visavis.gallery.records import Embeddings, Hit
 from visavis.gallery.search_rules import SearchRule, choose_rule
 from visavis.verification import FoundFace, Verdict, Verifier
+
+if TYPE_CHECKING:
+    from visavis.pad import PresentationCheck
 
 __all__ = ["FoundSubjects", "reembed_photos", "search_photo", "verify_photo"]
 
@@ -23,6 +26,7 @@ class FoundSubjects:
         face: The face of the probe.
         rule: The operating point chosen for this gallery; None: none was chosen.
         undecided: Why there is no decision; empty: there is one.
+        presentation: What a detector of presentation attacks says of the probe; None: there is none.
     """
 
     hits: tuple[Hit, ...]
@@ -30,16 +34,19 @@ class FoundSubjects:
     face: FoundFace
     rule: SearchRule | None = None
     undecided: str = ""
+    presentation: "PresentationCheck | None" = None
 
     @property
     def matched(self) -> bool:
         """Whether the decision is that the person is enrolled; False also where there is no decision."""
-        return bool(self.hits) and not self.undecided
+        return bool(self.hits) and not self.undecided and not self._vetoed
 
     def __str__(self) -> str:
         """Return a summary."""
         lines = [f"{hit.subject}: score {hit.score:.3f}, most like reference {hit.reference}" for hit in self.hits]
-        if self.undecided:
+        if self._vetoed:
+            lines = [f"no match: presentation attack ({self.presentation})"]
+        elif self.undecided:
             lines.append(f"a ranked list without a decision: {self.undecided}")
         elif not lines:
             lines.append("no match")
@@ -49,12 +56,19 @@ class FoundSubjects:
         """Return the result as JSON-serialisable values."""
         hits = [hit.to_json() for hit in self.hits]
         plain: dict[str, Any] = {"hits": hits, "threshold": self.threshold, "face": asdict(self.face)}
-        plain["decision"] = "none" if self.undecided else "match" if self.hits else "no match"
+        plain["presentation"] = self.presentation and self.presentation.to_json()
+        plain["decision"] = (
+            "presentation attack" if self._vetoed else "none" if self.undecided else "match" if self.hits else "no match"
+        )
         if self.undecided:
             plain["undecided"] = self.undecided
         if self.rule is not None:
             plain |= {"subjects": self.rule.subjects, "fpir": self.rule.fpir, "fpir_upper": self.rule.fpir_upper}
         return plain
+
+    @property
+    def _vetoed(self) -> bool:
+        return self.presentation is not None and self.presentation.vetoed
 
 
 def search_photo(
@@ -91,8 +105,10 @@ def search_photo(
             rule, undecided = choose_rule(verifier.card, target_fpir, gallery.subject_count)
             threshold = None if rule is None else rule.rule.score
         acquired = verifier.acquire(photo)
-        hits = gallery.search(verifier.embed([acquired]), top=top, threshold=threshold)[0]
-        return FoundSubjects(tuple(hits), threshold, acquired.found, rule, undecided)
+        check = verifier.check_presentation([acquired])
+        vetoed = check is not None and check.vetoed
+        hits = [] if vetoed else gallery.search(verifier.embed([acquired]), top=top, threshold=threshold)[0]
+        return FoundSubjects(tuple(hits), threshold, acquired.found, rule, undecided, check)
 
 
 def verify_photo(location: Path | str, verifier: Verifier, subject: str, photo: Path) -> tuple[Hit, Verdict]:
@@ -105,7 +121,8 @@ def verify_photo(location: Path | str, verifier: Verifier, subject: str, photo: 
     with open_gallery(location, verifier.encoder, create=False) as gallery:
         acquired = verifier.acquire(photo)
         hit = gallery.verify(subject, verifier.embed([acquired])[0])
-        return hit, verifier.decide(hit.score, faces=(acquired.found,))
+        verdict = verifier.decide(hit.score, faces=(acquired.found,))
+        return hit, verifier.vetted(verdict, verifier.check_presentation([acquired]))
 
 
 def reembed_photos(location: Path | str, verifier: Verifier, *, drop: bool = False, actor: str = "") -> Reembedding:

@@ -57,6 +57,7 @@ class PreparedFace:
         outline: Corners of the crop in pixels of the photo, clockwise from the upper left; None: the whole photo.
         digest: Digest of the photo, by which it is recognised; None: unknown.
         quality: Quality measures; None: unknown, or the model is not one of faces.
+        pad_pixels: Input of a detector of presentation attacks, `(h, w, c)` uint8; None: there is none.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -65,6 +66,7 @@ class PreparedFace:
     outline: tuple[tuple[float, float], ...] | None
     digest: bytes | None = None
     quality: FaceQuality | None = None
+    pad_pixels: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,14 @@ class Acquirer:
         finder: The face detector.
         limits: Limits of a photo.
         max_faces: Maximum number of faces in a photo.
+        pad_crop: What a detector of presentation attacks takes of it; None: there is none.
     """
 
     crop: Crop
     finder: FaceDetector
     limits: Limits
     max_faces: int
+    pad_crop: Crop | None = None
 
     def warm_up(self) -> None:
         """Load the networks of the detector."""
@@ -111,4 +115,5 @@ class Acquirer:
         height, width = acquired.photo.shape[:2]
         outline = None if aligned is None else tuple((round(float(x), 1), round(float(y), 1)) for x, y in aligned.outline)
         digest = photo_digest(acquired.photo) if task.options.digest else None
-        return PreparedFace(acquired.pixels, (width, height), acquired.found, outline, digest, acquired.quality)
+        pad_pixels = None if aligned is None or self.pad_crop is None else aligned.cut(self.pad_crop)
+        return PreparedFace(acquired.pixels, (width, height), acquired.found, outline, digest, acquired.quality, pad_pixels)

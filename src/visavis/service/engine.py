@@ -14,6 +14,7 @@ from visavis.encoders import Encoder
 from visavis.encoders.card import Card
 from visavis.errors import ImageError
 from visavis.faces import FaceDetector, FaceFinder
+from visavis.pad import PadDetector, PresentationCheck, check_presentation
 from visavis.service.acquiring import Acquirer, Acquisition, PhotoTask, PreparedFace
 from visavis.service.batching import MAX_BATCH, Batcher
 from visavis.service.formats import check_format
@@ -24,7 +25,7 @@ from visavis.service.worker_pool import OverloadError, WorkerPool
 from visavis.verification import FoundFace
 from visavis.verification.explanation import explain_faces
 
-__all__ = ["Engine"]
+__all__ = ["Detectors", "Engine"]
 
 Embeddings = npt.NDArray[np.float32]
 Map = npt.NDArray[np.float64]
@@ -39,6 +40,19 @@ _CANARY = (  # a PNG of 8 x 8 pixels
 )
 
 
+@dataclass(frozen=True)
+class Detectors:
+    """The detectors that take whole photos.
+
+    Attributes:
+        faces: The face detector, which must be picklable.
+        attacks: The detector of presentation attacks; None: there is none.
+    """
+
+    faces: FaceDetector = FaceFinder()
+    attacks: PadDetector | None = None
+
+
 class Engine:
     """An encoder and what prepares its input.
 
@@ -51,7 +65,7 @@ class Engine:
         *,
         limits: ServiceLimits,
         aligned: Literal["refused", "allowed", "required"] = "allowed",
-        finder: FaceDetector | None = None,
+        detectors: Detectors | None = None,
         observe: Callable[[int], Any] = lambda size: None,
         on_overload: Callable[[str], Any] = lambda client: None,
     ) -> None:
@@ -61,18 +75,22 @@ class Engine:
             encoder: The model.
             limits: Limits of a photo.
             aligned: Whether aligned crops are accepted, or nothing else, by a model that takes them.
-            finder: The face detector, which must be picklable; None: `FaceFinder()`.
+            detectors: Detectors of faces and of presentation attacks; None: `Detectors()`.
             observe: Called with the size of each batch.
             on_overload: Called with the client whose photo exceeded the limits on CPU time or memory.
         """
         self.encoder, self._aligned = encoder, aligned
         self.population = PopulationMonitor(encoder.card)
         self._on_overload = on_overload
-        acquirer = Acquirer(encoder.card.crop, FaceFinder() if finder is None else finder, limits.photo, limits.faces)
+        detectors = detectors or Detectors()
+        self._pad = detectors.attacks
+        pad_crop = None if self._pad is None else self._pad.crop
+        acquirer = Acquirer(encoder.card.crop, detectors.faces, limits.photo, limits.faces, pad_crop)
         memory = _OTHER_BYTES + _BYTES_PER_PIXEL * limits.photo_pixels
         self._pool = WorkerPool(acquirer, seconds=limits.photo_seconds, memory=memory)
         self._batcher = Batcher(encoder.embed, observe=observe)
         self._explainer = ThreadPoolExecutor(1, "explaining")
+        self._attacks = ThreadPoolExecutor(1, "attacks")
         self._stopping = threading.Event()
         self._canary: asyncio.Task[None] | None = None
         self._checked = 0.0
@@ -125,6 +143,8 @@ class Engine:
         """
         if self.card.aligned and self._aligned == "refused" and options.aligned:
             raise AlignedError("This service takes whole photos only. Start it with: visavis serve --allow-aligned")
+        if self._pad is not None and options.aligned:
+            raise AlignedError("This service detects presentation attacks, which it can in whole photos only.")
         if self.card.aligned and self._aligned == "required" and not options.aligned:
             raise FormError("This service detects no faces. Send aligned crops, with aligned=true.")
         names = [f"{name} {number}" if len(photos) > 1 else name for number in range(1, len(photos) + 1)]
@@ -148,6 +168,13 @@ class Engine:
             faces.append(face)
         return faces
 
+    async def check_presentation(self, faces: Sequence[PreparedFace]) -> PresentationCheck | None:
+        """Check faces with the detector of presentation attacks, one request at a time; None: there is none."""
+        crops = [face.pad_pixels for face in faces if face.pad_pixels is not None]
+        if self._pad is None or not crops:
+            return None
+        return await asyncio.get_running_loop().run_in_executor(self._attacks, check_presentation, self._pad, crops)
+
     async def embed(self, faces: Sequence[PreparedFace]) -> Embeddings:
         """Embed the faces of a request as `(n, d)`, batched with those of other requests."""
         embeddings = await self._embed(faces)
@@ -169,6 +196,7 @@ class Engine:
         self._stopping.set()
         self._pool.close()
         self._explainer.shutdown(cancel_futures=True)
+        self._attacks.shutdown(cancel_futures=True)
         self._batcher.close()
 
     async def _acquire_or_refuse(self, client: str, task: PhotoTask) -> PreparedFace | ImageError:

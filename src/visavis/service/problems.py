@@ -35,6 +35,7 @@ __all__ = [
     "LockoutError",
     "MissingGalleryError",
     "OriginError",
+    "PresentationError",
     "Problem",
     "RateError",
     "RequestError",
@@ -110,6 +111,10 @@ class AlignedError(RequestError):
     """The service takes no aligned crops."""
 
 
+class PresentationError(RequestError, ImageError):
+    """A presentation attack was detected in a photo that was to be enrolled."""
+
+
 class BusyError(RequestError):
     """The service is at capacity, starting or stopping."""
 
@@ -152,6 +157,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     SmallFaceError: Problem(422, "small-face", "Face too small"),
     TurnedFaceError: Problem(422, "turned-face", "Face turned away"),
     BlurredFaceError: Problem(422, "blurred-face", "Face blurred"),
+    PresentationError: Problem(422, "presentation-attack", "Presentation attack"),
     ImageError: Problem(422, "photo", "Unreadable photo"),
     AlignedError: Problem(403, "aligned", "Aligned crops are not accepted"),
     LockoutError: Problem(429, "lockout", "Too many failures"),

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from visavis.encoders.card import Card
 from visavis.metrics import operating_points
+from visavis.pad import PresentationCheck
 from visavis.service.acquiring import PreparedFace
 from visavis.service.disclosure import Disclosure
 from visavis.verification import Verdict, Verifier
@@ -22,6 +23,7 @@ __all__ = [
     "ProblemDetails",
     "RefusedPhoto",
     "ScoreHistogram",
+    "Presentation",
     "Search",
     "SearchHit",
     "Subject",
@@ -31,7 +33,7 @@ __all__ = [
     "model_fields",
 ]
 
-Decision = Literal["same person", "different people"]
+Decision = Literal["same person", "different people", "presentation attack"]
 _DIGEST = "5d1c0f5be1c9a3a6d4c4bf3f6a1f3c2e6f7f6fb0f4d0d3d4a2b1c0e9f8a7b6c5"
 _OPERATING_POINT = {
     "score": 0.8509,
@@ -128,9 +130,31 @@ class Face(_Schema):
         return cls(size=face.size, box=found.box, outline=face.outline, score=found.score, warnings=found.warnings)
 
 
+class Presentation(_Schema):
+    """What the detector of presentation attacks says."""
+
+    model_config = _example(vetoed=False, scores=[0.97, 0.99], threshold=0.8, detector=_DIGEST)
+
+    vetoed: Annotated[bool, Field(description="Whether an attack was detected, so that nothing is accepted.")]
+    scores: Annotated[
+        tuple[float, ...] | None,
+        Field(description="Score of each face; higher is more likely bona fide. Null: the key is not for all scores."),
+    ]
+    threshold: Annotated[float, Field(description="Below this score, a face is taken for an attack.")]
+    detector: Annotated[str, Field(description="Digest of the detector.")]
+
+    @classmethod
+    def of(cls, check: PresentationCheck | None, disclosure: Disclosure) -> "Presentation | None":
+        """Convert a check, with the scores that may be disclosed; None: there is no detector."""
+        if check is None:
+            return None
+        scores = check.scores if disclosure.scores == "all" else None
+        return cls(vetoed=check.vetoed, scores=scores, threshold=check.threshold, detector=check.detector)
+
+
 class _DecisionSchema(_Schema):
     decision: Annotated[Decision, Field(description="The decision.")]
-    same: Annotated[bool, Field(description="Whether the score reaches the threshold.")]
+    same: Annotated[bool, Field(description="Whether the score reaches the threshold, and no presentation attack was detected.")]
     score: Annotated[
         float | None,
         Field(description="Comparison score: cosine of the two embeddings; higher is more alike. Null: the key may not see it."),
@@ -176,6 +200,9 @@ class Verification(_DecisionSchema, _Response):
     prior: Annotated[float, Field(description="Prior probability of the same person.")]
     faces: tuple[Face, ...]
     warnings: Annotated[tuple[str, ...], Field(description="Warnings of both photos.")]
+    presentation: Annotated[
+        Presentation | None, Field(description="Presentation attack detection; null: the service has no detector.")
+    ] = None
 
 
 class Explanation(Verification):
@@ -202,6 +229,7 @@ class ComparedPhoto(_DecisionSchema):
 
     photo: Annotated[int, Field(description="Index of the photo, from 0, in the order in which they were sent.")]
     face: Face
+    presentation: Annotated[Presentation | None, Field(description="As in a verification, of anchor and photo.")] = None
 
 
 class RefusedPhoto(_Schema):
@@ -262,6 +290,9 @@ class Search(_Response):
     undecided: Annotated[
         str | None, Field(description="Why the candidates are a ranked list without a decision on the search; null: there is one.")
     ]
+    presentation: Annotated[
+        Presentation | None, Field(description="As in a verification, of the probe; where it is vetoed there are no candidates.")
+    ] = None
     subjects: Annotated[int, Field(description="Number of subjects in the gallery.")]
     false_positive_rate: Annotated[
         float | None,

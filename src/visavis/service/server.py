@@ -13,13 +13,14 @@ import uvicorn
 
 from visavis.encoders import load_encoder
 from visavis.errors import VisavisError
-from visavis.faces import FaceDetector, MinQuality, quality_limits
+from visavis.faces import FaceDetector, FaceFinder, MinQuality, quality_limits
 from visavis.gallery import open_gallery
+from visavis.pad import load_pad
 from visavis.service.access import LOOPBACK_NAMES, Access, is_loopback
 from visavis.service.admission import Admission
 from visavis.service.application import create_app
 from visavis.service.connections import limited_protocol
-from visavis.service.engine import Engine
+from visavis.service.engine import Detectors, Engine
 from visavis.service.keys import KeyStore
 from visavis.service.limits import ServiceLimits
 from visavis.service.metrics import Metrics
@@ -49,6 +50,7 @@ class ServiceSettings:
         aligned_only: Whether only aligned crops are accepted.
         allow_aligned: Whether aligned crops are accepted besides whole photos.
         min_quality: What a photo must have to be enrolled; see `quality_limits`.
+        pad: A detector of presentation attacks, as `load_pad` takes it; None: there is none.
         finder: The face detector, which several threads call at a time; None: `FaceFinder()`.
         limits: Limits of the service.
     """
@@ -63,6 +65,7 @@ class ServiceSettings:
     aligned_only: bool = False
     allow_aligned: bool = False
     min_quality: MinQuality = "basic"
+    pad: Path | None = None
     finder: FaceDetector | None = None
     limits: ServiceLimits = field(default_factory=ServiceLimits)
 
@@ -103,7 +106,7 @@ def assemble(settings: ServiceSettings) -> ServiceState:
         encoder,
         limits=settings.limits,
         aligned="required" if settings.aligned_only else "allowed" if settings.allow_aligned else "refused",
-        finder=settings.finder,
+        detectors=Detectors(settings.finder or FaceFinder(), None if settings.pad is None else load_pad(settings.pad)),
         observe=metrics.batches.observe,
         on_overload=admission.penalise,
     )

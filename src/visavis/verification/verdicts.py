@@ -1,9 +1,12 @@
 """What a comparison of two photos says: the decision, its rates, and the faces that were compared."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visavis.wording import counted
+
+if TYPE_CHECKING:  # photos are verified without a detector of presentation attacks, and sooner
+    from visavis.pad import PresentationCheck
 
 __all__ = ["FoundFace", "Verdict"]
 
@@ -34,7 +37,7 @@ class Verdict:
     Where all faces of a photo are compared, the pair of faces with the highest score decides, and the photos match if it does.
 
     Attributes:
-        same: Whether the model takes them for the same person.
+        same: Whether the model takes them for the same person, and no presentation attack was detected.
         score: The comparison score, the cosine of the embeddings, -1 .. 1; of several pairs of faces the highest.
         distance: The Euclidean distance of the embeddings, 0 .. 2.
         probability: Probability of "same person" at `prior`; None: the model is not calibrated.
@@ -49,6 +52,7 @@ class Verdict:
         false_match_rate: Predicted probability that at least one of these comparisons is accepted although no person is in both
             photos: ``1 - (1 - FMR)^comparisons`` if they are independent, lower if they resemble each other; None: not known.
         false_match_rate_upper: The same from the one-sided 95 % bound of the FMR; None likewise.
+        presentation: What a detector of presentation attacks says of the faces; None: there is none.
     """
 
     same: bool
@@ -63,11 +67,12 @@ class Verdict:
     comparisons: int = 1
     false_match_rate: float | None = None
     false_match_rate_upper: float | None = None
+    presentation: "PresentationCheck | None" = None
 
     @property
     def uncertain(self) -> bool:
         """Whether the probability at `prior` contradicts the decision, which a threshold for a false match rate makes."""
-        return self.probability is not None and (self.probability >= 0.5) != self.same
+        return self.probability is not None and not self.vetoed and (self.probability >= 0.5) != self.same
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -75,8 +80,15 @@ class Verdict:
         return tuple(f"{name}: {text}" for name, face in zip(self._names, self.faces, strict=False) for text in face.warnings)
 
     @property
+    def vetoed(self) -> bool:
+        """Whether a presentation attack was detected, so that nothing is accepted."""
+        return self.presentation is not None and self.presentation.vetoed
+
+    @property
     def answer(self) -> str:
-        """`"same person"` or `"different people"`, by the threshold."""
+        """`"same person"` or `"different people"`, by the threshold; `"presentation attack"` where one was detected."""
+        if self.vetoed:
+            return "presentation attack"
         return "same person" if self.same else "different people"
 
     @property
@@ -89,7 +101,8 @@ class Verdict:
     def figures(self) -> str:
         """Score, threshold, probability with its prior, and distance, as text."""
         probability = "" if self.probability is None else f"probability {self.probability:.3f} at a prior of {self.prior:g}, "
-        return f"score {self.score:.3f}, threshold {self.threshold:.3f}, {probability}distance {self.distance:.3f}"
+        check = "" if self.presentation is None else f", {self.presentation}"
+        return f"score {self.score:.3f}, threshold {self.threshold:.3f}, {probability}distance {self.distance:.3f}{check}"
 
     @property
     def measured(self) -> str:
@@ -108,7 +121,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return asdict(self)
+        return {**asdict(self), "presentation": self.presentation and self.presentation.to_json()}
 
     @property
     def _names(self) -> tuple[str, ...]:

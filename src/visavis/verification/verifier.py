@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from visavis.metrics import cosine_scores
 from visavis.metrics.calibration import distance_of
 from visavis.metrics.search import rate_of_any
 from visavis.verification.verdicts import FoundFace, Verdict
+
+if TYPE_CHECKING:  # photos are verified without a detector of presentation attacks, and sooner
+    from visavis.pad import PadDetector, PresentationCheck
 
 __all__ = ["AcquiredPhoto", "Verifier"]
 
@@ -88,7 +92,12 @@ class Verifier:
 
             everybody = visavis.AcquisitionSettings(policy="all")
             visavis.Verifier(acquisition=everybody).verify("anna-1.jpg", "party.jpg").which_faces
+
+    Attributes:
+        pad: A detector of presentation attacks, which vetoes decisions, see `visavis.pad`; None, the default: there is none.
     """
+
+    pad: "PadDetector | None" = None
 
     def __init__(
         self,
@@ -270,6 +279,28 @@ class Verifier:
             false_match_rate_upper=None if rule.fmr_upper is None else rate_of_any(rule.fmr_upper, len(cosines)),
         )
 
+    def check_presentation(self, photos: Sequence[AcquiredPhoto]) -> "PresentationCheck | None":
+        """Check photos with the detector of presentation attacks; None: there is none.
+
+        Raises:
+            ModelError: If the detector fails.
+            ValueError: If a photo is an aligned crop, which does not show what is around the face.
+        """
+        if self.pad is None:
+            return None
+        from visavis.pad import check_presentation
+
+        faces = [photo.aligned for photo in photos if photo.aligned is not None]
+        if len(faces) < len(photos):
+            raise ValueError("presentation attacks can be detected in whole photos only, got an aligned crop")
+        return check_presentation(self.pad, [face.cut(self.pad.crop) for face in faces])
+
+    def vetted(self, verdict: Verdict, check: "PresentationCheck | None") -> Verdict:
+        """Return a verdict with what was detected of presentation attacks, none of which is accepted."""
+        if check is None:
+            return verdict
+        return replace(verdict, same=verdict.same and not check.vetoed, presentation=check)
+
     @property
     def _takes_all(self) -> bool:
         return self._detects and self.acquisition.policy == "all"
@@ -287,7 +318,8 @@ class Verifier:
         self, scores: npt.NDArray[np.float32], first: Sequence[AcquiredPhoto], second: Sequence[AcquiredPhoto]
     ) -> Verdict:
         one, other = divmod(int(np.argmax(scores)), scores.shape[1])
-        return self.decide(scores, faces=(first[one].found, second[other].found))
+        verdict = self.decide(scores, faces=(first[one].found, second[other].found))
+        return self.vetted(verdict, self.check_presentation([first[one], second[other]]))
 
     def _likelihood_ratio(self, cosines: npt.NDArray[np.float64]) -> float | None:
         """Return the logarithm of the mean likelihood ratio: one of the pairs, each as likely as the others, is mated."""

@@ -17,6 +17,7 @@ from visavis.service.schemas import (
     Face,
     ModelDescription,
     OperatingPoint,
+    Presentation,
     RefusedPhoto,
     Verification,
     decision_fields,
@@ -89,11 +90,20 @@ async def compare(request: Request, form: OneAndMany, service: SharedState) -> C
     if not faces:
         raise ImageError(f"None of {counted(len(prepared), 'photo')} can be compared: {failures[0]}")
     embeddings = await service.engine.embed([anchor, *faces.values()])
-    verdicts = [verifier.decide(float(score)) for score in embeddings[1:] @ embeddings[0]]
+    check = await service.engine.check_presentation([anchor, *faces.values()])
+    verdicts = [
+        verifier.vetted(verifier.decide(float(score)), None if check is None else check.of_faces(0, number))
+        for number, score in enumerate(embeddings[1:] @ embeddings[0], 1)
+    ]
     disclosure = request.state.disclosure
     ranked = sorted(zip(faces.items(), verdicts, strict=True), key=lambda one: disclosure.rank(one[1]))
     results = [
-        ComparedPhoto(**decision_fields(verdict, verifier, disclosure), photo=index, face=Face.of(face))
+        ComparedPhoto(
+            **decision_fields(verdict, verifier, disclosure),
+            photo=index,
+            face=Face.of(face),
+            presentation=Presentation.of(verdict.presentation, disclosure),
+        )
         for (index, face), verdict in ranked
     ]
     service.metrics.count(verdicts)
@@ -112,6 +122,7 @@ async def _decide(service: ServiceState, form: ParsedForm[DecisionFields], *, cl
     faces = await service.engine.prepare(form.photos, form.fields.acquisition, client=client)
     first, second = await service.engine.embed(faces)
     verdict = verifier.decide(float(first @ second), faces=(faces[0].found, faces[1].found))
+    verdict = verifier.vetted(verdict, await service.engine.check_presentation(faces))
     service.metrics.count([verdict])
     return faces, verdict
 
@@ -126,4 +137,5 @@ def _verification_fields(
         "prior": form.fields.prior,
         "faces": tuple(map(Face.of, faces)),
         "warnings": verdict.warnings,
+        "presentation": Presentation.of(verdict.presentation, request.state.disclosure),
     }

@@ -14,12 +14,13 @@ from visavis.service.access import Caller
 from visavis.service.acquiring import PreparedFace
 from visavis.service.forms import ParsedForm, PhotoForm
 from visavis.service.limits import MAX_PHOTOS
-from visavis.service.problems import ScopeError
+from visavis.service.problems import PresentationError, ScopeError
 from visavis.service.routes.fields import PROBLEM_RESPONSES, EnrolFields, SearchFields, SubjectChange
 from visavis.service.schemas import (
     Face,
     ListedSubject,
     OperatingPoint,
+    Presentation,
     Search,
     SearchHit,
     Subject,
@@ -55,8 +56,9 @@ async def search(
     point, undecided = fields.operating_point(engine.card, subjects)
     verifier = Verifier(engine.encoder, target_fmr=point.target_fmr, prior=fields.prior)
     (face,) = await engine.prepare(form.photos, fields.acquisition, client=request.state.caller)
+    check = await engine.check_presentation([face])
     probe = await engine.embed([face])
-    (hits,) = await asyncio.to_thread(gallery.search, probe, top=fields.top)
+    hits = [] if check is not None and check.vetoed else (await asyncio.to_thread(gallery.search, probe, top=fields.top))[0]
     verdicts = [verifier.decide(hit.score) for hit in hits]
     if hits:
         await _count_failure(service, request.state.caller, hits[0], verdicts[0])
@@ -72,6 +74,7 @@ async def search(
             if disclosure.shows(verdict)
         ),
         undecided=undecided or None,
+        presentation=Presentation.of(check, disclosure),
         subjects=subjects,
         false_positive_rate=None if threshold.fmr is None else rate_of_any(threshold.fmr, subjects),
         false_positive_rate_upper=None if threshold.fmr_upper is None else rate_of_any(threshold.fmr_upper, subjects),
@@ -107,6 +110,7 @@ async def enrol(
     gallery = service.require_gallery()
     faces = await service.engine.prepare(form.photos, form.fields.acquisition, client=caller.name)
     _check_quality(service, faces)
+    await _check_presentation(service, faces)
     embeddings = await service.engine.embed(faces)
     digests = [face.digest for face in faces]
     enrolled = await asyncio.to_thread(gallery.enrol, name, embeddings, digests=digests, actor=caller.name)
@@ -157,6 +161,17 @@ def _check_quality(service: ServiceState, faces: Sequence[PreparedFace]) -> None
     for number, face in enumerate(faces, 1):
         if service.quality is not None and face.quality is not None:
             service.quality.check(face.quality, name=f"photos {number}" if len(faces) > 1 else "photos")
+
+
+async def _check_presentation(service: ServiceState, faces: Sequence[PreparedFace]) -> None:
+    """Check that no photo of an enrolment is a presentation attack.
+
+    Raises:
+        PresentationError: If one is.
+    """
+    check = await service.engine.check_presentation(faces)
+    if check is not None and check.vetoed:
+        raise PresentationError("A presentation attack was detected. Enrol photos of the person, taken by a camera.")
 
 
 async def _count_failure(service: ServiceState, client: str, hit: Hit, verdict: Verdict) -> None:
