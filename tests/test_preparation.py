@@ -77,7 +77,7 @@ def test_a_folder_becomes_a_data_set(finder, photos, tmp_path):
     assert float(table[0]["nose_x"]) == pytest.approx(60.03, abs=0.01)
     reasons = {row["source"]: row["reason"] for row in rows_of(out / "failures.csv")}
     assert reasons["ben/2.png"] == reasons["cleo/1.png"] == "no face was found"
-    assert reasons["ben/3.jpg"].startswith("unsupported image format")
+    assert reasons["ben/3.jpg"].startswith("damaged or truncated")
     assert rows_of(out / "passed_over.csv") == [
         {"name": "ben/notes.jpg", "kind": "not an image", "reason": "not an image by its content"}
     ]
