@@ -451,7 +451,7 @@ def test_faces_are_found_in_whole_photos(lfw_archive):
         files["first"] = file(both.getvalue(), kind="image/jpeg")
         assert "1 other face in the photo" in requests.post(f"{url}/v1/verify", files=files).json()["warnings"][0]
         refused = requests.post(f"{url}/v1/verify", files=files, data={"face": "error"})
-        assert problem(refused, 422, "face").startswith("first: 2 faces")
+        assert problem(refused, 422, "several-faces").startswith("first: 2 faces")
         blank = requests.post(f"{url}/v1/verify", files=pair(picture(side=200), picture(side=200)))
         assert problem(blank, 422, "face").startswith("first: no face")
 
