@@ -457,6 +457,21 @@ def test_a_key_is_requested_and_gives_access(visit, tmp_path):
         assert key not in stored and page.input_value("#key") == ""
 
 
+def test_a_key_without_all_scores_searches_at_the_default_operating_point(visit, tmp_path):
+    store = KeyStore(tmp_path / "keys.db", create=True)
+    gallery = open_gallery(tmp_path / "test.gallery", Quarters())
+    with running(service_of(keys=store, gallery=gallery)) as url:
+        page = visit(url, fails=True)
+        page.fill("#key", store.create("page", "read"))
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#views")
+        page.click("#tab-gallery")
+        choose(page, "probe", photo())
+        page.wait_for_selector("#search-result .decision")
+        page.select_option("#target-fmr", label="1 in 1,000")
+        page.wait_for_selector("#search-result .warn:text('requires a key for all scores')")
+
+
 @pytest.mark.parametrize("width", [390, 768, 1280])
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_it_fits_and_can_be_read(visit, url, width, scheme):

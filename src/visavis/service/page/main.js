@@ -13,7 +13,10 @@ import { startVerify } from "./verify.js";
 class Settings extends EventTarget {
   constructor(model) {
     super();
-    const options = model.operating_points.map((point) => element("option", { value: point.target_fmr ?? "" }, targetLabel(point.target_fmr)));
+    // The first one is the default, which is not sent: a search by it is for a FPIR, and only keys for all scores may choose others.
+    const options = model.operating_points.map((point, number) =>
+      element("option", { value: number ? point.target_fmr : "" }, targetLabel(point.target_fmr)),
+    );
     $("target-fmr").replaceChildren(...options);
     $("target-fmr").disabled = options.length < 2;
     $("aligned").checked = !model.finds_faces;
