@@ -78,7 +78,7 @@ def test_doubtful_names_are_found_by_embeddings(clean):
     centres = np.eye(10, 32, dtype=np.float32)
     centres[7] = centres[3]  # two names, one person
     embeddings = centres[clean.labels] + 0.1 * rng.standard_normal((40, 32)).astype(np.float32)
-    embeddings[21] = centres[0]  # a photo of somebody else
+    embeddings[21] = centres[0]  # a photo of another person
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     audit = audit_dataset(clean, embeddings=embeddings, threshold=0.5)
     assert [finding.photos for finding in audit.of_kind("alike")] == [(12, 28)]
@@ -97,10 +97,10 @@ def test_the_command_writes_a_page_and_a_list(clean, tmp_path, capsys):
     arguments = ["inspect", tmp_path / "faces", "--out", page, "--fix-list", drop, "--json", "--quiet"]
     with pytest.raises(SystemExit) as stop:
         cli.main([str(argument) for argument in arguments])
-    told = json.loads(capsys.readouterr().out)
+    answer = json.loads(capsys.readouterr().out)
     assert stop.value.code == 0
-    assert len(told["findings"]["within"]) == 1
-    assert told["failures"] == [{"source": "x.jpg", "reason": "no face was found"}]
+    assert len(answer["findings"]["within"]) == 1
+    assert answer["failures"] == [{"source": "x.jpg", "reason": "no face was found"}]
     html = page.read_text()
     assert "again&lt;b&gt;.png" in html and "again<b>" not in html
     assert "Nearly the same photo twice" in html

@@ -40,7 +40,7 @@ def test_single_photos_come_by_two_augmentations():
     assert (photos[-2] != photos[-1]).any()
 
 
-def test_somebody_with_fewer_photos_is_shown_again():
+def test_a_person_with_fewer_photos_is_shown_again():
     photos, _ = Batches(numbered([2, 2]), BatchShape(people=2, photos=4), STILL)[0]
     assert sorted(photos[:, 0, 0, 0].tolist()) == [0, 0, 1, 1, 10, 10, 11, 11]
 

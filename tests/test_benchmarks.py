@@ -24,7 +24,7 @@ def test_pages_are_what_the_results_give(page):
         assert path.read_text() == text, f"{path.name} is out of date: python benchmarks/page.py"
 
 
-def test_a_new_figure_is_told(page):
+def test_a_new_figure_is_reported(page):
     results = page.read_results()
     before = page.page(results)
     size = results["allpairs"]["sizes"][0]
@@ -44,11 +44,11 @@ def test_figures_go_between_their_marks(page):
         "closed_form_of_other_draws": [0.01],
     }
     text = "before\n<!-- figures fine_tuning: how -->\nstale\n<!-- end of figures -->\nafter\n"
-    told = page.with_figures(text, results)
-    assert told.startswith("before\n<!-- figures fine_tuning: how -->\n\nOn AT&T")
-    assert told.endswith("<!-- end of figures -->\nafter\n")
-    assert " 2.00 % before fine-tuning and 9.87 % after it (`python benchmarks/encoder.py" in told
-    assert "stale" not in told
+    filled = page.with_figures(text, results)
+    assert filled.startswith("before\n<!-- figures fine_tuning: how -->\n\nOn AT&T")
+    assert filled.endswith("<!-- end of figures -->\nafter\n")
+    assert " 2.00 % before fine-tuning and 9.87 % after it (`python benchmarks/encoder.py" in filled
+    assert "stale" not in filled
 
 
 @pytest.mark.parametrize("text", ["<urlopen error [Errno -3]>", "a | b", "say `--out`", "``", "*x* _y_ [z](u) &lt; \\ $", "50 %"])
@@ -91,10 +91,10 @@ def test_costs_are_worked_out(page):
         "wall_seconds": {"ray_times_longer": {"median": 1.5}},
         "photos": 400,
     }
-    told = "\n".join(costs.cost_lines(bulk))
-    assert "| whole photos | 36.0 ms | 10.0 core-hours | $0.40 | 1,000 core-hours | $40.00 |" in told
-    assert "| prepared faces | 3.6 ms | 1.0 core-hours | $0.04 | 100 core-hours | $4.00 |" in told
-    assert "0.70 GB for a million photos" in told
+    lines = "\n".join(costs.cost_lines(bulk))
+    assert "| whole photos | 36.0 ms | 10.0 core-hours | $0.40 | 1,000 core-hours | $40.00 |" in lines
+    assert "| prepared faces | 3.6 ms | 1.0 core-hours | $0.04 | 100 core-hours | $4.00 |" in lines
+    assert "0.70 GB for a million photos" in lines
 
 
 def test_workers_answer_and_turns_alternate(page, tmp_path):

@@ -112,7 +112,7 @@ def test_a_missing_file_is_named(tmp_path):
         read_bin(tmp_path / "none.bin")
 
 
-def test_people_without_names_are_those_whom_mated_pairs_connect():
+def test_people_without_names_are_connected_by_mated_pairs():
     pairs, labels = np.array([[0, 1], [1, 2], [3, 4], [0, 3]]), np.array([1, 1, 1, 0])
     assert connected_people(pairs, labels, count=6, name="these").tolist() == [0, 0, 0, 1, 1, 2]
     with pytest.raises(DataError, match="these: pair 4 is non-mated"):

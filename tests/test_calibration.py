@@ -149,12 +149,12 @@ def test_what_rules_and_probabilities_are_worth_is_evaluated(tmp_path, model):
     reached = {row.point.target_fmr: row for row in result.evaluation.points_reached}
     assert reached[0.2].fmr.count == result.evaluation.decisions.fp > reached[0.1].fmr.count
     assert 0.1 < reached[0.2].fmr.value < 0.35
-    told = json.loads((tmp_path / "new" / "metrics.json").read_text())
-    assert [point["target_fmr"] for point in told["operating_points"]] == [0.1, 0.2]
-    assert told["reliability"]["brier"] < 0.25
-    assert 0 < told["costs"]["min_cllr"] <= told["costs"]["cllr"] + 1e-9
-    assert told["intervals"]["cllr"][0] < told["costs"]["cllr"] < told["intervals"]["cllr"][1]
-    assert told["intervals"]["eer"][0] < told["eer"] < told["intervals"]["eer"][1]
+    metrics = json.loads((tmp_path / "new" / "metrics.json").read_text())
+    assert [point["target_fmr"] for point in metrics["operating_points"]] == [0.1, 0.2]
+    assert metrics["reliability"]["brier"] < 0.25
+    assert 0 < metrics["costs"]["min_cllr"] <= metrics["costs"]["cllr"] + 1e-9
+    assert metrics["intervals"]["cllr"][0] < metrics["costs"]["cllr"] < metrics["intervals"]["cllr"][1]
+    assert metrics["intervals"]["eer"][0] < metrics["eer"] < metrics["intervals"]["eer"][1]
     page = result.report.read_text()
     assert "<h2>Thresholds</h2>" in page and "expected calibration error" in page
     assert (tmp_path / "new" / "pictures" / "reliability.png").stat().st_size > 5000

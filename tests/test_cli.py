@@ -79,10 +79,10 @@ def test_a_mistyped_command_exits_with_2(capsys):
     assert "No such command 'verfy'" in capsys.readouterr().err
 
 
-def command_of(words):
+def command_of(path):
     command = group
-    for word in words.split():
-        command = command.commands[word]
+    for name in path.split():
+        command = command.commands[name]
     return command
 
 

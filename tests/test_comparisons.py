@@ -40,10 +40,10 @@ def test_faces_are_found_in_whole_photos(capsys, aligned_run, whole_photos, tmp_
     assert np.abs(acquired.pixels.astype(int) - np.asarray(face)).mean() < 6
     drawn = tmp_path / "why.png"
     code, out, _ = call(capsys, "verify", first, second, "--model", aligned_run, "--json", "--draw", drawn)
-    told = json.loads(out)
+    answer = json.loads(out)
     assert code in (0, 1)
-    assert told["faces"][0]["box"] == [90.0, 40.0, 120.0, 120.0]
-    assert told["faces"][0]["score"] == 0.97
+    assert answer["faces"][0]["box"] == [90.0, 40.0, 120.0, 120.0]
+    assert answer["faces"][0]["score"] == 0.97
     assert width_of(drawn) > 500
     code, _, err = call(capsys, "verify", first, wall, "--model", aligned_run)
     assert code == 2
@@ -57,13 +57,13 @@ def test_faces_are_found_in_whole_photos(capsys, aligned_run, whole_photos, tmp_
         aligned.verify(first, wall)
 
 
-def test_photos_without_a_face_are_told_and_the_others_compared(capsys, aligned_run, whole_photos):
+def test_photos_without_a_face_are_reported_and_the_others_compared(capsys, aligned_run, whole_photos):
     first, second, wall = whole_photos
     code, out, _ = call(capsys, "compare", first, second, wall, "--model", aligned_run, "--json")
-    told = json.loads(out)
+    answer = json.loads(out)
     assert code == 0
-    assert [result["photo"] for result in told["results"]] == [str(second)]
-    assert told["failures"] == [{"photo": str(wall), "reason": f"{wall}: no face was found"}]
+    assert [result["photo"] for result in answer["results"]] == [str(second)]
+    assert answer["failures"] == [{"photo": str(wall), "reason": f"{wall}: no face was found"}]
     code, _, err = call(capsys, "compare", first, wall, "--model", aligned_run)
     assert code == 2
     assert "none of 1 photo can be compared" in err

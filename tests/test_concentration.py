@@ -79,7 +79,7 @@ def test_animals_are_found_where_both_means_are_extreme():
 
 
 def of_people(**values):
-    """Errors of people of whom only these values matter."""
+    """Errors of people, with zeros for the values that do not matter."""
     zeros = np.zeros(len(next(iter(values.values()))), dtype=np.int64)
     names = ("numbers", "mated", "nonmated", "false_nonmatches", "false_matches", "mean_mated", "mean_nonmated")
     return PersonErrors(**{name: values.get(name, zeros) for name in names})

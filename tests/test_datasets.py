@@ -199,7 +199,7 @@ def damaged_zip(path, files, fault):
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("damaged", "Error|Bad CRC"), ("locked", "protected by a password")])
-def test_a_photo_that_cannot_be_read_out_of_an_archive_is_listed(tmp_path, photo_files, fault, reason):
+def test_a_damaged_photo_of_an_archive_is_listed(tmp_path, photo_files, fault, reason):
     path = damaged_zip(tmp_path / "photos.zip", photo_files, fault)
     dataset = read_archive(path)
     last = list(photo_files)[-1]

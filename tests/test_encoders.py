@@ -266,10 +266,10 @@ def test_names_can_be_left_out_of_a_file(trained, tmp_path):
     assert str(card) == str(encoder.card)
 
 
-def test_a_summary_in_words(trained):
-    told = str(trained.card)
+def test_a_card_is_summarised(trained):
+    summary = str(trained.card)
     for part in ("32 x 32, rgb", "0.4000, chosen on validation people", "MIT"):
-        assert part in told
+        assert part in summary
     assert str(Card(Crop.arcface(8, colour="gray"))).splitlines()[0].endswith("8 x 8, gray, aligned")
 
 

@@ -1,4 +1,4 @@
-"""A run folder is evaluated: on whom, on which pairs, and what the report holds."""
+"""A run folder is evaluated: on which people and pairs, and what the report holds."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from visavis.errors import DataError
 from visavis.evaluation.evaluate import EvaluationOptions, evaluate_model
 
 
-def test_evaluation_leaves_out_whom_the_model_saw(run, folder, tmp_path):
+def test_evaluation_leaves_out_people_of_the_training(run, folder, tmp_path):
     result = evaluate_model(run, str(folder), out=tmp_path, overwrite=True)
     assert (result.evaluation.people, result.left_out) == (3, 13)
     everybody = evaluate_model(run, str(folder), out=tmp_path, people="all", overwrite=True)
@@ -71,7 +71,7 @@ def test_pairs_and_attributes_in_an_encoding_of_ones_own(run, folder, tmp_path):
     assert evaluation.groups[0].attribute == "größe"
 
 
-def test_pairs_of_people_whom_the_model_has_seen_are_left_out(run, folder, tmp_path):
+def test_pairs_of_people_of_the_training_are_left_out(run, folder, tmp_path):
     sides = visavis.Verifier(run).card.sides
     one, two, three = sides["test"].people
     path = tmp_path / "pairs.csv"

@@ -33,8 +33,8 @@ def example(monkeypatch, tmp_path, capsys):
 
 
 def test_the_brief(example, tmp_path):
-    told = example("brief.py", "--epochs", 1)
-    assert re.search(r"held-out people: accuracy 0\.\d{3}, recall \d\.\d{3}, F1 \d\.\d{3}", told)
+    output = example("brief.py", "--epochs", 1)
+    assert re.search(r"held-out people: accuracy 0\.\d{3}, recall \d\.\d{3}, F1 \d\.\d{3}", output)
     assert (tmp_path / "pairs.png").stat().st_size > 5000
 
 
@@ -44,8 +44,8 @@ def test_own_folder(example, tmp_path):
         path = tmp_path / "photos" / faces.people[label] / f"{source}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(face).save(path)
-    told = example("own_folder.py", tmp_path / "photos", "--out", tmp_path / "figures", "--aligned")
-    assert told.count(" and synthetic-9-") == 5
+    output = example("own_folder.py", tmp_path / "photos", "--out", tmp_path / "figures", "--aligned")
+    assert output.count(" and synthetic-9-") == 5
 
 
 def test_lfw_protocol(example, tmp_path):
@@ -55,14 +55,14 @@ def test_lfw_protocol(example, tmp_path):
     replace(faces, people=people, sources=sources, crop=Crop.arcface(faces.shape[0])).save(tmp_path / "faces")
     lines = ["2\t1", "Invented_A\t1\t2", "Invented_A\t1\tInvented_B\t1", "Invented_C\t1\t3", "Invented_D\t1\tInvented_E\t2"]
     (tmp_path / "pairs.txt").write_text("\n".join(lines))
-    told = example("lfw_protocol.py", tmp_path / "faces", tmp_path / "pairs.txt")
-    assert re.search(r"accuracy [\d.]+% \+- [\d.]+% \(2 folds, 4 pairs\)", told)
+    output = example("lfw_protocol.py", tmp_path / "faces", tmp_path / "pairs.txt")
+    assert re.search(r"accuracy [\d.]+% \+- [\d.]+% \(2 folds, 4 pairs\)", output)
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("digits.py", ()), ("signatures.py", ("--signers", 20))])
 def test_other_things_than_faces(example, name, arguments):
-    told = example(name, "--steps", 2, *arguments)
-    assert re.search(r"embeddings: [\d.]+% equal error rate on", told)
+    output = example(name, "--steps", 2, *arguments)
+    assert re.search(r"embeddings: [\d.]+% equal error rate on", output)
 
 
 def test_signatures_of_one_signer_are_more_alike_than_those_of_two():
@@ -77,9 +77,9 @@ def test_signatures_of_one_signer_are_more_alike_than_those_of_two():
 def test_hyperparameters_are_searched_over(example, arguments):
     if arguments:
         pytest.importorskip("optuna", reason="needs optuna")
-    told = example("search_hyperparameters.py", "--steps", 2, "--folds", 2, "--loss", "arcface", *arguments)
-    assert re.search(r"best: {.*'loss': 'arcface'.*}, equal error rate \d+\.\d% on held-out people", told)
-    assert re.search(r"'embedding_size': \d+", told)
+    output = example("search_hyperparameters.py", "--steps", 2, "--folds", 2, "--loss", "arcface", *arguments)
+    assert re.search(r"best: {.*'loss': 'arcface'.*}, equal error rate \d+\.\d% on held-out people", output)
+    assert re.search(r"'embedding_size': \d+", output)
 
 
 def test_the_notebook_is_its_script():

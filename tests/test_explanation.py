@@ -45,7 +45,7 @@ def test_the_place_that_makes_them_alike_is_found():
 
 
 def test_hiding_what_counts_changes_the_score_more_than_hiding_as_much_anywhere(trained):
-    """The deletion check, on faces that the model never saw: a fifth of the pixels."""
+    """The deletion check, on unseen faces: a fifth of the pixels."""
     encoder, test = trained
     rng = np.random.default_rng(0)
     by_map, at_random = [], []
@@ -70,11 +70,11 @@ def test_explained_from_the_command_line(trained, tmp_path, capsys):
     arguments = [*photos, "--model", str(tmp_path / "run"), "--out", str(tmp_path / "why.png")]
     with pytest.raises(SystemExit) as stop:
         main(["explain", *arguments, "--json"])
-    told = json.loads(capsys.readouterr().out)
+    answer = json.loads(capsys.readouterr().out)
     assert stop.value.code == 0
-    assert np.shape(told["maps"]) == (2, 32, 32)
+    assert np.shape(answer["maps"]) == (2, 32, 32)
     with Image.open(tmp_path / "why.png") as picture:
         assert picture.width > 800
     found = explain_photos(visavis.Verifier(tmp_path / "run"), tmp_path / "0.png", tmp_path / "1.png")
-    assert found.verdict.score == pytest.approx(told["score"])
-    np.testing.assert_allclose(found.maps, told["maps"], atol=1e-5)
+    assert found.verdict.score == pytest.approx(answer["score"])
+    np.testing.assert_allclose(found.maps, answer["maps"], atol=1e-5)

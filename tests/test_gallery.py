@@ -27,7 +27,7 @@ KEY = "00112233445566778899aabbccddeeff" * 2
 
 @dataclass(frozen=True)
 class FakeEncoder:
-    """The mean of the first rows of pixels, in the place of a network."""
+    """The mean of the first rows of pixels, instead of a network."""
 
     digest: str = "a" * 64
     card: Card = Card(Crop((4, SIZE), "gray"))
@@ -496,7 +496,7 @@ def test_threads_share_a_gallery(gallery):
     assert len(gallery) == 4 * 2 * (12 - 4)
 
 
-def test_a_gallery_opens_and_is_searched_while_somebody_writes_for_long(tmp_path):
+def test_a_gallery_opens_and_is_searched_during_a_long_write(tmp_path):
     path = tmp_path / "door.gallery"
     with open_gallery(path, ENCODER) as gallery:
         gallery.enrol("anna", unit(1))

@@ -1,4 +1,4 @@
-"""Galleries on the command line, with the encoder in the box and generated faces; thresholds of searches."""
+"""Galleries on the command line, with the bundled encoder and generated faces; thresholds of searches."""
 
 import json
 import shutil
@@ -76,7 +76,7 @@ def test_a_photo_is_found_in_a_gallery(door, people, capsys):
     assert (code, out) == (1, "no match\n")
 
 
-def test_what_makes_a_face_less_reliable_is_told(portrait, tmp_path, capsys):
+def test_what_makes_a_face_less_reliable_is_a_warning(portrait, tmp_path, capsys):
     two = np.concatenate([portrait, np.asarray(Image.fromarray(portrait).resize((180, portrait.shape[0])))], axis=1)
     folder, photo = tmp_path / "people" / "anna", tmp_path / "two.png"
     folder.mkdir(parents=True)
@@ -114,8 +114,8 @@ def test_a_search_takes_its_threshold_from_the_size_of_the_gallery(door, people,
 
 def test_a_subject_is_verified(door, people, capsys):
     photo = people / "person-2" / "1.png"
-    told = answer(capsys, "verify", door, "person-2", photo, "--aligned")
-    assert told["same"] and 0.8 < told["score"] < 1
+    verdict = answer(capsys, "verify", door, "person-2", photo, "--aligned")
+    assert verdict["same"] and 0.8 < verdict["score"] < 1
     code, _, err = call(capsys, "gallery", "verify", door, "person-9", photo, "--aligned")
     assert (code, "no subject named 'person-9' is enrolled" in err) == (2, True)
     pixels = np.zeros((112, 112, 3), dtype=np.uint8)

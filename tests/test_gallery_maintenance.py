@@ -262,7 +262,7 @@ def test_reembedding_takes_in_who_is_enrolled_meanwhile(tmp_path):
         assert new.verify("berta", angle(45)).score == pytest.approx(1)
 
 
-def test_the_log_tells_who_did_what_and_forgets_whom_the_gallery_forgets(gallery, tmp_path):
+def test_the_log_tells_who_did_what_and_forgets_deleted_subjects(gallery, tmp_path):
     first = gallery.log()[0]
     assert (first.sequence, first.actor, first.action, first.name, first.count) == (1, "clerk", "enrol", "anna", 2)
     gallery.delete("anna", actor="officer")

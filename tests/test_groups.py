@@ -1,4 +1,4 @@
-"""Errors by subgroup and by quality: against counts made pair by pair, and what they say in words."""
+"""Errors by subgroup and by quality: against counts made pair by pair, and their summaries."""
 
 import json
 from itertools import combinations
@@ -55,10 +55,10 @@ def test_a_group_that_is_worse_off_is_named_and_a_small_one_too():
     found = evaluate_groups(score_all_pairs(rows, labels), values, threshold=0.6, attribute="light")
     assert found.findings[1].startswith("light: the false non-match rate is higher for poor (")
     assert found.findings[2] == "Too few people to show both error rates: clear, poor, rare."
-    told = found.to_json()
-    assert told["groups"][0]["fnmr"]["enough"] is True
-    assert told["groups"][2]["fnmr"]["enough"] is False
-    assert [group["fnmr"]["value"] for group in told["groups"] if group["first"] != group["second"]] == [None] * 3
+    plain = found.to_json()
+    assert plain["groups"][0]["fnmr"]["enough"] is True
+    assert plain["groups"][2]["fnmr"]["enough"] is False
+    assert [group["fnmr"]["value"] for group in plain["groups"] if group["first"] != group["second"]] == [None] * 3
     same = evaluate_groups(score_all_pairs(clear, labels[:240]), np.tile(["a", "b"], 120), threshold=0.93, attribute="light")
     assert same.findings[1] == "light: no difference in the false non-match rate shown between groups of this size."
     with pytest.raises(DataError, match="light must have 2 to 20 groups, got 1"):
@@ -131,10 +131,10 @@ def test_groups_and_qualities_come_into_the_report(tmp_path):
     lines = [f"{source},{'odd' if index % 8 > 3 else 'even'},{index}" for index, source in enumerate(faces.sources)]
     table.write_text("\n".join(["photo,kind,light", *lines]))
     result = visavis.evaluate_model(tmp_path / "run", faces, options=visavis.EvaluationOptions(attributes=table, enrol=2))
-    told = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert [group["attribute"] for group in told["groups"]] == ["kind"]
-    assert [curve["measure"] for curve in told["quality"]] == ["light"]
-    assert told["search"]["rank1"]["trials"] == 15 * 2
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert [group["attribute"] for group in metrics["groups"]] == ["kind"]
+    assert [curve["measure"] for curve in metrics["quality"]] == ["light"]
+    assert metrics["search"]["rank1"]["trials"] == 15 * 2
     page = result.report.read_text()
     assert "Searches for people not enrolled that return a candidate (FPIR)" in page
     assert "even with odd" in page and "light: rejecting the 9% of photos below 11" in page

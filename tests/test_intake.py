@@ -51,7 +51,7 @@ def people_of(files, **rules):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF"])
-def test_image_formats_are_told_by_content(kind):
+def test_image_formats_are_recognised_by_content(kind):
     found = image_format(encoded(0, kind)[:HEAD_BYTES])
     assert found is not None and found.upper() == kind and found in READABLE
 
@@ -73,7 +73,7 @@ def test_image_formats_are_told_by_content(kind):
         (b"", None),
     ],
 )
-def test_other_content_is_told_apart(head, found):
+def test_other_content_is_recognised(head, found):
     assert image_format(head) == found
 
 

@@ -101,7 +101,7 @@ def test_the_graph_can_stop_before_the_last_dense_layer(weights, faces):
     np.testing.assert_allclose(run(mobilenet_graph(weights, SHAPE), faces), expected, atol=1e-5)
 
 
-def test_another_network_is_told_apart(weights):
+def test_another_network_is_recognised(weights):
     assert is_mobilenet(build_mobilenet(weights, SHAPE))
     assert not is_mobilenet(build_embedding("classic", SHAPE))
     empty = onnx.helper.make_model(onnx.helper.make_graph([], "other", [], []))

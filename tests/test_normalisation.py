@@ -1,4 +1,4 @@
-"""Scores in standard deviations above strangers': by hand, and for what they are made."""
+"""Scores in standard deviations above those of other people: by hand, and by simulation."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_each_score_by_hand(nearest):
         normalised_scores(first, second, cohort, nearest=21)
 
 
-def test_people_who_are_like_everybody_are_told_apart_better():
+def test_people_who_are_like_everybody_are_separated_better():
     """Where one half of the photos lies near the middle of all, one threshold for all does badly."""
     rng = np.random.default_rng(1)
     middle = rng.normal(size=24)

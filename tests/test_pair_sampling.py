@@ -55,21 +55,21 @@ def test_pairs_of_very_many_photos_cost_what_is_drawn():
     assert ((pairs[:, 0] == pairs[:, 1]) == (sampled.protocol.labels == 1)).all()
 
 
-def test_the_error_that_is_told_is_the_error_that_is_made():
+def test_the_stated_standard_error_is_the_one_of_repeated_samples():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(60), 5)
     rows = rng.standard_normal((60, 16))[labels] + rng.standard_normal((300, 16))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     truth = all_pairs_curve(rows, labels).at(0.4).fmr.value
-    off, told = [], []
+    off, stated = [], []
     for seed in range(200):
         sampled = sample_pairs(labels, count=2000, seed=seed)
         drawn = sampled.protocol.labels == 0
         rate = Rate(int(np.sum(pair_scores(rows, sampled.protocol.pairs[drawn]) >= 0.4)), int(drawn.sum()))
         off.append(rate.value - truth)
-        told.append(sampled.standard_error(rate))
-    assert np.std(off) == pytest.approx(np.mean(told), rel=0.2)
-    assert abs(np.mean(off)) < 4 * np.mean(told) / np.sqrt(200)
+        stated.append(sampled.standard_error(rate))
+    assert np.std(off) == pytest.approx(np.mean(stated), rel=0.2)
+    assert abs(np.mean(off)) < 4 * np.mean(stated) / np.sqrt(200)
     everything = sample_pairs(labels, count=10**6)
     assert evaluate_protocol(rows, labels, everything.protocol).eer == evaluate_all_pairs(rows, labels).eer
 
@@ -87,10 +87,10 @@ def test_evaluate_tells_that_pairs_were_drawn(tmp_path):
 
     faces = generate_faces(10, 6, size=80, seed=5)
     aligned = type(faces)(faces.faces, faces.labels, faces.people, faces.sources, crop=Crop.arcface(faces.shape[0]))
-    told = evaluate_model(load_encoder(), aligned, options=EvaluationOptions(sample=100), out=tmp_path).evaluation
-    assert told.to_json()["sampled"]["nonmated_in_all"] == 60 * 59 // 2 - 150
-    assert told.curve.nonmated == 100 and told.curve.mated == 100
-    assert told.name == "100 of 150 mated and 100 of 1,620 non-mated pairs of 10 unseen people"
-    assert "sampling pairs instead of taking all adds a standard error of" in str(told)
+    sampled = evaluate_model(load_encoder(), aligned, options=EvaluationOptions(sample=100), out=tmp_path).evaluation
+    assert sampled.to_json()["sampled"]["nonmated_in_all"] == 60 * 59 // 2 - 150
+    assert sampled.curve.nonmated == 100 and sampled.curve.mated == 100
+    assert sampled.name == "100 of 150 mated and 100 of 1,620 non-mated pairs of 10 unseen people"
+    assert "sampling pairs instead of taking all adds a standard error of" in str(sampled)
     with pytest.raises(ValueError, match="pairs and sample exclude each other"):
         EvaluationOptions(sample=100, pairs="pairs.txt")

@@ -1,4 +1,4 @@
-"""Folders of whole photos become data sets, and every photo that gives no face has a reason."""
+"""Folders of whole photos become data sets, and every failure to acquire has a reason."""
 
 import csv
 import json
@@ -226,7 +226,7 @@ def test_command_with_several_processes(portrait, tmp_path, capsys):
     arguments = ["prepare", tmp_path / "photos", "--out", tmp_path / "faces", "--workers", 2, "--json", "--quiet"]
     with pytest.raises(SystemExit) as stop:
         cli.main([str(argument) for argument in arguments])
-    told = json.loads(capsys.readouterr().out)
+    answer = json.loads(capsys.readouterr().out)
     assert stop.value.code == 0
-    assert (told["faces"], told["failures"], told["failure_to_acquire_rate"]) == (2, 0, 0)
+    assert (answer["faces"], answer["failures"], answer["failure_to_acquire_rate"]) == (2, 0, 0)
     assert load_dataset(tmp_path / "faces").people == ("anna", "ben")

@@ -44,9 +44,9 @@ def test_its_card_says_where_it_is_from(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["card", "pretrained"])
     assert stop.value.code == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for part in ("aligned", "SFace", "Apache-2.0", "validation people of LFW", "people in the wild"):
-        assert part in told
+        assert part in output
 
 
 def test_two_faces_are_compared_without_keras(tmp_path, prepared):

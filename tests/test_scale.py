@@ -72,7 +72,7 @@ def test_rows_hold_what_the_encoder_gives(photos, tmp_path):
     assert table.column_names == ["source", "person", "box", "landmarks", "detector_score", "warnings", "embedding"]
     assert table["source"].to_pylist() == [f"anna/{n}.png" for n in range(4)] + [f"ben/{n}.png" for n in (4, 5, 6)]
     assert table["person"].to_pylist() == ["anna"] * 4 + ["ben"] * 3
-    assert table["box"].null_count == 7  # nothing was looked for
+    assert table["box"].null_count == 7  # no face was detected
     encoder = load_encoder()
     side = encoder.card.input_shape[0]
     photo = Image.open(photos / "anna" / "0.png").resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
@@ -242,8 +242,8 @@ def test_command_with_several_processes(photos, tmp_path, capsys):
     ]
     with pytest.raises(SystemExit) as stop:
         cli.main([str(argument) for argument in arguments])
-    told = json.loads(capsys.readouterr().out)
+    answer = json.loads(capsys.readouterr().out)
     assert stop.value.code == 0
-    assert (told["rows"], told["failures"], told["shards"]) == (7, 1, 3)
+    assert (answer["rows"], answer["failures"], answer["shards"]) == (7, 1, 3)
     embedded(photos, tmp_path / "one.parquet")
     assert table_of(tmp_path / "e.parquet").equals(table_of(tmp_path / "one.parquet"))

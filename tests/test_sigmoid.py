@@ -16,7 +16,7 @@ def test_a_sigmoid_is_found_again():
     assert (offset, slope) == (pytest.approx(4, abs=0.2), pytest.approx(4, abs=0.2))
 
 
-def test_perfectly_parted_scores_keep_the_slope_finite():
+def test_perfectly_separated_scores_keep_the_slope_finite():
     offset, slope = fit_sigmoid(error_curve([0.9, 0.8, 0.1, 0.0], [1, 1, 0, 0]))
     assert 0 < slope < 100
     assert 0.1 < score_of(offset / slope) < 0.8

@@ -104,7 +104,7 @@ def test_failures_to_acquire_are_counted_where_asked(aligned_run, prepared, tmp_
     counted = evaluate_model(
         aligned_run, str(prepared), out=tmp_path / "fta", options=EvaluationOptions(include_fta=True)
     ).evaluation
-    for evaluation in (plain, counted):  # those of the person whom the model saw, and of nobody, are not
+    for evaluation in (plain, counted):  # failures of the training person and of nobody are not counted
         assert (evaluation.acquisition.rate.count, evaluation.acquisition.rate.trials) == (3, 15)
     assert not plain.acquisition.counted and counted.acquisition.counted
     assert counted.curve.mated == plain.curve.mated + 4 + 4 + 1

@@ -223,7 +223,7 @@ def test_early_stopping_of_keras_works(split):
 
 @pytest.fixture(scope="module")
 def trained(split):
-    """A network to go on from."""
+    """A network to start from."""
     return embedding_of(train(split, little(seed=1)).siamese)
 
 
@@ -469,7 +469,7 @@ def test_hyperparameters_suit_the_data(split):
     assert config_for(wild, steps=7).optimization.steps == 7
 
 
-def test_files_are_replaced_whole_or_not_at_all(tmp_path):
+def test_files_are_replaced_atomically(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
     with pytest.raises(RuntimeError), atomic_write(path) as temporary:

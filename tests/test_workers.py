@@ -16,7 +16,7 @@ def double(number):
 
 
 def die_once(task):
-    """Kill this process unless it was done before; the marker tells."""
+    """Kill this process unless it was done before; a marker file records it."""
     number, marker = task
     if number == 3 and not marker.exists():
         marker.touch()
