@@ -14,7 +14,7 @@ from visavis.evaluation.quantize import QuantizationOptions, quantize_model
 
 @pytest.fixture(scope="module")
 def people():
-    """Generated people whom no model was trained on."""
+    """Generated people, unseen by any model."""
     return visavis.generate_faces(24, 4, size=32, seed=8)
 
 
