@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from presentations import write_detector
 
 import visavis
 from visavis.cli import group
@@ -30,6 +31,7 @@ def workplace(photo_files, tmp_path, monkeypatch):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(file)
     Path("who.jpg").write_bytes(photo_files[0][1])
+    write_detector(Path("liveness.onnx"))
 
 
 def test_there_are_examples():
