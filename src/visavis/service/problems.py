@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from visavis.errors import (
@@ -37,6 +38,7 @@ __all__ = [
     "OriginError",
     "PresentationError",
     "Problem",
+    "ProblemDetails",
     "RateError",
     "RequestError",
     "ScopeError",
@@ -211,3 +213,28 @@ def _detail(error: Any, problem: Problem) -> str:
     if isinstance(error, RequestValidationError):
         return "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
     return str(error)
+
+
+class ProblemDetails(BaseModel):
+    """An error (RFC 9457), as described in the OpenAPI document."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:visavis:problem:face",
+                    "title": "No usable face",
+                    "status": 422,
+                    "detail": "first: no face found",
+                    "request_id": "6f0c3c2d8e5b4d1f9a7e2b1c0d9e8f70",
+                }
+            ]
+        },
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str

@@ -20,7 +20,6 @@ __all__ = [
     "ListedSubject",
     "ModelDescription",
     "OperatingPoint",
-    "ProblemDetails",
     "RefusedPhoto",
     "ScoreHistogram",
     "Presentation",
@@ -387,21 +386,3 @@ def model_fields(card: Card) -> dict[str, Any]:
         "operating_points": tuple(map(OperatingPoint.of, card.rules)),
         "histogram": None if card.histogram is None else ScoreHistogram(**asdict(card.histogram)),
     }
-
-
-class ProblemDetails(_Schema):
-    """An error (RFC 9457)."""
-
-    model_config = _example(
-        type="urn:visavis:problem:face",
-        title="No usable face",
-        status=422,
-        detail="first: no face found",
-        request_id=_ORIGIN["request_id"],
-    )
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    request_id: str

@@ -10,7 +10,7 @@ from visavis.gallery.records import checked_name
 from visavis.gallery.search_rules import choose_rule
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.service.acquiring import Acquisition
-from visavis.service.schemas import ProblemDetails
+from visavis.service.problems import ProblemDetails
 from visavis.verification import Verifier
 
 __all__ = ["PROBLEM_RESPONSES", "AcquisitionFields", "DecisionFields", "EnrolFields", "SearchFields", "problem_responses"]
