@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from visavis.data import FaceDataset, IntakeRules
-from visavis.encoders import Encoder, OnnxEncoder, embed_faces, load_encoder
+from visavis.encoders import Encoder, OnnxEncoder, embed_faces, load_encoder, quantization
 from visavis.encoders.card import Card
+from visavis.encoders.onnx import load_onnx
 from visavis.errors import DataError, ModelError
 from visavis.evaluation.calibrate import usable_people
 from visavis.files import atomic_write, check_path
@@ -108,11 +109,8 @@ def quantize_model(
     ranges, measured = _halves(usable_people(encoder, data, options.rules))
     with tempfile.TemporaryDirectory() as folder, atomic_write(out) as temporary:
         source = _in_onnx(encoder, Path(folder) / "model.onnx", names=options.names)
-        from visavis.encoders.onnx import load_onnx
-        from visavis.encoders.quantization import write_quantized
-
         whole = Path(folder) / "quantized.onnx"
-        write_quantized(replace(source, card=_marked(source.card)), ranges.faces[:_RANGE_FACES], whole)
+        quantization.write_quantized(replace(source, card=_marked(source.card)), ranges.faces[:_RANGE_FACES], whole)
         scores = [
             score_all_pairs(embed_faces(each, measured, progress=options.progress), measured.labels)
             for each in (source, load_onnx(whole))
@@ -144,8 +142,6 @@ def _halves(faces: FaceDataset) -> tuple[FaceDataset, FaceDataset]:
 
 def _in_onnx(encoder: Encoder, path: Path, *, names: bool) -> OnnxEncoder:
     """Return an encoder as one that ONNX Runtime runs; a Keras model is exported first."""
-    from visavis.encoders.onnx import load_onnx
-
     if isinstance(encoder, OnnxEncoder):
         return encoder if names else replace(encoder, card=encoder.card.without_names())
     from visavis.encoders.export import export_model

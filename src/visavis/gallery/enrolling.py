@@ -190,10 +190,10 @@ def _examine(verifier: Verifier, source: _Source, limits: QualityLimits | None) 
     """Read a photo, embed its faces and measure their quality."""
     acquired = verifier.acquire_all(source.fetch(), name=source.name)
     warnings = tuple(photo.found.warnings for photo in acquired)
-    measured = [photo.quality for photo in acquired] if limits else []
-    defects = [limits.defect(quality, name=source.name) if limits and quality else None for quality in measured]
-    digest = photo_digest(acquired[0].photo)
-    return _Candidate(source, verifier.embed(acquired), warnings, tuple(defects) or (None,) * len(acquired), digest)
+    defects = tuple(
+        limits.defect(quality, name=source.name) if limits and (quality := photo.quality) else None for photo in acquired
+    )
+    return _Candidate(source, verifier.embed(acquired), warnings, defects, photo_digest(acquired[0].photo))
 
 
 def _good(chosen: list[tuple[_Candidate, int]], failures: list[tuple[str, str]]) -> list[tuple[_Candidate, int]]:
