@@ -23,6 +23,7 @@ from visavis.data import (
     read_npz,
     read_saved,
 )
+from visavis.data.folders import as_size
 from visavis.errors import DataError, DownloadError
 
 
@@ -295,3 +296,14 @@ def test_faces_without_room_on_the_disk_are_refused(tmp_path, faces, no_room):
     assert not list(tmp_path.iterdir())
     with pytest.raises(OSError, match="many.npy"), no_room():
         generate_faces(2, 20, size=32, options=RenderOptions(tmp_path / "many.npy"))
+
+
+@pytest.mark.parametrize("size", [80, np.int64(80), (80, 80), [80, 80], np.array([80, 80])])
+def test_a_size_is_a_side_or_two(size):
+    assert as_size(size) == (80, 80)
+
+
+@pytest.mark.parametrize("size", [0, -1, 80.0, "80", (80,), (80, "a"), (80, 80, 3), (80, 0.5), object])
+def test_another_size_is_refused(size):
+    with pytest.raises(ValueError, match="size must be a positive number or "):
+        load_dataset("synthetic", size=size)

@@ -67,8 +67,24 @@ def test_photos_that_are_not_aligned_are_refused_with_the_command_to_prepare_the
     assert not list(tmp_path.iterdir())
 
 
+def test_a_data_set_or_its_path_is_trained_on(tmp_path):
+    faces = visavis.generate_faces(12, 4, size=32, seed=3)
+    faces.save(tmp_path / "faces")
+    config = {"steps": 2, "embedding_size": 8, "batch": visavis.BatchShape(4, 2)}
+    cards = [
+        train_model(source, tmp_path / "run", config=config, options=RunOptions(overwrite=True)).card
+        for source in (faces, tmp_path / "faces")
+    ]
+    assert [card.data for card in cards] == ["FaceDataset(48 photos of 12 people, 32 x 32 x 3)", str(tmp_path / "faces")]
+    assert [card.input_shape for card in cards] == [(32, 32, 3), (64, 64, 3)]
+    assert len(config) == 3, "the caller's hyperparameters do not change"
+    with pytest.raises(ValueError, match="size is that of the data set, got 80"):
+        DataSource(faces, size=80)
+
+
 def test_initial_weights_suit_the_data(aligned, tmp_path):
-    assert default_init(aligned) == "pretrained"
+    assert default_init(aligned) == default_init(visavis.load_dataset(aligned)) == "pretrained"
+    assert default_init(visavis.generate_faces(2, 2, size=32)) == "scratch"
     assert default_init("synthetic") == default_init("lfw.tar") == default_init("faces.npz") == "scratch"
     with pytest.raises(DataError, match="not aligned"):
         default_init("faces.zip")

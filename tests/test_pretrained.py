@@ -49,6 +49,14 @@ def test_its_card_says_where_it_is_from(capsys):
         assert part in output
 
 
+@pytest.mark.parametrize("size", [80, 112])
+def test_it_is_evaluated_on_arrays_without_a_folder(prepared, size):
+    faces = visavis.load_dataset(prepared, size=size)
+    for model in ("pretrained", visavis.load_encoder("pretrained")):
+        result = visavis.evaluate_model(model, faces)
+        assert result.report is None and result.evaluation.photos == 48
+
+
 def test_two_faces_are_compared_without_keras(tmp_path, prepared):
     faces = visavis.load_dataset(prepared).faces
     photos = [tmp_path / f"{number}.png" for number in (0, 1)]

@@ -13,7 +13,7 @@ from visavis.models import as_embedding, build_embedding, build_siamese, copy_ne
 from visavis.models.losses import contrastive_loss, pairwise_distances
 from visavis.training.batches import BatchShape
 from visavis.training.cards import make_card
-from visavis.training.configuration import Optimization
+from visavis.training.configuration import Optimization, TrainingConfig, build_loss
 from visavis.training.optimizers import build_optimizer
 from visavis.training.trainer import train
 
@@ -68,6 +68,29 @@ def test_a_loss_function_is_trained_with_and_recorded(split):
     run = train(split, loss=spread, **LITTLE)
     assert run.history[-1]["loss"] < 1
     assert recorded(run, split, "loss") == {"class": f"{__name__}.spread"}
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        (keras.losses.MeanSquaredError(), "mean_squared_error"),  # of two arrays of one shape
+        (lambda embeddings: ops.mean(embeddings), "loss"),
+    ],
+)
+def test_a_loss_that_takes_no_labels_and_embeddings_is_refused(split, loss, name):
+    with pytest.raises(ValueError, match=rf"loss must take labels \(b,\) and embeddings \(b, 16\), got {name}, which fails: "):
+        train(split, loss=loss, **LITTLE)
+
+
+def test_a_lambda_is_a_loss():
+    loss = build_loss(TrainingConfig(loss=lambda labels, embeddings: ops.mean(embeddings)))
+    assert float(loss(np.zeros(2), np.ones((2, 3), "float32"))) == 1
+
+
+@pytest.mark.parametrize("start", ["runs/mine", 3, LITTLE])
+def test_a_start_is_a_keras_model(split, start):
+    with pytest.raises(ValueError, match=f"the network must be a Keras model, got {type(start).__name__}"):
+        train(split, start=start, **LITTLE)
 
 
 @pytest.mark.parametrize("network", [functional(), sequential()], ids=["functional", "sequential"])

@@ -25,8 +25,12 @@ A bad argument raises `ValueError`. A failure with files, people, models or down
     └── MissingDependencyError (also ImportError)   an extra is not installed
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
+from numbers import Integral, Real
+from types import UnionType
 from typing import Any, get_args
 
 _BACKENDS = ("tensorflow", "jax", "torch")
@@ -136,6 +140,36 @@ def check_option(name: str, value: object, options: Any) -> None:
     *others, last = (repr(option) for option in get_args(options))
     if not any(value is option or (isinstance(value, str) and value == option) for option in get_args(options)):
         raise ValueError(f"{name} must be {', '.join(others)}{' or ' if others else ''}{last}, got {value!r}")
+
+
+def check_numbers(options: Any) -> None:
+    """Check the types of a dataclass's fields that are declared as `int`, `float` or `bool`, or as one of these or None.
+
+    Args:
+        options: A dataclass; numbers of NumPy are numbers.
+
+    Raises:
+        ValueError: If one is not a whole number, a finite number, or True or False.
+
+    Example:
+        >>> from dataclasses import make_dataclass
+        >>> check_numbers(make_dataclass("Optimization", [("steps", int)])("40"))
+        Traceback (most recent call last):
+        ValueError: steps must be a whole number, got '40'
+    """
+    for field in fields(options):
+        value, types = getattr(options, field.name), get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+        if value is None and type(None) in types:
+            continue
+        wrong = {
+            int: not isinstance(value, Integral) or isinstance(value, bool),
+            float: not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value),
+            bool: type(value).__name__ not in ("bool", "bool_"),
+        }
+        if any(wrong.get(kind, False) for kind in types) and set(types) <= {int, float, bool, type(None)}:
+            kinds = {int: "a whole number", float: "a finite number", bool: "True or False"}
+            expected = next(kinds[kind] for kind in types if kind in kinds)
+            raise ValueError(f"{field.name} must be {expected}{' or None' if type(None) in types else ''}, got {value!r}")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from visavis.errors import DataError, ImageError
+from visavis.errors import DataError, ImageError, check_numbers
 from visavis.files import check_path
 from visavis.formats import HEAD_BYTES, READABLE, image_format
 from visavis.levels import has_few_bits, low_bytes, scale_levels
@@ -51,6 +51,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         """Check the limits."""
+        check_numbers(self)
         for name, value in vars(self).items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")

@@ -14,6 +14,7 @@ from visavis.albums.reading import ReadingSettings, read_faces
 from visavis.data import Intake
 from visavis.data.intake import PassedOver
 from visavis.encoders import load_encoder
+from visavis.errors import check_numbers
 from visavis.files import check_path, write_csv
 from visavis.gallery import Gallery, Hit
 from visavis.gallery.search_rules import SearchRule, choose_rule
@@ -183,6 +184,7 @@ class FindOptions:
         Raises:
             ValueError: If both a threshold and a rate are given.
         """
+        check_numbers(self)
         if self.threshold is not None and self.target_fpir is not None:
             raise ValueError("threshold and target_fpir are mutually exclusive, got both")
 

@@ -23,7 +23,7 @@ from visavis.data.names import UNNAMED, shown_name
 from visavis.data.stores import Store
 from visavis.encoders import Encoder
 from visavis.encoders.loading import load_expected
-from visavis.errors import DataError, ImageError, ModelError
+from visavis.errors import DataError, ImageError, ModelError, check_numbers
 from visavis.faces import AcquisitionSettings, AlignedFace
 from visavis.files import atomic_write, check_path, make_private_folder
 from visavis.formats import is_image_file
@@ -59,6 +59,7 @@ class ReadingSettings:
 
     def __post_init__(self) -> None:
         """Take all faces."""
+        check_numbers(self)
         object.__setattr__(self, "acquisition", replace(self.acquisition, policy="all"))
 
 

@@ -155,7 +155,9 @@ def _tensorboard(out: Path) -> tuple[Any, ...]:
     metavar="FOLDER",
     help="Also write a test report in the form of ISO/IEC 19795-1 and NIST FRTE.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="The folder for metrics and report; default: the run folder.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The folder for metrics and report; default: that of the run or model file."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier report.")
 @options(decision_options, rules_options, quiet_option, json_option)
 def evaluate(
@@ -182,7 +184,7 @@ def evaluate(
         result = evaluate_protocol_file(model, protocol, options=options, **target)
     else:
         result = evaluate_model(model, data or "", options=options, **target)
-    print_note(f"report: {result.report}", quiet=quiet)
+    print_note(f"report: {result.report}" if result.report else "for a report, give a folder: --out FOLDER", quiet=quiet)
     print_json(result.evaluation.to_json()) if as_json else click.echo(str(result.evaluation))
 
 

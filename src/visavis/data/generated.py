@@ -14,6 +14,7 @@ import numpy.typing as npt
 from visavis.data._face_parameters import CONDITION_NUMBERS, IDENTITY_NUMBERS, draw_conditions, draw_identities
 from visavis.data._face_rendering import render
 from visavis.data.dataset import FaceDataset, map_new
+from visavis.errors import check_numbers
 from visavis.images import to_gray
 
 __all__ = ["RenderOptions", "generate_faces"]
@@ -61,6 +62,7 @@ class RenderOptions:
         Raises:
             ValueError: If it is not positive.
         """
+        check_numbers(self)
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from visavis.data.names import UNNAMED, check_name, normalise_name, shown_name
-from visavis.errors import DataError, check_option
+from visavis.errors import DataError, check_numbers, check_option
 from visavis.files import write_csv
 from visavis.formats import READABLE, image_format
 from visavis.images import Limits
@@ -130,6 +130,7 @@ class IntakeRules:
 
     def __post_init__(self) -> None:
         """Check the values."""
+        check_numbers(self)
         check_option("people", self.people, People)
         if self.people_depth is not None and self.people_depth < 1:
             raise ValueError(f"people_depth must be at least 1, got {self.people_depth}")

@@ -10,7 +10,7 @@ from visavis.encoders.card import Card, DataSide
 from visavis.encoders.card_calibration import calibrated_on
 from visavis.encoders.loading import EXPORTED
 from visavis.encoders.onnx import copy_with_card
-from visavis.errors import DataError, ModelError, check_option
+from visavis.errors import DataError, ModelError, check_numbers, check_option
 from visavis.files import check_path
 from visavis.metrics import score_all_pairs
 from visavis.metrics.calibration import Method
@@ -42,6 +42,7 @@ class CalibrationOptions:
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is loaded."""
+        check_numbers(self)
         check_option("chosen_as", self.chosen_as, ChosenAs)
         check_option("method", self.method, Method)
         for target in self.target_fmrs:

@@ -13,7 +13,7 @@ from visavis.data.names import UNNAMED
 from visavis.data.preparation import FAILURES, read_failures
 from visavis.encoders import Encoder, load_encoder, load_faces, raw_embeddings
 from visavis.encoders.card import Card
-from visavis.errors import DataError, check_option
+from visavis.errors import DataError, check_numbers, check_option
 from visavis.evaluation.attributes import errors_by_attribute, known_attributes
 from visavis.evaluation.gate import evaluate_gates, known_quality
 from visavis.evaluation.protocols import Claims, evaluate_protocol, evaluate_scores
@@ -77,6 +77,7 @@ class EvaluationOptions:
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is loaded."""
+        check_numbers(self)
         if self.pairs is not None and self.sample is not None:
             raise ValueError(f"pairs and sample exclude each other, got pairs={str(self.pairs)!r} and sample={self.sample}")
         if self.include_fta and (self.pairs is not None or self.sample is not None):
@@ -96,12 +97,12 @@ class Evaluated:
 
     Attributes:
         evaluation: The numbers.
-        report: The path of the report.
+        report: The path of the report; None: none was written.
         left_out: How many people were left out because the model was trained or validated on them.
     """
 
     evaluation: Evaluation
-    report: Path
+    report: Path | None
     left_out: int
 
 
@@ -114,7 +115,7 @@ def evaluate_model(
     out: Path | str | None = None,
     overwrite: bool = False,
 ) -> Evaluated:
-    """Measure a model on unseen people, and write metrics, plots and a report.
+    """Measure a model on unseen people, and write metrics, plots and a report if there is a folder for them.
 
     Args:
         model: What `load_encoder` takes, or an encoder.
@@ -122,7 +123,8 @@ def evaluate_model(
         people: `"unseen"` leaves out people that the model was trained, validated or calibrated on, by name; `"all"` keeps them,
             and the report says so.
         options: What else to measure; None: `EvaluationOptions()`.
-        out: The folder to write to; None: the model's.
+        out: The folder to write to; None: that of the run or of the model's file. Without either, as for `"pretrained"` or an
+            encoder, nothing is written.
         overwrite: Whether a report that is in the folder may be replaced.
 
     Raises:
@@ -167,8 +169,10 @@ def evaluate_model(
         data_digest=_digest(chosen, protocol, failed if options.include_fta else None),
         provider=str(getattr(encoder, "provider", "")),
     )
-    figures = draw_evaluation(evaluation, chosen, embeddings, out / "history.csv")
-    report = write_evaluation(out, encoder.card, evaluation, figures=figures, command=options.command)
+    report = None
+    if out is not None:
+        figures = draw_evaluation(evaluation, chosen, embeddings, out / "history.csv")
+        report = write_evaluation(out, encoder.card, evaluation, figures=figures, command=options.command)
     if options.standard_report is not None:
         of_people = None if scores is None else person_errors(embeddings, scores, evaluation.threshold)
         write_standard_report(Path(options.standard_report), evaluation, encoder.card, chosen, of_people, command=options.command)
@@ -281,19 +285,14 @@ def _digest(faces: FaceDataset, protocol: PairProtocol | None, failed: npt.NDArr
     return sha.hexdigest()
 
 
-def report_folder(model: Path | str | Encoder, out: Path | str | None, *, overwrite: bool) -> Path:
-    """Return the folder for a report; None: the model's.
+def report_folder(model: Path | str | Encoder, out: Path | str | None, *, overwrite: bool) -> Path | None:
+    """Return the folder for a report, by default the model's; None: the model has none.
 
     Raises:
         DataError: If it holds a report and `overwrite` is not set.
-        ValueError: If `out` is None and the model has no folder.
     """
     folder = _folder_of(model) if out is None else check_path(out)
-    if folder is None:
-        if isinstance(model, str | Path):
-            load_encoder(model)  # a model that does not exist is reported first
-        raise ValueError("out must be a folder where the model is not a run folder or a file, got None")
-    if not overwrite and (folder / REPORT).exists():
+    if folder is not None and not overwrite and (folder / REPORT).exists():
         raise DataError(f"{folder / REPORT} exists. Give another folder, or allow it to be overwritten (--overwrite)")
     return folder
 

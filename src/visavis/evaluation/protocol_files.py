@@ -22,7 +22,7 @@ def evaluate_protocol_file(
     out: Path | str | None = None,
     overwrite: bool = False,
 ) -> Evaluated:
-    """Measure a model on all pairs of a protocol, and write metrics, plots and a report.
+    """Measure a model on all pairs of a protocol, and write metrics, plots and a report if there is a folder for them.
 
     Such files name nobody, so people that the model was trained on cannot be left out, and the report says so.
 
@@ -31,7 +31,7 @@ def evaluate_protocol_file(
         protocol: A `.bin` file of InsightFace (LFW, CFP-FP, AgeDB-30, CALFW, CPLFW); or the folder of IJB-B or IJB-C, with
             `loose_crop` and `meta`.
         options: What else to measure; None: `EvaluationOptions()`.
-        out: The folder to write to; None: the model's.
+        out: As in `evaluate_model`.
         overwrite: Whether a report that is in the folder may be replaced.
 
     Raises:
@@ -51,5 +51,7 @@ def evaluate_protocol_file(
     templates = read_ijb(protocol)
     evaluation = evaluate_templates(encoder, templates, claims_of(encoder.card, options), limits=limits)
     evaluation = replace(evaluation, trained_people=True, provider=str(getattr(encoder, "provider", "")))
-    report = write_evaluation(out, encoder.card, evaluation, figures=draw_curves(evaluation), command=options.command)
+    report = None
+    if out is not None:
+        report = write_evaluation(out, encoder.card, evaluation, figures=draw_curves(evaluation), command=options.command)
     return Evaluated(evaluation, report, 0)

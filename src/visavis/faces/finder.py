@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from visavis.errors import check_numbers
 from visavis.faces.face import Face
 from visavis.images import resize_image
 
@@ -95,6 +96,7 @@ class FaceFinder:
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        check_numbers(self)
         if self.min_face < _SMALLEST_FACE:
             raise ValueError(f"min_face must be at least {_SMALLEST_FACE} pixels, got {self.min_face}")
         if self.detector_size < self.min_face:

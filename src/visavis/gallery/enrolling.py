@@ -12,7 +12,7 @@ from tqdm import tqdm
 from visavis.data.folders import expand_folders, open_photos
 from visavis.data.intake import Intake, IntakeRules, PassedOver
 from visavis.data.names import check_name, shown_name
-from visavis.errors import DataError, ImageError, QualityError, UnknownSubjectError
+from visavis.errors import DataError, ImageError, QualityError, UnknownSubjectError, check_numbers
 from visavis.faces import QualityLimits
 from visavis.gallery.records import Embeddings, Gallery, photo_digest
 from visavis.verification import Verifier
@@ -38,6 +38,14 @@ class EnrolmentOptions:
     people_depth: int | None = None
     progress: bool = False
     quality: QualityLimits | None = None
+
+    def __post_init__(self) -> None:
+        """Check the types.
+
+        Raises:
+            ValueError: If a value is of another type.
+        """
+        check_numbers(self)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from visavis.errors import check_numbers
 from visavis.metrics.calibration import Calibration, fit_isotonic, score_shares
 from visavis.metrics.curves import ErrorCurve
 from visavis.wording import counted
@@ -103,6 +104,7 @@ class Costs:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
+        check_numbers(self)
         if not 0 < self.prior < 1:
             raise ValueError(f"prior must be in (0, 1), got {self.prior}")
         if not (self.miss > 0 and self.false_match > 0):

@@ -85,6 +85,8 @@ def as_embedding(model: keras.Model, input_shape: tuple[int, int, int]) -> keras
     Raises:
         ValueError: If the model takes other photos, or does not return one embedding for each.
     """
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"the network must be a Keras model, got {type(model).__name__}; of an encoder, its siamese")
     if len(getattr(model, "inputs", None) or ()) == 2:
         model = embedding_of(model)
     if not getattr(model, "inputs", None):  # a subclassed model, or a Sequential one without an input

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visavis.data import IntakeRules
+from visavis.errors import check_numbers
 from visavis.faces import AcquisitionSettings, FaceDetector, FaceFallback, FaceFinder, FacePolicy, detector_name
 from visavis.files import atomic_write
 from visavis.images import Limits
@@ -54,6 +55,7 @@ class EmbeddingSettings:
         Raises:
             ValueError: If `photos_per_shard` is not positive, or an option is not one of its values.
         """
+        check_numbers(self)
         _ = self.acquisition
         if self.photos_per_shard < 1:
             raise ValueError(f"photos_per_shard must be positive, got {self.photos_per_shard}")

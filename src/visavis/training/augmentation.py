@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from visavis.errors import check_numbers
+
 __all__ = ["Augmentation", "augment", "composite"]
 
 Photos = npt.NDArray[np.uint8]
@@ -45,6 +47,20 @@ class Augmentation:
     cutout_side: float = 0.45
     noise: float = 6.0
     blur: float = 0.15
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ValueError: If a value is not a number, is negative, or is a probability above 1.
+        """
+        check_numbers(self)
+        for name, value in vars(self).items():
+            if value < 0:
+                raise ValueError(f"{name} must be at least 0, got {value}")
+        for name in ("flip", "grayscale", "cutout", "cutout_side", "blur"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
 
 
 def augment(

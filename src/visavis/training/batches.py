@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.data import FaceDataset
-from visavis.errors import DataError
+from visavis.errors import DataError, check_numbers
 from visavis.training.augmentation import Augmentation, augment, composite
 
 __all__ = ["BatchShape", "Batches"]
@@ -34,6 +34,7 @@ class BatchShape:
         Raises:
             ValueError: If one is out of range.
         """
+        check_numbers(self)
         for name, minimum in {"people": 2, "photos": 2, "single_people": 0, "composites": 0}.items():
             if getattr(self, name) < minimum:
                 raise ValueError(f"{name} must be at least {minimum}, got {getattr(self, name)}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from visavis.backend import keras
 from visavis.data import FaceDataset
-from visavis.errors import check_option
+from visavis.errors import check_numbers, check_option
 from visavis.metrics.operating_points import ChosenAs
 from visavis.models import NetworkName
 from visavis.models.losses import (
@@ -99,6 +99,7 @@ class Optimization:
         Raises:
             ValueError: If a value is out of range.
         """
+        check_numbers(self)
         _check_positive(self, "steps", "learning_rate")
         for name in ("warmup", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
@@ -131,6 +132,7 @@ class Validation:
         Raises:
             ValueError: If a value is out of range.
         """
+        check_numbers(self)
         _check_positive(self, "validate_every")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1, or None, got {self.patience}")
@@ -160,6 +162,7 @@ class FineTuning:
         Raises:
             ValueError: If a value is out of range.
         """
+        check_numbers(self)
         _check_positive(self, "learning_rate_multiplier")
         if self.head_warmup_steps < 0:
             raise ValueError(f"head_warmup_steps must be at least 0, got {self.head_warmup_steps}")
@@ -215,8 +218,9 @@ class TrainingConfig:
         Raises:
             ValueError: If a value is out of range.
         """
+        check_numbers(self)
         if isinstance(self.network, keras.Model):
-            object.__setattr__(self, "embedding_size", int(self.network.output_shape[-1]))
+            object.__setattr__(self, "embedding_size", _embedding_size(self.network))
         else:
             check_option("network", self.network, NetworkName)
         if isinstance(self.loss, str):
@@ -225,6 +229,7 @@ class TrainingConfig:
             raise ValueError(f"loss must be a name, a keras.losses.Loss or a function, got {self.loss!r}")
         elif self.loss_options:
             raise ValueError(f"loss_options must be empty where loss is an object, got {dict(self.loss_options)}")
+        _check_positive(self, "embedding_size")
         if self.memory < 0:
             raise ValueError(f"memory must be at least 0, got {self.memory}")
         people = self.batch.people + self.batch.single_people
@@ -262,6 +267,14 @@ class TrainingConfig:
         return {name: value for name, value in values.items() if name not in _GROUPS} | {
             name: value for group in _GROUPS for name, value in values[group].items()
         }
+
+
+def _embedding_size(network: keras.Model) -> int:
+    """Return the length of the embeddings of a model that was called or has an input."""
+    try:
+        return int(network.output_shape[-1])
+    except AttributeError:
+        raise ValueError(f"network must have an input, such as keras.Input((112, 112, 3)), got {network.name!r} without") from None
 
 
 _GROUPS = {"optimization": Optimization, "validation": Validation, "fine_tuning": FineTuning}
@@ -311,17 +324,29 @@ def _is_over_classes(loss: Any) -> bool:
 
 
 def build_loss(config: TrainingConfig) -> keras.losses.Loss:
-    """Return the loss of a config as a Keras loss of labels `(b,)` and embeddings `(b, d)`."""
+    """Return the loss of a config as a Keras loss of labels `(b,)` and embeddings `(b, d)`.
+
+    Raises:
+        ValueError: If a loss that is an object or a function fails on labels and embeddings.
+    """
     if isinstance(config.loss, str):
         return LOSSES[config.loss](**config.loss_options)
-    return config.loss if isinstance(config.loss, keras.losses.Loss) else _FunctionLoss(config.loss)
+    loss = config.loss if isinstance(config.loss, keras.losses.Loss) else _FunctionLoss(config.loss)
+    if not isinstance(loss, ClassLoss | BatchBinaryCrossentropy):  # whose layers come between embeddings and loss
+        try:
+            loss(np.array([0, 0, 1, 1, 2]), np.eye(5, config.embedding_size, dtype=np.float32))
+        except Exception as error:  # of the caller's code, or of the backend's
+            expected = f"labels (b,) and embeddings (b, {config.embedding_size})"
+            raise ValueError(f"loss must take {expected}, got {loss.name}, which fails: {str(error).splitlines()[0]}") from error
+    return loss
 
 
 class _FunctionLoss(keras.losses.Loss):
     """A function of labels and embeddings as a Keras loss; Keras's own wrapper gives the labels a second axis."""
 
     def __init__(self, function: LossFunction) -> None:
-        super().__init__(name=getattr(function, "__name__", "loss"))
+        name = getattr(function, "__name__", "loss")
+        super().__init__(name=name if name.isidentifier() else "loss")  # a lambda's name is none of TensorFlow's
         self.function = function
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from visavis.data import FaceDataset, IntakeRules, Split, default_crop, is_aligned, load_dataset, split_people, split_photos
 from visavis.encoders import PRETRAINED_FILE, Encoder, load_faces
 from visavis.encoders.loading import EXPORTED
-from visavis.errors import DataError, check_option
+from visavis.errors import DataError, check_numbers, check_option
 from visavis.files import check_path
 from visavis.training.checkpoints import check_vacant
 from visavis.training.run_options import RunOptions
@@ -29,7 +29,7 @@ class DataSource:
     """Where faces come from and how they are cropped.
 
     Attributes:
-        data: What `load_dataset` takes.
+        data: What `load_dataset` takes, or a data set, which is used as it is: size, crop and gray are its own.
         size: Side of a face in pixels.
         crop: Centre crop: fraction of a photo's shorter side that is kept; None: what suits the data set.
         gray: Whether photos are converted to gray.
@@ -37,25 +37,44 @@ class DataSource:
         rules: Which files are photos, and whose, and the limits of one; None: the usual rules.
     """
 
-    data: str
+    data: str | Path | FaceDataset
     size: int = 64
     crop: float | None = None
     gray: bool = False
     seed: int = 0
     rules: IntakeRules | None = None
 
+    def __post_init__(self) -> None:
+        """Check that a data set is to be used as it is.
+
+        Raises:
+            ValueError: If another size, crop or colour is given.
+        """
+        check_numbers(self)
+        if isinstance(self.data, FaceDataset):
+            for option in fields(self):
+                if option.name in ("size", "crop", "gray") and getattr(self, option.name) != option.default:
+                    raise ValueError(f"{option.name} is that of the data set, got {getattr(self, option.name)!r}")
+
     def load(self) -> FaceDataset:
         """Read the faces."""
+        if isinstance(self.data, FaceDataset):
+            return self.data
         return load_dataset(self.data, size=(self.size, self.size), crop=self.cut, gray=self.gray, seed=self.seed, rules=self.rules)
 
     @property
     def cut(self) -> float | None:
         """The centre crop that is used."""
-        return self.crop if self.crop is not None else default_crop(self.data)
+        return self.crop if self.crop is not None or isinstance(self.data, FaceDataset) else default_crop(self.data)
+
+    @property
+    def name(self) -> str:
+        """What the card says of the faces."""
+        return repr(self.data) if isinstance(self.data, FaceDataset) else str(self.data)
 
 
 def train_model(
-    source: DataSource,
+    source: DataSource | FaceDataset | Path | str,
     out: Path | str,
     *,
     config: Mapping[str, Any] | None = None,
@@ -66,7 +85,7 @@ def train_model(
     """Load faces, split them, train, and write the model with its card; also as ONNX where the extra `export` is installed.
 
     Args:
-        source: The faces.
+        source: The faces: what `load_dataset` takes, a data set, or a `DataSource` with their size and crop.
         out: The run folder.
         config: Hyperparameters that differ from what `config_for` chooses, as in `TrainingConfig.replace`.
         init: Initial weights: `"scratch"`, `"pretrained"`, or a run folder or `.keras` file. A trained network brings its own
@@ -84,6 +103,7 @@ def train_model(
         ValueError: If an argument is out of range.
     """
     check_option("by", by, SplitBy)
+    source = source if isinstance(source, DataSource) else DataSource(source)
     out, options = check_path(out), options or RunOptions()
     if not (options.resume or options.overwrite):
         check_vacant(out)
@@ -98,7 +118,7 @@ def train_model(
     from visavis.training.trainer import train
 
     run = train(split, None, out=out, options=options, **dict(config or {}))
-    card = make_card(run, split, data=source.data, crop=source.cut, command=options.command)
+    card = make_card(run, split, data=source.name, crop=source.cut, command=options.command)
     encoder = KerasEncoder(replace(card, training={**card.training, "init": init}), run.siamese)
     return _written(encoder, out, options)
 
@@ -122,7 +142,7 @@ def _fine_tune(source: DataSource, out: Path, init: str, config: dict[str, Any],
     card = make_card(
         run,
         split,
-        data=source.data,
+        data=source.name,
         crop=start.card.crop.centre,
         command=options.command,
         refused_as=start.card if kept else None,
@@ -184,14 +204,16 @@ def _export(encoder: "KerasEncoder", path: Path) -> None:
         warnings.warn(f"{path} was not written: {error}", stacklevel=2)
 
 
-def default_init(data: str) -> str:
+def default_init(data: str | Path | FaceDataset) -> str:
     """Return the initial weights that suit a data set: `"pretrained"` for aligned faces, else `"scratch"`.
 
     Raises:
         DataError: If the data are photos in a folder or archive, which may show whole scenes: faces are prepared first.
     """
-    if is_aligned(data):
+    if data.aligned if isinstance(data, FaceDataset) else is_aligned(data):
         return "pretrained" if PRETRAINED_FILE.is_file() else "scratch"
+    if isinstance(data, FaceDataset):
+        return "scratch"
     path = Path(data)
     if default_crop(data) is None and (path.is_dir() or path.suffix in (".tar", ".tgz", ".gz", ".zip")):
         raise DataError(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from visavis.errors import check_numbers
 from visavis.training.devices import Devices
 
 if TYPE_CHECKING:
@@ -39,5 +40,6 @@ class RunOptions:
         Raises:
             ValueError: If the run is to be resumed and overwritten.
         """
+        check_numbers(self)
         if self.resume and self.overwrite:
             raise ValueError("resume and overwrite exclude each other, got both")
