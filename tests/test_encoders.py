@@ -14,7 +14,7 @@ from visavis.encoders import load_faces
 from visavis.encoders.card import Card, DataSide
 from visavis.encoders.description import Description
 from visavis.encoders.export import export_model
-from visavis.encoders.keras import KerasEncoder
+from visavis.encoders.keras import KerasEncoder, load_model
 from visavis.encoders.onnx import CARD_KEY, copy_with_card
 from visavis.errors import DataError, ModelError
 from visavis.faces import Crop
@@ -179,6 +179,23 @@ def test_an_installation_without_an_encoder_says_so(monkeypatch, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelError, match="no such model file"):
         visavis.load_encoder(tmp_path / "none.onnx")
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        ("pretrained", ModelError, "pretrained: a known encoder, not a model of visavis train"),
+        ("dlib", ModelError, "dlib: a known encoder"),
+        ("sface", ModelError, "sface: a known encoder"),
+        ("no-such-run", ModelError, "no-such-run: no such model. Train one with"),
+        ("a\0b", DataError, "must not have a NUL character"),
+    ],
+)
+def test_what_is_no_trained_model_is_named(model, error, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for read in (load_model, lambda model: export_model(model, tmp_path / "out.onnx")):
+        with pytest.raises(error, match=message):
+            read(model)
 
 
 def test_a_model_of_other_origin_needs_a_description(tmp_path):

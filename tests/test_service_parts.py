@@ -150,7 +150,7 @@ def test_a_request_is_charged_for_comparisons_and_pixels_before_they_are_queued(
     for _ in range(4):
         admission.rate_limiter.take("a")
         admission.charge("a", 15, [small] * 16)
-    with pytest.raises(RateError, match="600 comparisons per minute"):
+    with pytest.raises(RateError, match="More comparisons than 600 per minute"):
         admission.rate_limiter.take("a")
     now[0] = 6.0
     admission.charge("a", 1, [large, large])

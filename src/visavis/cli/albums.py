@@ -39,7 +39,7 @@ def _settings(model: str, workers: int | None, quiet: bool, *, thumbnails: bool 
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for a page with named boxes, tables and what was read; a rerun goes on where it was.",
+    help="Folder for a page with named boxes, tables and what was read; a rerun reads new and changed photos only.",
 )
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write a row for each face to this file.")
 @click.option("--annotate", is_flag=True, help="Write copies of the photos with boxes and names into --out.")
@@ -47,8 +47,7 @@ def _settings(model: str, workers: int | None, quiet: bool, *, thumbnails: bool 
 @click.option(
     "--target-fpir",
     type=float,
-    show_default="0.01",
-    help="Choose the threshold for this false positive identification rate (FPIR) of a face.",
+    help="Choose the threshold for this false positive identification rate (FPIR) of a face; default: 0.01.",
 )
 @options(people_depth_option, reading_options, json_option)
 @click.pass_context

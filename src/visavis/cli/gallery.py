@@ -111,8 +111,7 @@ def enrol(
 @click.option(
     "--target-fpir",
     type=float,
-    show_default="0.01",
-    help="Choose the threshold for this expected false positive identification rate (FPIR) at the gallery's size.",
+    help="Choose the threshold for this expected false positive identification rate (FPIR) at the gallery's size; default: 0.01.",
 )
 @options(model_option, pad_option, acquisition_options, json_option)
 @click.pass_context

@@ -165,7 +165,7 @@ def evaluate(
 ) -> None:
     """Measure error rates on held-out people and write a report.
 
-    MODEL is a run folder, a model file, pretrained (the bundled encoder) or dlib.
+    MODEL is a run folder, a model file, pretrained (the bundled encoder) or the name of a known encoder.
     """
     from visavis.data.intake import PASSED_OVER
     from visavis.evaluation.evaluate import EvaluationOptions, evaluate_model

@@ -1,6 +1,6 @@
 """A folder with one sub-folder per person, or an archive of one read in place, to a `FaceDataset`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -43,8 +43,9 @@ def as_size(size: Size | None) -> tuple[int, int] | None:
     """
     if size is None:
         return None
-    sides = tuple(size) if isinstance(size, Sequence | np.ndarray) else (size, size)
-    if len(sides) != 2 or not all(isinstance(side, int | np.integer) and side > 0 for side in sides):
+    sides = tuple(size) if np.iterable(size) else (size, size)
+    whole = all(isinstance(side, int | np.integer) and not isinstance(side, bool) for side in sides)
+    if len(sides) != 2 or not whole or min(sides) < 1:
         raise ValueError(f"size must be a positive number or (height, width), got {size!r}")
     return int(sides[0]), int(sides[1])
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from visavis.encoders.card import Card
 from visavis.errors import ModelError
+from visavis.files import check_path
 from visavis.inference import Provider
 from visavis.metrics import unit_rows
 
@@ -128,10 +129,13 @@ def model_file(path: Path, *, exported: bool = True) -> Path:
     Raises:
         ModelError: If there is none.
     """
+    check_path(path)
     if not path.is_dir():
         if path.suffix in (".onnx", ".keras") and not path.is_file():
             raise ModelError(f"{path}: no such model file")
         if not path.is_file():
+            if str(path) in (PRETRAINED, "dlib") or _is_name(str(path)):
+                raise ModelError(f"{path}: a known encoder, not a model of visavis train; load_encoder reads it")
             raise ModelError(f"{path}: no such model. Train one with: visavis train DATA --out RUN")
         return path
     trained, onnx = path / MODEL, path / EXPORTED

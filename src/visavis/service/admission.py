@@ -46,7 +46,7 @@ class RateLimiter:
         per_second = self._rate / 60
         held, size = self._held(client)
         if (missing := min(tokens, size) - held) > 0:
-            raise RateError(f"More than {self._rate:g} comparisons per minute.", retry_after=ceil(missing / per_second))
+            raise RateError(f"More comparisons than {self._rate:g} per minute.", retry_after=ceil(missing / per_second))
         self._store(client, held - tokens)
 
     def penalise(self, client: str, seconds: float) -> None:
