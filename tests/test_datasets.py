@@ -303,7 +303,9 @@ def test_a_size_is_a_side_or_two(size):
     assert as_size(size) == (80, 80)
 
 
-@pytest.mark.parametrize("size", [0, -1, 80.0, "80", (80,), (80, "a"), (80, 80, 3), (80, 0.5), object, True, (True, 80), np.array(80.0)])
+@pytest.mark.parametrize(
+    "size", [0, -1, 80.0, "80", (80,), (80, "a"), (80, 80, 3), (80, 0.5), object, True, (True, 80), np.array(80.0)]
+)
 def test_another_size_is_refused(size):
     with pytest.raises(ValueError, match="size must be a positive number or "):
         load_dataset("synthetic", size=size)

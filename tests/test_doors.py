@@ -8,15 +8,18 @@ import tarfile
 import unicodedata
 import zipfile
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from visavis.data import IntakeRules, generate_faces, load_dataset, read_arrays, read_pairs
+from visavis.data.names import shown_name
 from visavis.data.preparation import prepare_photos
 from visavis.errors import DataError
 from visavis.faces import CANONICAL_LANDMARKS, AcquisitionSettings, Face
+from visavis.formats import HEAD_BYTES, image_format
 
 pytest.importorskip("fastapi", reason="uploads need the extra serve")
 
@@ -192,15 +195,20 @@ def write_zip(tree, path):
     return path
 
 
-@pytest.fixture(params=["folder", "tar", "tar.gz", "zip"])
+@pytest.fixture(params=["folder", "tar", "tar.gz", "zip", "object store", "tar in an object store"])
 def packed(request, tmp_path):
-    """A function that writes a tree as a folder or an archive and returns its path."""
+    """A function that writes a tree as a folder, an archive or below a URI, and returns its path or URI."""
+    in_store = "object store" in request.param
+    if in_store:
+        pytest.importorskip("pyarrow", reason="needs the extra parquet")
 
     def write(tree):
-        path = tmp_path / f"tree.{request.param}"
-        if request.param == "zip" and any(isinstance(name, bytes) for name in tree.files):
-            pytest.skip("a ZIP of today has names in UTF-8")
-        return {"folder": write_folder, "zip": write_zip}.get(request.param, write_tar)(tree, path)
+        kind = request.param.removesuffix(" in an object store").replace("object store", "folder")
+        path = tmp_path / f"tree.{kind}"
+        if (kind == "zip" or request.param == "object store") and any(isinstance(name, bytes) for name in tree.files):
+            pytest.skip("a ZIP of today and an object store have names in UTF-8")
+        written = {"folder": write_folder, "zip": write_zip}.get(kind, write_tar)(tree, path)
+        return f"file://{written}" if in_store else written
 
     return write
 
@@ -230,12 +238,6 @@ def through_listing(root, tree, tmp_path):
     kinds = {file.name: file.kind for file in listed.intake.passed_over}
     undecoded = {name: kind for name, kind in tree.passed_over.items() if kind == "unreadable" and name not in kinds}
     return {name: person for name, person in people.items() if name not in undecoded}, {**kinds, **undecoded}
-
-
-def through_object_store(root, tree, tmp_path):
-    if not root.is_dir() or any(isinstance(name, bytes) for name in tree.files):
-        pytest.skip("an object store is no archive, and its keys are UTF-8")
-    return through_listing(f"file://{root}", tree, tmp_path)
 
 
 def test_an_object_store_with_a_name_that_is_not_utf8(tmp_path):
@@ -272,7 +274,7 @@ def through_gallery(root, tree, tmp_path):
     return tree.people, {**{file.name: file.kind for file in result.passed_over}, **failed}
 
 
-DOORS = (through_data_set, through_listing, through_object_store, through_prepare, through_gallery)
+DOORS = (through_data_set, through_listing, through_prepare, through_gallery)
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -360,6 +362,54 @@ def test_uploads(url, name):
     answer = requests.post(f"{url}/v1/verify", files=files, data={"aligned": "true"})
     assert answer.status_code == status, answer.text
     assert status == 200 or "first" in answer.json()["detail"]
+
+
+def uploads_of(tree):
+    """The files of a tree that a client sends, by the person in whose folder they lie: no system files, no files of nobody."""
+    wrappers = {person: name.split("/").index(person) for name, person in tree.people.items() if person in name.split("/")}
+    sent = {}
+    for path, data in tree.files.items():
+        name = shown_name(os.fsdecode(path) if isinstance(path, bytes) else path)
+        person = tree.people.get(name) or next(
+            (who for who, at in wrappers.items() if name.split("/")[at : at + 1] == [who]), name.split("/")[0]
+        )
+        if tree.passed_over.get(name) not in ("system file", "no person", "bad name"):
+            sent.setdefault(person, {})[name] = data
+    return sent
+
+
+def enrol_over_http(address, person, files):
+    """Enrol what is accepted; return the reason for each other file, and the number of references."""
+    photos = [("photos", (f"{number}", photo)) for number, photo in enumerate(files.values())]
+    answer = requests.post(f"{address}/v1/subjects/{quote(person, safe='')}", files=photos, data={"aligned": "true"})
+    if answer.status_code == 201:
+        return {list(files)[one["photo"]]: one["reason"] for one in answer.json()["failures"]}, len(answer.json()["enrolled"])
+    assert answer.status_code in (415, 422), answer.text
+    reasons = answer.json()["detail"].split("; photos ")
+    assert len(reasons) == len(files)
+    return dict(zip(files, reasons, strict=True)), 0
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_tree_by_uploads(name, tmp_path):
+    """A person at a time; each file is enrolled, or refused with a reason. Of the formats, JPEG, PNG and WebP are taken."""
+    tree, lost = TREES[name], 0
+    with open_gallery(tmp_path / "door.gallery", Quarters()) as gallery, running(service_of(gallery=gallery)) as address:
+        for person, files in uploads_of(tree).items():
+            refused, enrolled = enrol_over_http(address, person, files)
+            lost += len(files) - len(refused) - enrolled
+            for file, reason in refused.items():
+                kind = image_format(files[file][:HEAD_BYTES])
+                assert reason and (file in tree.passed_over or f"unsupported image format ({kind})" in reason)
+        enrolled = {subject.name: len(subject.references) for subject in gallery.subjects()}
+    assert lost == 0
+    formats = {name: image_format(data[:HEAD_BYTES]) for name, data in shown_files(tree).items()}
+    taken = [person for file, person in tree.people.items() if formats[file] in ("JPEG", "PNG", "WebP")]
+    assert enrolled == {person: taken.count(person) for person in set(taken)}
+
+
+def shown_files(tree):
+    return {shown_name(os.fsdecode(path) if isinstance(path, bytes) else path): data for path, data in tree.files.items()}
 
 
 def test_an_upload_of_scaled_levels_has_a_warning(url):

@@ -19,7 +19,7 @@ from visavis.faces import ARCFACE_LANDMARKS, CANONICAL_CROP, Crop, Face
 from visavis.gallery import Hit, open_gallery
 from visavis.gallery.enrolling import enrol_folder, enrol_photos
 from visavis.gallery.search_rules import choose_rule, rule_for_fpir
-from visavis.gallery.searching import FoundSubjects
+from visavis.gallery.searching import FoundSubjects, SearchedFace
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.verification import FoundFace
 
@@ -236,11 +236,12 @@ def test_a_search_without_a_rate_that_the_model_can_show_decides_nothing():
     with pytest.raises(ModelError, match="with 11 people enrolled"):
         choose_rule(able, 0.01, 11)
     hit = Hit("anna", "1", 0.9)
-    ranked = FoundSubjects((hit,), None, FoundFace(), None, undecided)
+    ranked = FoundSubjects((SearchedFace(FoundFace(), (hit,), None),), None, None, undecided)
     assert not ranked.matched and ranked.to_json()["decision"] == "none"
     assert str(ranked).splitlines()[1].startswith("a ranked list without a decision: an FPIR of 0.01 with 11 people")
-    assert FoundSubjects((hit,), 0.5, FoundFace(), rule_for_fpir(able, 0.01, 10)).to_json()["decision"] == "match"
-    assert FoundSubjects((), 0.5, FoundFace()).to_json()["decision"] == "no match"
+    match, nobody = SearchedFace(FoundFace(), (hit,), "anna"), SearchedFace(FoundFace(), (), None)
+    assert FoundSubjects((match,), 0.5, rule_for_fpir(able, 0.01, 10)).to_json()["decision"] == "match"
+    assert FoundSubjects((nobody,), 0.5).to_json()["decision"] == "no match"
 
 
 def test_a_rerun_of_an_enrolment_changes_nothing(door, people, capsys):

@@ -39,5 +39,5 @@ def test_no_request_causes_an_internal_error(schema):
 
         check()
         operations += 1
-    assert operations == 13
+    assert operations == 15
     assert statuses >= {200, 404, 415, 422}

@@ -17,7 +17,7 @@ from visavis.encoders import load_encoder
 from visavis.errors import check_numbers
 from visavis.files import check_path, write_csv
 from visavis.gallery import Gallery, Hit
-from visavis.gallery.search_rules import SearchRule, choose_rule
+from visavis.gallery.search_rules import SearchRule, choose_rule, name_faces
 from visavis.verification import Verifier
 from visavis.wording import counted
 
@@ -251,20 +251,9 @@ def decide_faces(faces: AlbumFaces, gallery: Gallery, threshold: float | None) -
             end = start
             while end < len(faces) and faces.photos[end] == faces.photos[start]:
                 end += 1
-            names |= {start + place: hit for place, hit in _assign(hits[start:end], threshold).items()}
+            names |= {start + place: hit for place, hit in name_faces(hits[start:end], threshold).items()}
             start = end
     return tuple(_decision(faces, place, hits[place], names.get(place)) for place in range(len(faces)))
-
-
-def _assign(hits: Sequence[Sequence[Hit]], threshold: float) -> dict[int, Hit]:
-    """Name the faces of one photo, best scores first, each person once."""
-    reaching = [(hit.score, face, hit) for face, found in enumerate(hits) for hit in found if hit.score >= threshold]
-    names, taken = dict[int, Hit](), set[str]()
-    for _, face, hit in sorted(reaching, key=lambda item: -item[0]):
-        if face not in names and hit.subject not in taken:
-            names[face] = hit
-            taken.add(hit.subject)
-    return names
 
 
 def _decision(faces: AlbumFaces, place: int, hits: Sequence[Hit], name: Hit | None) -> FaceDecision:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from visavis.data.objects import is_uri
 from visavis.errors import DataError
 from visavis.faces import AcquisitionSettings
 from visavis.files import check_path
@@ -38,12 +39,12 @@ def open_known(
         DataError: If there are no known people.
         GalleryError: If a gallery cannot be opened.
     """
-    if str(known).startswith(("http://", "https://")) or _is_gallery(check_path(known)):
+    if str(known).startswith(("http://", "https://")) or (not is_uri(known) and _is_gallery(check_path(known))):
         with open_gallery(known, verifier.encoder, create=False) as gallery:
             yield gallery, None
         return
     path = Path(known)
-    if not path.exists():
+    if not is_uri(known) and not path.exists():
         raise DataError(f"{known}: no such gallery, folder or photo")
     acquisition = AcquisitionSettings(
         fallback=verifier.acquisition.fallback, finder=verifier.acquisition.finder, limits=verifier.limits
@@ -56,7 +57,7 @@ def open_known(
         if path.is_file() and is_image_file(path):
             yield gallery, enrol_photos(gallery, enroller, path.stem, [path])
         else:
-            yield gallery, enrol_folder(gallery, enroller, path, EnrolmentOptions(people_depth=people_depth, progress=progress))
+            yield gallery, enrol_folder(gallery, enroller, known, EnrolmentOptions(people_depth=people_depth, progress=progress))
 
 
 def _is_gallery(path: Path) -> bool:

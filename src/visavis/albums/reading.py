@@ -20,7 +20,8 @@ from visavis.data import Intake, IntakeRules, PhotoFiles, open_photos
 from visavis.data.folders import check_outside, fetched
 from visavis.data.intake import Photo, PhotoList
 from visavis.data.names import UNNAMED, shown_name
-from visavis.data.stores import Store
+from visavis.data.objects import is_uri
+from visavis.data.stores import Store, file_stamp
 from visavis.encoders import Encoder
 from visavis.encoders.loading import load_expected
 from visavis.errors import DataError, ImageError, ModelError, check_numbers
@@ -100,7 +101,7 @@ def read_faces(photos: Path | str, work: Path, settings: ReadingSettings, *, enc
     check_outside(photos, work)
     with open_album(photos, settings) as files:
         _begin(work, settings, encoder)
-        listed = [_Stamped(photo.name, _stamp(files, path)) for photo, path in files.with_paths()]
+        listed = [_Stamped(photo.name, files.store.stamp(path)) for photo, path in files.with_paths()]
         known = {_Stamped(*photo) for part in _parts(work) for photo in _header(part)["photos"]}
         missing = [photo for photo in listed if photo not in known]
         tasks = (
@@ -131,14 +132,16 @@ def open_album(photos: Path | str, settings: ReadingSettings) -> Iterator[PhotoF
     Raises:
         DataError: As `open_photos`.
     """
-    path = check_path(photos)
-    if not path.is_file() or not is_image_file(path):
-        with open_photos(path, IntakeRules(people="ignored", limits=settings.acquisition.limits)) as files:
+    path = Path(photos)
+    if is_uri(photos) or not is_image_file(check_path(photos)):
+        with open_photos(photos, IntakeRules(people="ignored", limits=settings.acquisition.limits)) as files:
             yield files
         return
     photo = Photo(shown_name(path.name), UNNAMED)
     yield PhotoFiles(
-        str(path.parent), PhotoList([photo], {photo.name: path.name}, ()), Store([], lambda below: path.parent / below)
+        str(path.parent),
+        PhotoList([photo], {photo.name: path.name}, ()),
+        Store([], lambda below: path.parent / below, lambda below: file_stamp(path)),
     )
 
 
@@ -150,16 +153,6 @@ def _begin(work: Path, settings: ReadingSettings, encoder: Encoder) -> None:
         raise DataError(f"{work}: was begun with another encoder or other settings. Choose a new folder, or delete this one")
     with atomic_write(work / _PLAN) as path:
         path.write_text(json.dumps(plan))
-
-
-def _stamp(files: PhotoFiles, below: str) -> str:
-    """Return what changes if a photo does: size and time of its file, or of the archive that it is in."""
-    path = Path(files.root)
-    try:
-        status = (path / below if path.is_dir() else path).stat()
-    except OSError:
-        return ""
-    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _chunks(photos: Sequence[_Stamped]) -> Iterator[Sequence[_Stamped]]:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from visavis.cli.options import (
+    PhotosLocation,
     detector_options,
     fallback_option,
     json_option,
@@ -35,7 +36,7 @@ def _settings(model: str, workers: int | None, quiet: bool, *, thumbnails: bool 
 
 @click.command(epilog="Example: visavis find people/ party/ --out found/")
 @click.argument("known")
-@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("photos", type=PhotosLocation())
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -55,7 +56,7 @@ def find(
     context: click.Context,
     /,
     known: str,
-    photos: Path,
+    photos: Path | str,
     *,
     out: Path | None,
     csv_file: Path | None,
@@ -93,7 +94,7 @@ def find(
 
 
 @click.command(epilog="Example: visavis sort party/ --out album/")
-@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("photos", type=PhotosLocation())
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -113,7 +114,7 @@ def find(
     help="Expected share of pairs of a person's faces that show one person. Higher: fewer mix-ups, more parts for one person.",
 )
 @options(reading_options, json_option)
-def sort(photos: Path, *, out: Path, names: Path | None, precision: float, as_json: bool, **settings: Any) -> None:
+def sort(photos: Path | str, *, out: Path, names: Path | None, precision: float, as_json: bool, **settings: Any) -> None:
     """Sort the faces of unlabelled photos by person.
 
     PHOTOS is a folder of photos at any depth, or a .tar or .zip of one. Two faces of one photo are two people.

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from visavis.cli.options import (
+    PhotosLocation,
     detector_options,
     face_policy_option,
     fallback_option,
@@ -26,15 +27,18 @@ __all__ = ["embed", "inspect", "prepare"]
 
 
 @click.command(epilog="Example: visavis prepare photos/ --out faces/ && visavis train faces/ --out runs/mine")
-@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("photos", type=PhotosLocation())
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one, or an unfinished one.")
 @options(rules_options, face_policy_option, fallback_option, detector_options, workers_option, quiet_option, json_option)
-def prepare(photos: Path, out: Path, *, rules: Any, workers: int | None, quiet: bool, as_json: bool, **acquisition: Any) -> None:
+def prepare(
+    photos: Path | str, out: Path, *, rules: Any, workers: int | None, quiet: bool, as_json: bool, **acquisition: Any
+) -> None:
     """Detect and align the faces in a folder of photos.
 
-    PHOTOS is a folder with one sub-folder per person, or a .tar or .zip of one; photos in no person's folder get no name. Writes
-    a data set for train, evaluate and the other commands, a table of the faces, a list of the photos without a usable face and
-    a list of the files that are no photos, with the reasons. After an interruption, run it again: it resumes where it stopped.
+    PHOTOS is a folder with one sub-folder per person, a .tar or .zip of one, or the URI of either, such as s3://bucket/photos;
+    photos in no person's folder get no name. Writes a data set for train, evaluate and the other commands, a table of the faces,
+    a list of the photos without a usable face and a list of the files that are no photos, with the reasons. After an interruption,
+    run it again: it resumes where it stopped.
     """
     from visavis.data.preparation import prepare_photos
     from visavis.faces import AcquisitionSettings

@@ -10,8 +10,10 @@ import click
 
 from visavis.cli.groups import SectionedGroup
 from visavis.cli.options import (
+    PhotosLocation,
     acquisition_options,
     decision_options,
+    enrolment_options,
     json_option,
     min_quality_option,
     model_option,
@@ -23,6 +25,7 @@ from visavis.cli.options import (
     print_note,
     print_warnings,
     quiet_option,
+    search_options,
 )
 from visavis.errors import GalleryKeyError
 from visavis.wording import counted
@@ -59,17 +62,17 @@ def maintenance(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command(epilog="Example: visavis gallery enrol door.gallery anna-1.jpg anna-2.jpg --subject anna")
 @location_argument
-@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("photos", nargs=-1, required=True, type=PhotosLocation())
 @click.option(
     "--subject",
-    help="The person in PHOTOS (files or folders); without it, PHOTOS is a folder (or .tar, .zip) with one sub-folder per person.",
+    help="The person in PHOTOS (files or folders); without it, PHOTOS is a folder, .tar, .zip or URI with a sub-folder per person.",
 )
 @click.option("--keep-photos", is_flag=True, help="Store the photos too, so that reembed can use another encoder later.")
-@options(min_quality_option("none"), people_depth_option, model_option, acquisition_options)
+@options(min_quality_option("none"), people_depth_option, model_option, enrolment_options)
 @options(actor_option, quiet_option, json_option)
 def enrol(
     location: str,
-    photos: tuple[Path, ...],
+    photos: tuple[Path | str, ...],
     *,
     subject: str | None,
     model: str,
@@ -86,8 +89,10 @@ def enrol(
     from visavis.gallery import open_gallery
     from visavis.gallery.enrolling import EnrolmentOptions, enrol_folder, enrol_photos
 
-    if subject is None and (len(photos) > 1 or is_image_file(photos[0])):
+    if subject is None and (len(photos) > 1 or (isinstance(photos[0], Path) and is_image_file(photos[0]))):
         raise click.UsageError("name the person in the photos (--subject NAME), or give one folder with one sub-folder per person")
+    if subject is not None and any(isinstance(photo, str) for photo in photos):
+        raise click.UsageError("--subject takes files and folders; a URI must lead to a folder with one sub-folder per person")
     given = {name: settings.pop(name) for name in ("keep_photos", "actor", "people_depth")}
     options = EnrolmentOptions(**given, progress=not quiet, quality=quality_limits(settings.pop("min_quality")))
     verifier = open_verifier(model, **settings)
@@ -95,7 +100,7 @@ def enrol(
         if subject is None:
             result = enrol_folder(opened, verifier, photos[0], options)
         else:
-            result = enrol_photos(opened, verifier, subject, photos, options)
+            result = enrol_photos(opened, verifier, subject, [Path(photo) for photo in photos], options)
     if as_json:
         print_json(result.to_json())
     else:
@@ -113,11 +118,12 @@ def enrol(
     type=float,
     help="Choose the threshold for this expected false positive identification rate (FPIR) at the gallery's size; default: 0.01.",
 )
-@options(model_option, pad_option, acquisition_options, json_option)
+@options(model_option, pad_option, search_options, json_option)
 @click.pass_context
 def search(context: click.Context, /, location: str, photo: Path, *, model: str, as_json: bool, **settings: Any) -> None:
     """Search a gallery for the person in a photo, and decide whether they are enrolled.
 
+    With --face all, each face of the photo is searched for, and each person found once at most.
     If the model cannot show the default FPIR, the most similar people are listed without a decision.
     Exit codes: 0 at least one match, 1 no match or no decision, 2 an error.
     """
@@ -129,7 +135,7 @@ def search(context: click.Context, /, location: str, photo: Path, *, model: str,
         print_json(result.to_json())
     else:
         click.echo(str(result))
-        print_warnings(f"{photo}: {text}" for text in result.face.warnings)
+        print_warnings(f"{photo}: {text}" for text in result.warnings)
     context.exit(MATCH if result.matched else NO_MATCH)
 
 
@@ -137,14 +143,14 @@ def search(context: click.Context, /, location: str, photo: Path, *, model: str,
 @location_argument
 @click.argument("subject")
 @click.argument("photo", type=click.Path(path_type=Path))
-@options(model_option, decision_options, pad_option, acquisition_options, json_option)
+@options(model_option, decision_options, pad_option, search_options, json_option)
 @click.pass_context
 def verify(
     context: click.Context, /, location: str, subject: str, photo: Path, *, model: str, as_json: bool, **verifier: Any
 ) -> None:
     """Decide whether a photo shows an enrolled person.
 
-    The photo is compared with the mean of all references of SUBJECT.
+    The photo is compared with the mean of all references of SUBJECT; with --face all, that of its faces with the highest score.
     Exit codes: 0 the same person, 1 different people, 2 an error.
     """
     from visavis.gallery.searching import verify_photo

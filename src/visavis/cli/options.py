@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from visavis.verification import Verifier
 
 __all__ = [
+    "PhotosLocation",
     "acquisition_options",
     "command_line",
+    "enrolment_options",
     "estimate_option",
     "fallback_option",
     "json_option",
@@ -35,6 +37,7 @@ __all__ = [
     "provider_option",
     "quiet_option",
     "rules_options",
+    "search_options",
     "decision_options",
     "target_fmrs_option",
     "detector_options",
@@ -144,6 +147,16 @@ def limit_options(command: Any, *, max_pixels: int = 50_000_000, max_bytes: int 
     )(with_limits)
 
 
+class PhotosLocation(click.ParamType):  # type: ignore[type-arg]
+    """A path of photos, or a URI such as `s3://bucket/photos`, which no path can hold."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        """Return a URI as it is, and anything else as a path."""
+        return value if "://" in str(value) else Path(value)
+
+
 people_depth_option = click.option(
     "--people-depth",
     type=click.IntRange(min=1),
@@ -211,6 +224,8 @@ def _face_option(*policies: str, also: str = "") -> Any:
 
 face_policy_option = _face_option("largest", "centre", "all", "error")
 _one_face_option = _face_option("largest", "centre", "error")
+_enrolled_face_option = _face_option("largest", "centre", "all", "error", also="; largest and all: the one that agrees with others")
+_searched_face_option = _face_option("largest", "centre", "all", "error", also="; with all, each of them counts")
 _any_face_option = _face_option("largest", "centre", "all", "error", also="; with all, photos match if any of their faces do")
 
 
@@ -236,6 +251,8 @@ workers_option = click.option(
 )
 _aligned_option = click.option("--aligned", is_flag=True, help="The photos are face crops already: skip detection.")
 acquisition_options = options(_aligned_option, _one_face_option, fallback_option, detector_options, limit_options)
+enrolment_options = options(_aligned_option, _enrolled_face_option, fallback_option, detector_options, limit_options)
+search_options = options(_aligned_option, _searched_face_option, fallback_option, detector_options, limit_options)
 matching_options = options(_aligned_option, _any_face_option, fallback_option, detector_options, limit_options)
 target_fmrs_option = click.option(
     "--target-fmr",

@@ -78,7 +78,7 @@ def keys() -> None:
 @click.argument("name")
 @click.option(
     "--scope",
-    type=click.Choice(["decide", "read", "list", "write", "admin"]),
+    type=click.Choice(["decide", "read", "list", "write", "admin", "embed"]),
     default="read",
     show_default=True,
     help="What the key may do.",
@@ -89,7 +89,8 @@ def create(name: str, *, scope: Any, all_scores: bool, file: Path) -> None:
     """Create a key for NAME and print it once.
 
     The file holds only its hash. Scopes: decide gets decisions; read also high scores; list also the subjects; write may also enrol
-    and delete; admin may also read metrics. Scores below the thresholds help to forge a face: give them to trusted programs only.
+    and delete; admin may also read metrics. embed stands by itself: it detects and embeds faces, and nothing else. Scores below the
+    thresholds, and embeddings, help to forge a face: give them to trusted programs only.
     """
     from visavis.service.keys import KeyStore
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from visavis.data.dataset import FaceDataset
 from visavis.data.intake import Intake, IntakeRules, PassedOver, Photo, PhotoList, report_intake, sort_entries
 from visavis.data.names import UNNAMED, shown_name
+from visavis.data.objects import is_uri
 from visavis.data.stores import Store, open_store
 from visavis.errors import DataError, ImageError
 from visavis.files import check_path
@@ -87,7 +88,7 @@ def read_folder(
     folder are passed over, and listed in the data set's `intake`.
 
     Args:
-        path: The folder.
+        path: The folder, or its URI such as `s3://bucket/photos`.
         size: Height and width to resize to, or the side of a square; None: as they are, and all must be alike.
         crop: The fraction of a photo's shorter side that is kept around the centre.
         gray: Whether to convert to grey.
@@ -97,7 +98,7 @@ def read_folder(
         DataError: If there are no photos of two people, or if sizes differ; the message names two files.
         ValueError: If size or crop is out of range.
     """
-    if not Path(path).is_dir():
+    if not is_uri(path) and not Path(path).is_dir():
         raise DataError(f"{path}: no such folder")
     return _read(path, FaceShape(as_size(size), crop, gray), rules or IntakeRules())
 
@@ -174,14 +175,15 @@ def open_photos(path: Path | str, rules: IntakeRules | None = None) -> Iterator[
     """List the photos of a folder with one sub-folder per person, or of a `.tar` or `.zip` of one.
 
     Args:
-        path: The folder or archive; an archive stays open until the end of the `with` block.
+        path: The folder or archive, or its URI such as `s3://bucket/photos`; archives stay open until the end of the block.
         rules: Whose photos they are, and the limits of one file; None: the usual ones.
 
     Raises:
         DataError: If there is no photo, or none in a person's folder where people are required; if two folders in different
             branches have one person's name; if an archive cannot be read.
     """
-    root, rules = check_path(path), rules or IntakeRules()
+    rules = rules or IntakeRules()
+    root = path if isinstance(path, str) and is_uri(path) else check_path(path)
     with open_store(root, max_bytes=rules.limits.max_bytes) as store:
         yield PhotoFiles(str(root), sort_entries(store.entries, str(root), rules), store)
 
@@ -216,7 +218,7 @@ def check_outside(photos: Path | str, out: Path | str) -> None:
     Raises:
         DataError: If `out` is the folder of the photos, or lies in it.
     """
-    if "://" in str(photos) or "://" in str(out) or not Path(photos).is_dir():
+    if is_uri(photos) or is_uri(out) or not Path(photos).is_dir():
         return
     if check_path(out).resolve().is_relative_to(Path(photos).resolve()):
         raise DataError(f"out must lie outside of the folder of photos {photos}, got {out}")

@@ -15,6 +15,7 @@ from visavis.data.generated import generate_faces
 from visavis.data.intake import Intake, IntakeRules, PassedOver, report_intake
 from visavis.data.lfw import LFW_CROP, read_lfw_pairs
 from visavis.data.names import UNNAMED
+from visavis.data.objects import is_uri
 from visavis.data.protocols import PairProtocol, read_pairs_csv
 from visavis.errors import DataError
 from visavis.faces import Crop
@@ -36,8 +37,9 @@ def load_dataset(
     """Load faces from a folder, an archive, a file of arrays, or by name.
 
     Args:
-        data: `"synthetic"`, `"olivetti"`, `"lfw"`; a folder with one sub-folder per person, or a `.tar` or `.zip` of one;
-            a folder that `FaceDataset.save` wrote; a `.npz` file; or two files as `"images.npy,labels.npy"`.
+        data: `"synthetic"`, `"olivetti"`, `"lfw"`; a folder with one sub-folder per person, or a `.tar` or `.zip` of one, or a
+            URI such as `s3://bucket/photos`; a folder that `FaceDataset.save` wrote; a `.npz` file; or two files as
+            `"images.npy,labels.npy"`.
         size: Height and width of a face, or the side of a square; None: as they are. Faces that
             `visavis prepare` wrote are cut to ArcFace's crop of that size.
         crop: The fraction of a photo's shorter side to keep around the centre; for photos in folders and archives.
@@ -57,6 +59,8 @@ def load_dataset(
         return fetch_olivetti(size=size)
     if name == "lfw":
         return fetch_lfw(size=size or (64, 64), crop=crop or LFW_CROP, gray=gray)
+    if is_uri(name):
+        return read_folder(name, size=size, crop=crop, gray=gray, rules=rules)
     path = check_path(data)
     if "," in name and not path.exists():
         images, _, labels = name.partition(",")

@@ -17,6 +17,7 @@ from visavis.data.dataset import FACES, map_new
 from visavis.data.folders import check_outside, fetched
 from visavis.data.intake import PASSED_OVER
 from visavis.data.names import UNNAMED, normalise_name
+from visavis.data.objects import is_uri
 from visavis.data.tables import read_table
 from visavis.errors import DataError, ImageError
 from visavis.faces import PREPARED_CROP, AcquisitionSettings, AlignedFace
@@ -176,7 +177,8 @@ def _begin(out: Path, files: PhotoFiles, acquisition: AcquisitionSettings) -> Pa
     parts = out / _PARTS
     make_private_folder(out)
     make_private_folder(parts)
-    listing = json.dumps([str(Path(files.root).resolve()), files.photos, acquisition.key, _PART]).encode()
+    root = files.root if is_uri(files.root) else str(Path(files.root).resolve())
+    listing = json.dumps([root, files.photos, acquisition.key, _PART]).encode()
     plan = {"digest": hashlib.sha256(listing).hexdigest()}
     if (parts / _PLAN).is_file() and json.loads((parts / _PLAN).read_text()) != plan:
         raise DataError(f"{out}: was begun with other photos or other settings. Choose a new folder, or delete this one")

@@ -1,4 +1,4 @@
-"""The files in a folder, a `.tar` or a `.zip`: their names, their first bytes, and their content on request."""
+"""The files in a folder, a `.tar`, a `.zip` or an object store: names, first bytes, and content on request."""
 
 import os
 import tarfile
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import IO
 
 from visavis.data.intake import Entry, Kind, is_system_entry
+from visavis.data.objects import ObjectFolder, open_object, stamp_of
 from visavis.errors import DataError, ImageError
 from visavis.formats import HEAD_BYTES
 from visavis.wording import counted
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "file_stamp", "open_store"]
 
 _MOST_MEMBERS = 5_000_000
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)  # the last: a ZIP of an unknown kind
@@ -29,48 +30,81 @@ class Store:
 
     Attributes:
         entries: All of them.
-        fetch: Returns what `read_image` takes for an entry's path: a path, or the bytes of a member of an archive; raises
-            `ImageError` if the archive is damaged there.
+        fetch: Returns what `read_image` takes for an entry's path: a path, or the bytes of a member of an archive or of an object;
+            raises `ImageError` if it cannot be read.
+        stamp: Returns size and modification time for an entry's path, or those of the archive, by which a changed file is
+            recognised; empty: not known.
     """
 
     entries: list[Entry]
     fetch: Callable[[str], Path | bytes]
+    stamp: Callable[[str], str]
 
 
 @contextmanager
-def open_store(root: Path, *, max_bytes: int) -> Iterator[Store]:
-    """List the files of a folder or an archive; an archive stays open until the end of the `with` block.
+def open_store(root: Path | str, *, max_bytes: int) -> Iterator[Store]:
+    """List the files of a folder or an archive, on a disk or in an object store; archives stay open until the end of the block.
 
     Args:
-        root: The folder or archive.
+        root: The folder or archive, or its URI.
         max_bytes: The largest member of an archive that is read.
 
     Raises:
         DataError: If there is no such folder or file, or if it is not a readable archive.
+        MissingDependencyError: If it is a URI, and pyarrow is not installed.
     """
-    if root.is_dir():
-        yield Store(list(_walk(root)), lambda path: root / path)
-        return
-    if not root.is_file():
-        raise DataError(f"{root}: no such file or folder")
     with ExitStack() as stack:
+        opened = open_object(root) if isinstance(root, str) else _open_path(root)
+        if opened is None:
+            yield _object_folder(root, max_bytes) if isinstance(root, str) else _folder(root)
+            return
+        file, stamp = opened
+        stack.callback(file.close)
         try:
-            opened = _Zip(root, stack) if _is_zip(root) else _Tar(root, stack)
+            archive = _Zip(root, file, stack) if _is_zip(file) else _Tar(root, file, stack)
         except _DAMAGE as error:
             reason = str(error).partition(":")[0]  # tarfile's message goes on for lines
             raise DataError(f"{root}: not a readable .tar or .zip ({reason})") from error
 
         def fetch(path: str) -> bytes:
             try:
-                with opened.open(path) as file:
-                    data = file.read(max_bytes + 1)
+                with archive.open(path) as member:
+                    data = member.read(max_bytes + 1)
             except _DAMAGE as error:
                 raise ImageError(f"{root}/{path}: cannot be read from the archive ({error})") from error
             if len(data) > max_bytes:
                 raise ImageError(f"{root}/{path}: more than the limit of {counted(max_bytes, 'byte')}")
             return data
 
-        yield Store(opened.entries, fetch)
+        yield Store(archive.entries, fetch, lambda path: stamp)
+
+
+def file_stamp(path: Path) -> str:
+    """Return size and modification time of a file; empty: it cannot be read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _folder(root: Path) -> Store:
+    return Store(list(_walk(root)), lambda path: root / path, lambda path: file_stamp(root / path))
+
+
+def _object_folder(root: str, max_bytes: int) -> Store:
+    folder = ObjectFolder(root, max_bytes=max_bytes)
+    infos = folder.infos()
+    return Store(list(folder.entries(infos)), folder.fetch, lambda path: stamp_of(infos[path]))
+
+
+def _open_path(root: Path) -> tuple[IO[bytes], str] | None:
+    """Open an archive; None: the path is a folder."""
+    if root.is_dir():
+        return None
+    if not root.is_file():
+        raise DataError(f"{root}: no such file or folder")
+    return root.open("rb"), file_stamp(root)
 
 
 def _walk(root: Path) -> Iterator[Entry]:
@@ -127,11 +161,18 @@ def _entry_of(child: "os.DirEntry[str]", path: str) -> Entry:
         return Entry(path, b"", ("unreadable", error.strerror or str(error)))
 
 
-def _is_zip(root: Path) -> bool:
+def _is_zip(file: IO[bytes]) -> bool:
     """Return whether an archive is a ZIP, not a tar: a tar may end with a ZIP, and a ZIP may follow a program that unpacks it."""
-    with root.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    return head.startswith(b"PK") or (zipfile.is_zipfile(root) and not tarfile.is_tarfile(root))
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    found = head.startswith(b"PK") or (zipfile.is_zipfile(file) and not _is_tar(file))
+    file.seek(0)
+    return found
+
+
+def _is_tar(file: IO[bytes]) -> bool:
+    file.seek(0)
+    return tarfile.is_tarfile(file)
 
 
 def _clean(name: str) -> tuple[str, tuple[Kind, str] | None]:
@@ -148,7 +189,7 @@ class _Archive:
         self.entries: list[Entry] = []
         self._at: dict[str, int] = {}
 
-    def _add(self, root: Path, entry: Entry) -> None:
+    def _add(self, root: Path | str, entry: Entry) -> None:
         if (before := self._at.get(entry.path)) is not None:
             replaced: tuple[Kind, str] = ("replaced", "a later entry of the archive has this name")
             self.entries[before] = self.entries[before]._replace(problem=replaced)
@@ -161,9 +202,9 @@ class _Archive:
 class _Zip(_Archive):
     """A `.zip`."""
 
-    def __init__(self, root: Path, stack: ExitStack) -> None:
+    def __init__(self, root: Path | str, file: IO[bytes], stack: ExitStack) -> None:
         super().__init__()
-        self._archive = stack.enter_context(zipfile.ZipFile(root))
+        self._archive = stack.enter_context(zipfile.ZipFile(file))
         self._members: dict[str, zipfile.ZipInfo] = {}
         for member in self._archive.infolist():
             name = _zip_name(member)
@@ -205,9 +246,9 @@ def _zip_name(member: zipfile.ZipInfo) -> str:
 class _Tar(_Archive):
     """A `.tar`, perhaps compressed; the first bytes of its members are read on the way, so that it is read once."""
 
-    def __init__(self, root: Path, stack: ExitStack) -> None:
+    def __init__(self, root: Path | str, file: IO[bytes], stack: ExitStack) -> None:
         super().__init__()
-        tar = tarfile.open(root, encoding="utf-8", errors="surrogateescape")  # noqa: SIM115 - the stack closes it
+        tar = tarfile.open(fileobj=file, encoding="utf-8", errors="surrogateescape")  # noqa: SIM115 - the stack closes it
         self._tar = stack.enter_context(tar)
         self._members: dict[str, tarfile.TarInfo] = {}
         heads: dict[str, bytes] = {}

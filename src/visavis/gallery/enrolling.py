@@ -18,7 +18,7 @@ from visavis.gallery.records import Embeddings, Gallery, photo_digest
 from visavis.verification import Verifier
 from visavis.wording import counted
 
-__all__ = ["EnrolledPhotos", "EnrolmentOptions", "enrol_folder", "enrol_photos"]
+__all__ = ["EnrolledPhotos", "EnrolmentOptions", "agreeing_faces", "enrol_folder", "enrol_photos"]
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,9 @@ def enrol_photos(
     return replace(result, passed_over=passed_over)
 
 
-def enrol_folder(gallery: Gallery, verifier: Verifier, folder: Path, options: EnrolmentOptions | None = None) -> EnrolledPhotos:
+def enrol_folder(
+    gallery: Gallery, verifier: Verifier, folder: Path | str, options: EnrolmentOptions | None = None
+) -> EnrolledPhotos:
     """Enrol all people of a folder with one sub-folder per person, or of an archive of one; see `enrol_photos`.
 
     All names and photos are checked before the first one is written. Each person is enrolled as a whole.
@@ -149,7 +151,7 @@ def enrol_folder(gallery: Gallery, verifier: Verifier, folder: Path, options: En
     Args:
         gallery: The gallery.
         verifier: See `enrol_photos`.
-        folder: The folder, or a `.tar` or `.zip` of it.
+        folder: The folder, or a `.tar` or `.zip` of it, or its URI.
         options: See `enrol_photos`.
 
     Raises:
@@ -214,21 +216,35 @@ def _choose(
     gallery: Gallery, verifier: Verifier, person: str, candidates: list[_Candidate], failures: list[tuple[str, str]]
 ) -> list[tuple[_Candidate, int]]:
     """Return the face of each photo that is enrolled; photos of several people without one are added to the failures."""
-    alone = [candidate for candidate in candidates if len(candidate.faces) == 1]
-    known = np.concatenate([candidate.faces for candidate in alone]) if alone else None
     chosen = []
-    for candidate in candidates:
-        face = 0 if len(candidate.faces) == 1 else _agreeing(gallery, verifier, person, candidate.faces, known)
+    agreeing = agreeing_faces(gallery, verifier, person, [candidate.faces for candidate in candidates])
+    for candidate, face in zip(candidates, agreeing, strict=True):
         if face is None:
             name = candidate.source.name
             reason = (
-                f"{counted(len(candidate.faces), 'face')}, none of which agrees with another photo of {person}; "
-                "crop it or choose with --face"
+                f"{len(candidate.faces)} faces, none of which agrees with another photo of {person}; crop it or choose with --face"
             )
             failures.append((name, f"{name}: {reason}"))
         else:
             chosen.append((candidate, face))
     return chosen
+
+
+def agreeing_faces(gallery: Gallery, verifier: Verifier, person: str, photos: Sequence[Embeddings]) -> list[int | None]:
+    """Choose the face of each photo that is the person's: of several, the one that agrees best with the person's other photos.
+
+    Args:
+        gallery: Where the person may be enrolled.
+        verifier: Decides whether a face agrees.
+        person: The name of the person.
+        photos: The embeddings of the faces of each photo, `(k, d)` of unit length.
+
+    Returns:
+        The number of the face of each photo, from 0; None: it has several, none of which agrees.
+    """
+    alone = [faces for faces in photos if len(faces) == 1]
+    known = np.concatenate(alone) if alone else None
+    return [0 if len(faces) == 1 else _agreeing(gallery, verifier, person, faces, known) for faces in photos]
 
 
 def _agreeing(gallery: Gallery, verifier: Verifier, person: str, faces: Embeddings, known: Embeddings | None) -> int | None:

@@ -1,15 +1,17 @@
 """Operating points of a search: a target false positive identification rate (FPIR) at the size of a gallery."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from visavis.encoders.card import Card
 from visavis.errors import ModelError
+from visavis.gallery.records import Hit
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.metrics.search import rate_of_any
 from visavis.wording import counted
 
-__all__ = ["TARGET_FPIR", "SearchRule", "choose_rule", "rule_for_fpir"]
+__all__ = ["TARGET_FPIR", "SearchRule", "choose_rule", "name_faces", "rule_for_fpir"]
 
 TARGET_FPIR = 0.01
 """The target false positive identification rate (FPIR) of a search, unless another one is given."""
@@ -103,6 +105,25 @@ def choose_rule(card: Card, target: float | None, subjects: int) -> tuple[Search
         if target is not None:
             raise
         return None, str(error)
+
+
+def name_faces(hits: Sequence[Sequence[Hit]], threshold: float) -> dict[int, Hit]:
+    """Name the faces of one photo, best scores first, each person once: two faces of a photo are two people.
+
+    Args:
+        hits: The candidates of each face, best first.
+        threshold: Minimum score.
+
+    Returns:
+        By the number of the face, from 0, the candidate that it is; faces of nobody are missing.
+    """
+    reaching = [(hit.score, face, hit) for face, found in enumerate(hits) for hit in found if hit.score >= threshold]
+    names, taken = dict[int, Hit](), set[str]()
+    for _, face, hit in sorted(reaching, key=lambda item: -item[0]):
+        if face not in names and hit.subject not in taken:
+            names[face] = hit
+            taken.add(hit.subject)
+    return names
 
 
 def _subjects(fmr: float, target: float) -> int:

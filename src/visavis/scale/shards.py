@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from visavis.data import IntakeRules
+from visavis.data.objects import filesystem_of
 from visavis.errors import check_numbers
 from visavis.faces import AcquisitionSettings, FaceDetector, FaceFallback, FaceFinder, FacePolicy, detector_name
 from visavis.files import atomic_write
 from visavis.images import Limits
-from visavis.scale.sources import Photo, filesystem_of
+from visavis.scale.sources import Photo
 
 __all__ = ["EmbeddingSettings", "Shard", "Table", "make_shards"]
 

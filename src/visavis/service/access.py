@@ -65,25 +65,25 @@ class Access:
         if not is_page and headers.get("sec-fetch-site", "none") not in _OWN_SITE:
             raise OriginError("Cross-site requests are refused.")
 
-    def authenticate(self, token: str | None, address: str, scope: Scope) -> Caller:
-        """Return the caller of a request that requires a scope.
+    def authenticate(self, token: str | None, address: str, *scopes: Scope) -> Caller:
+        """Return the caller of a request that requires one of some scopes.
 
         Args:
             token: The key that was sent; None: none.
             address: The client's address.
-            scope: The required scope.
+            scopes: The scopes, one of which suffices.
 
         Raises:
             AccessError: If a key is required and missing or invalid.
-            ScopeError: If the key does not have the scope.
+            ScopeError: If the key has none of the scopes.
         """
         if self.keys is None:
             return Caller(address)
         key = None if token is None else self.keys.find(token)
         if key is None:
             raise AccessError("Send a valid key as: Authorization: Bearer KEY")
-        if not key.allows(scope):
-            raise ScopeError(f"The key has the scope {key.scope}; this request requires {scope}.")
+        if not any(map(key.allows, scopes)):
+            raise ScopeError(f"The key has the scope {key.scope}; this request requires {' or '.join(scopes)}.")
         return Caller(key.id, key.scope, key.all_scores)
 
 

@@ -1,17 +1,18 @@
-"""Acquire the face of one photo; runs in the processes of `WorkerPool`, so it imports no web framework."""
+"""Acquire the faces of one photo; runs in the processes of `WorkerPool`, so it imports no web framework."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from visavis.encoders.card import Card
 from visavis.errors import FaceError
-from visavis.faces import AcquisitionSettings, Crop, FaceDetector, FaceQuality
+from visavis.faces import AcquisitionSettings, Crop, FaceDetector, FacePolicy, FaceQuality
 from visavis.gallery.records import photo_digest
 from visavis.images import Limits
-from visavis.verification import FoundFace, Verifier
+from visavis.verification import AcquiredPhoto, FoundFace, Verifier
+from visavis.wording import counted
 
 __all__ = ["Acquirer", "Acquisition", "PhotoTask", "PreparedFace"]
 
@@ -22,12 +23,12 @@ class Acquisition:
 
     Attributes:
         aligned: Whether the photos are aligned crops, in which no face is detected.
-        policy: Which face to use of several.
+        policy: Which face to use of several; `"all"`: all of them.
         digest: Whether to compute the digest of the photo.
     """
 
     aligned: bool = False
-    policy: Literal["largest", "centre", "error"] = "largest"
+    policy: FacePolicy = "largest"
     digest: bool = False
 
 
@@ -56,6 +57,7 @@ class PreparedFace:
         found: The detected face.
         outline: Corners of the crop in pixels of the photo, clockwise from the upper left; None: the whole photo.
         digest: Digest of the photo, by which it is recognised; None: unknown.
+        landmarks: Eyes, nose and corners of the mouth, x and y in pixels of the photo; None: none were detected.
         quality: Quality measures; None: unknown, or the model is not one of faces.
         pad_pixels: Input of a detector of presentation attacks, `(h, w, c)` uint8; None: there is none.
     """
@@ -65,6 +67,7 @@ class PreparedFace:
     found: FoundFace
     outline: tuple[tuple[float, float], ...] | None
     digest: bytes | None = None
+    landmarks: tuple[tuple[float, float], ...] | None = None
     quality: FaceQuality | None = None
     pad_pixels: npt.NDArray[np.uint8] | None = None
 
@@ -99,8 +102,8 @@ class Acquirer:
         if self.crop.aligned:
             self.finder.detect(np.zeros((64, 64, 3), dtype=np.uint8))
 
-    def __call__(self, task: PhotoTask) -> PreparedFace:
-        """Acquire the face of a photo.
+    def __call__(self, task: PhotoTask) -> list[PreparedFace]:
+        """Acquire the face of a photo, or all of them, largest first.
 
         Raises:
             ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many.
@@ -108,12 +111,28 @@ class Acquirer:
         settings = AcquisitionSettings(task.options.policy, finder=self.finder, limits=self.limits)
         encoder: Any = _CropEncoder(Card(self.crop))
         verifier = Verifier(encoder, aligned=task.options.aligned, acquisition=settings)
-        acquired = verifier.acquire(task.photo, name=task.name)
-        aligned = acquired.aligned
-        if aligned is not None and aligned.others >= self.max_faces:
-            raise FaceError(f"{task.name}: {aligned.others + 1} faces exceed the limit of {self.max_faces}")
-        height, width = acquired.photo.shape[:2]
-        outline = None if aligned is None else tuple((round(float(x), 1), round(float(y), 1)) for x, y in aligned.outline)
-        digest = photo_digest(acquired.photo) if task.options.digest else None
-        pad_pixels = None if aligned is None or self.pad_crop is None else aligned.cut(self.pad_crop)
-        return PreparedFace(acquired.pixels, (width, height), acquired.found, outline, digest, acquired.quality, pad_pixels)
+        acquired = verifier.acquire_each(task.photo, name=task.name)
+        aligned = acquired[0].aligned
+        count = len(acquired) + (0 if aligned is None else aligned.others)
+        if count > self.max_faces:
+            raise FaceError(f"{task.name}: {counted(count, 'face')} exceed the limit of {self.max_faces}")
+        digest = photo_digest(acquired[0].photo) if task.options.digest else None
+        return [_prepared(face, digest, self.pad_crop) for face in acquired]
+
+
+def _prepared(acquired: AcquiredPhoto, digest: bytes | None, pad_crop: Crop | None) -> PreparedFace:
+    (height, width), aligned = acquired.photo.shape[:2], acquired.aligned
+    return PreparedFace(
+        acquired.pixels,
+        (width, height),
+        acquired.found,
+        outline=None if aligned is None else _rounded(aligned.outline),
+        digest=digest,
+        landmarks=None if aligned is None or aligned.face is None else _rounded(aligned.face.landmarks),
+        quality=acquired.quality,
+        pad_pixels=None if aligned is None or pad_crop is None else aligned.cut(pad_crop),
+    )
+
+
+def _rounded(points: npt.NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
+    return tuple((round(float(x), 1), round(float(y), 1)) for x, y in points)

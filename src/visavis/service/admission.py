@@ -110,6 +110,15 @@ class Admission:
         if (tokens := comparisons - 1 + surcharge) > 0:
             self.rate_limiter.take(client, tokens)
 
+    def charge_faces(self, client: str, faces: int, photos: int) -> None:
+        """Take a token for each face beyond the first of each photo, whose number is known once they are detected.
+
+        Raises:
+            RateError: If the client has too few.
+        """
+        if faces > photos:
+            self.rate_limiter.take(client, faces - photos)
+
     def penalise(self, client: str) -> None:
         """Take the tokens of the time for which a photo of a client occupied a process in vain."""
         self.rate_limiter.penalise(client, self._limits.photo_seconds)

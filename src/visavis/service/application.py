@@ -17,13 +17,13 @@ from visavis import __version__
 from visavis.errors import VisavisError
 from visavis.service.middleware import RequestMiddleware, log_internal_error
 from visavis.service.problems import problem_response
-from visavis.service.routes import comparing, health, subjects
+from visavis.service.routes import comparing, faces, health, subjects
 from visavis.service.state import ServiceState
 
 __all__ = ["PAGE", "create_app"]
 
 PAGE = Path(__file__).parent / "page"
-_ROUTERS = (comparing.router, subjects.router, health.router)
+_ROUTERS = (comparing.router, faces.router, subjects.router, health.router)
 _DESCRIPTION = """Do two photos show the same person, and how often is that answer wrong?
 
 Photos are sent as JPEG, PNG or WebP files in multipart forms. Every response names the model, the threshold with its error rates,

@@ -25,10 +25,11 @@ from visavis.service.worker_pool import OverloadError, WorkerPool
 from visavis.verification import FoundFace
 from visavis.verification.explanation import explain_faces
 
-__all__ = ["Detectors", "Engine"]
+__all__ = ["Detectors", "Engine", "combined"]
 
 Embeddings = npt.NDArray[np.float32]
 Map = npt.NDArray[np.float64]
+Faces = list[PreparedFace]
 
 _EXPLANATION_BATCH = 16
 _BYTES_PER_PIXEL = 24  # of memory while a photo is decoded
@@ -38,6 +39,11 @@ _CANARY = (  # a PNG of 8 x 8 pixels
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x08\x00\x00\x00\x08\x08\x02\x00\x00\x00Km)\xdc\x00\x00\x00\x17IDATx\xdac\xfc\xff\xff?\x03"
     b"6\xc0\xc4\x80\x03\x90.A\x0f\x00\x00T\xe0\x03\x05\xc6Z-\x87\x00\x00\x00\x00IEND\xaeB`\x82"
 )
+
+
+def combined(errors: Sequence[ImageError]) -> ImageError:
+    """Return one error that names all photos; the first one decides the class."""
+    return errors[0] if len(errors) == 1 else type(errors[0])("; ".join(map(str, errors)))
 
 
 @dataclass(frozen=True)
@@ -128,12 +134,12 @@ class Engine:
 
     async def prepare_each(
         self, photos: Sequence[bytes], options: Acquisition, *, name: str, client: str
-    ) -> list[PreparedFace | ImageError]:
-        """Acquire the face of each photo, or the error that prevents it.
+    ) -> list[Faces | ImageError]:
+        """Acquire the faces of each photo, one or more, or the error that prevents it.
 
         Args:
             photos: Image files.
-            options: How faces are acquired.
+            options: How faces are acquired; by the policy `"all"` a photo may have several.
             name: The field in which they were sent, for errors.
             client: Who sent them.
 
@@ -151,22 +157,21 @@ class Engine:
         tasks = [PhotoTask(photo, own, options) for photo, own in zip(photos, names, strict=True)]
         return await asyncio.gather(*(self._acquire_or_refuse(client, task) for task in tasks))
 
-    async def prepare(self, photos: Mapping[str, Sequence[bytes]], options: Acquisition, *, client: str) -> list[PreparedFace]:
-        """Acquire the faces of all photos of a form; `client` sent them.
+    async def prepare(self, photos: Mapping[str, Sequence[bytes]], options: Acquisition, *, client: str) -> list[Faces]:
+        """Acquire the faces of each photo of a form; `client` sent them.
 
         Raises:
-            ImageError: If a photo cannot be read; as `FaceError` if it has no face, or too many.
+            ImageError: If a photo cannot be read; as `FaceError` if it has no face, or too many. All such photos are named, and the
+                first decides the class.
             FormError: If faces would have to be detected, and the service detects none.
         """
         prepared = await asyncio.gather(
             *(self.prepare_each(files, options, name=name, client=client) for name, files in photos.items())
         )
-        faces: list[PreparedFace] = []
-        for face in (face for field in prepared for face in field):
-            if isinstance(face, ImageError):
-                raise face
-            faces.append(face)
-        return faces
+        everything = [faces for field in prepared for faces in field]
+        if errors := [faces for faces in everything if isinstance(faces, ImageError)]:
+            raise combined(errors)
+        return [faces for faces in everything if not isinstance(faces, ImageError)]
 
     async def check_presentation(self, faces: Sequence[PreparedFace]) -> PresentationCheck | None:
         """Check faces with the detector of presentation attacks, one request at a time; None: there is none."""
@@ -199,7 +204,7 @@ class Engine:
         self._attacks.shutdown(cancel_futures=True)
         self._batcher.close()
 
-    async def _acquire_or_refuse(self, client: str, task: PhotoTask) -> PreparedFace | ImageError:
+    async def _acquire_or_refuse(self, client: str, task: PhotoTask) -> Faces | ImageError:
         try:
             check_format(task.photo, name=task.name)
             return await self._acquire(client, task)
@@ -209,9 +214,9 @@ class Engine:
         except ImageError as error:
             return error
 
-    async def _acquire(self, client: str, task: PhotoTask) -> PreparedFace:
-        face: PreparedFace = await asyncio.wrap_future(self._pool.submit(client, task))
-        return face
+    async def _acquire(self, client: str, task: PhotoTask) -> Faces:
+        faces: Faces = await asyncio.wrap_future(self._pool.submit(client, task))
+        return faces
 
     async def _check(self) -> None:
         try:

@@ -22,5 +22,7 @@ def check_format(data: bytes, *, name: str) -> None:
     """
     if not data:
         raise ImageError(f"{name}: the file is empty")
-    if image_format(data[:HEAD_BYTES]) not in ("JPEG", "PNG", "WebP"):
-        raise UnsupportedImageError(f"{name}: unsupported image format; send JPEG, PNG or WebP")
+    found = image_format(data[:HEAD_BYTES])
+    if found not in ("JPEG", "PNG", "WebP"):
+        kind = "" if found is None else f" ({found})"
+        raise UnsupportedImageError(f"{name}: unsupported image format{kind}; send JPEG, PNG or WebP")

@@ -21,9 +21,9 @@ from visavis.gallery.schema import enable_wal
 
 __all__ = ["SCOPES", "Key", "KeyStore", "Scope"]
 
-Scope = Literal["decide", "read", "list", "write", "admin"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""Scopes in ascending order; each includes those before it."""
+Scope = Literal["decide", "read", "list", "write", "admin", "embed"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)[:-1]
+"""Scopes in ascending order; each includes those before it. The scope `embed` stands by itself."""
 
 _KEY = re.compile(r"vv_([0-9a-f]{12})_([\w-]{43})", re.ASCII)
 _TABLE = """
@@ -58,6 +58,8 @@ class Key:
 
     def allows(self, scope: Scope) -> bool:
         """Return whether the key's scope includes the given one."""
+        if "embed" in (self.scope, scope):
+            return self.scope == scope
         return SCOPES.index(self.scope) >= SCOPES.index(scope)
 
 
@@ -99,8 +101,8 @@ class KeyStore:
         check_option("scope", scope, Scope)
         if not name.strip():
             raise ValueError(f"name must say whose key this is, got {name!r}")
-        if all_scores and scope == "decide":
-            raise ValueError("scope must be at least 'read' for all scores, got 'decide'")
+        if all_scores and scope in ("decide", "embed"):
+            raise ValueError(f"scope must be at least 'read' for all scores, got '{scope}'")
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         with self._database() as database:
             row = key_id, name, scope, _hash(secret), _now(), all_scores

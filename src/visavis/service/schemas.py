@@ -3,28 +3,27 @@
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from visavis.encoders.card import Card
 from visavis.metrics import operating_points
 from visavis.pad import PresentationCheck
-from visavis.service.acquiring import PreparedFace
 from visavis.service.disclosure import Disclosure
+from visavis.service.face_schemas import FACE, ORIGIN, Face, RefusedPhoto, Response, Schema, example
 from visavis.verification import Verdict, Verifier
 
 __all__ = [
     "ComparedPhoto",
     "Comparison",
     "Explanation",
-    "Face",
     "ListedSubject",
     "ModelDescription",
     "OperatingPoint",
-    "RefusedPhoto",
     "ScoreHistogram",
     "Presentation",
     "Search",
     "SearchHit",
+    "SearchedFace",
     "Subject",
     "SubjectList",
     "Verification",
@@ -33,7 +32,6 @@ __all__ = [
 ]
 
 Decision = Literal["same person", "different people", "presentation attack"]
-_DIGEST = "5d1c0f5be1c9a3a6d4c4bf3f6a1f3c2e6f7f6fb0f4d0d3d4a2b1c0e9f8a7b6c5"
 _OPERATING_POINT = {
     "score": 0.8509,
     "target_fmr": 0.01,
@@ -47,7 +45,6 @@ _OPERATING_POINT = {
     "chosen_as": "estimated",
     "measured_on": "FMR about 0.01 on validation people",
 }
-_FACE = {"size": [250, 250], "box": [84.1, 68.0, 82.3, 107.9], "outline": None, "score": 0.999, "warnings": []}
 _DECISION = {
     "decision": "same person",
     "same": True,
@@ -56,21 +53,13 @@ _DECISION = {
     "probability": 0.9996,
     "log_likelihood_ratio": 7.83,
 }
-_ORIGIN = {"request_id": "6f0c3c2d8e5b4d1f9a7e2b1c0d9e8f70", "model": _DIGEST}
+_COMPARISONS = {"comparisons": 1, "false_match_rate": 0.01, "false_match_rate_upper": 0.0148}
 
 
-class _Schema(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-def _example(**values: Any) -> ConfigDict:
-    return ConfigDict(frozen=True, json_schema_extra={"examples": [values]})
-
-
-class OperatingPoint(_Schema):
+class OperatingPoint(Schema):
     """A threshold with the error rates that were measured at it."""
 
-    model_config = _example(**_OPERATING_POINT)
+    model_config = example(**_OPERATING_POINT)
 
     score: Annotated[float, Field(description="The threshold: a pair is accepted where its score is at least this.")]
     target_fmr: Annotated[float | None, Field(description="The false match rate that the threshold was chosen for.")]
@@ -105,34 +94,10 @@ class OperatingPoint(_Schema):
         )
 
 
-class Face(_Schema):
-    """The face that was used of a photo."""
-
-    model_config = _example(**_FACE)
-
-    size: Annotated[tuple[int, int], Field(description="Width and height of the photo, pixels.")]
-    box: Annotated[
-        tuple[float, float, float, float] | None,
-        Field(description="Bounding box: left, top, width and height, pixels; null: no face was detected in an aligned crop."),
-    ]
-    outline: Annotated[
-        tuple[tuple[float, float], ...] | None,
-        Field(description="Corners of the crop that was compared, x and y, clockwise from the upper left; null: the whole photo."),
-    ]
-    score: Annotated[float | None, Field(description="Detector score, 0 to 1.")]
-    warnings: Annotated[tuple[str, ...], Field(description="What makes the comparison less reliable.")]
-
-    @classmethod
-    def of(cls, face: PreparedFace) -> "Face":
-        """Convert a prepared face."""
-        found = face.found
-        return cls(size=face.size, box=found.box, outline=face.outline, score=found.score, warnings=found.warnings)
-
-
-class Presentation(_Schema):
+class Presentation(Schema):
     """What the detector of presentation attacks says."""
 
-    model_config = _example(vetoed=False, scores=[0.97, 0.99], threshold=0.8, detector=_DIGEST)
+    model_config = example(vetoed=False, scores=[0.97, 0.99], threshold=0.8, detector=ORIGIN["model"])
 
     vetoed: Annotated[bool, Field(description="Whether an attack was detected, so that nothing is accepted.")]
     scores: Annotated[
@@ -151,7 +116,7 @@ class Presentation(_Schema):
         return cls(vetoed=check.vetoed, scores=scores, threshold=check.threshold, detector=check.detector)
 
 
-class _DecisionSchema(_Schema):
+class _DecisionSchema(Schema):
     decision: Annotated[Decision, Field(description="The decision.")]
     same: Annotated[bool, Field(description="Whether the score reaches the threshold, and no presentation attack was detected.")]
     score: Annotated[
@@ -178,26 +143,32 @@ def decision_fields(verdict: Verdict, verifier: Verifier, disclosure: Disclosure
     }
 
 
-class _Response(_Schema):
-    request_id: Annotated[str, Field(description="Id of the request in the log.")]
-    model: Annotated[str, Field(description="Digest of the model.")]
-
-
-class Verification(_DecisionSchema, _Response):
+class Verification(_DecisionSchema, Response):
     """The decision for two photos."""
 
-    model_config = _example(
-        **_ORIGIN,
+    model_config = example(
+        **ORIGIN,
         **_DECISION,
+        **_COMPARISONS,
         threshold=_OPERATING_POINT,
         prior=0.5,
-        faces=[_FACE, _FACE],
+        faces=[FACE, FACE],
         warnings=["second photo: blurred face"],
     )
 
     threshold: OperatingPoint
     prior: Annotated[float, Field(description="Prior probability of the same person.")]
-    faces: tuple[Face, ...]
+    comparisons: Annotated[int, Field(description="Number of pairs of faces that were compared; the highest score decides.")]
+    false_match_rate: Annotated[
+        float | None,
+        Field(
+            description="Probability that one of these comparisons is accepted although nobody is in both photos; null: unknown."
+        ),
+    ]
+    false_match_rate_upper: Annotated[
+        float | None, Field(description="The same from the upper end of the interval of the threshold's false match rate.")
+    ]
+    faces: Annotated[tuple[Face, ...], Field(description="The pair of faces with the highest score.")]
     warnings: Annotated[tuple[str, ...], Field(description="Warnings of both photos.")]
     presentation: Annotated[
         Presentation | None, Field(description="Presentation attack detection; null: the service has no detector.")
@@ -207,12 +178,13 @@ class Verification(_DecisionSchema, _Response):
 class Explanation(Verification):
     """The decision for two photos, with occlusion maps."""
 
-    model_config = _example(
-        **_ORIGIN,
+    model_config = example(
+        **ORIGIN,
         **_DECISION,
+        **_COMPARISONS,
         threshold=_OPERATING_POINT,
         prior=0.5,
-        faces=[_FACE, _FACE],
+        faces=[FACE, FACE],
         warnings=[],
         maps=[[[0.01, 0.02], [0.0, -0.01]]] * 2,
     )
@@ -227,26 +199,20 @@ class ComparedPhoto(_DecisionSchema):
     """The decision for one of many photos."""
 
     photo: Annotated[int, Field(description="Index of the photo, from 0, in the order in which they were sent.")]
-    face: Face
+    face: Annotated[Face, Field(description="Its face with the highest score.")]
+    comparisons: Annotated[int, Field(description="Number of pairs of faces that were compared.")] = 1
     presentation: Annotated[Presentation | None, Field(description="As in a verification, of anchor and photo.")] = None
 
 
-class RefusedPhoto(_Schema):
-    """One of many photos, which could not be compared."""
-
-    photo: Annotated[int, Field(description="Index of the photo, from 0.")]
-    reason: Annotated[str, Field(description="Why it could not be compared.")]
-
-
-class Comparison(_Response):
+class Comparison(Response):
     """The decisions for one photo against many."""
 
-    model_config = _example(
-        **_ORIGIN,
+    model_config = example(
+        **ORIGIN,
         threshold=_OPERATING_POINT,
         prior=0.5,
-        anchor=_FACE,
-        results=[{**_DECISION, "photo": 0, "face": _FACE}],
+        anchor=FACE,
+        results=[{**_DECISION, "photo": 0, "face": FACE}],
         failures=[{"photo": 1, "reason": "photo 2: no face found"}],
     )
 
@@ -264,15 +230,27 @@ class SearchHit(_DecisionSchema):
     reference: Annotated[str, Field(description="Id of the subject's reference with the highest score.")]
 
 
-class Search(_Response):
+class SearchedFace(Schema):
+    """A face of the photo, and its candidates."""
+
+    face: Face
+    subject: Annotated[
+        str | None,
+        Field(description="Who it is by the threshold, each person once in a photo; null: nobody, or there is no decision."),
+    ]
+    hits: Annotated[tuple[SearchHit, ...], Field(description="Candidates, as those of the first face.")]
+
+
+class Search(Response):
     """The candidates of a search of the gallery."""
 
-    model_config = _example(
-        **_ORIGIN,
+    model_config = example(
+        **ORIGIN,
         threshold=_OPERATING_POINT,
         prior=0.5,
-        face=_FACE,
+        face=FACE,
         hits=[{**_DECISION, "subject": "Anna", "reference": "0c1d"}],
+        faces=[{"face": FACE, "subject": "Anna", "hits": [{**_DECISION, "subject": "Anna", "reference": "0c1d"}]}],
         undecided=None,
         subjects=120,
         false_positive_rate=0.008,
@@ -285,6 +263,10 @@ class Search(_Response):
     hits: Annotated[
         tuple[SearchHit, ...],
         Field(description="Candidates, highest score first; those below the threshold only with a key for all scores."),
+    ]
+    faces: Annotated[
+        tuple[SearchedFace, ...],
+        Field(description="Each face that was searched for, the largest first; several with face=all. The rates are those of one."),
     ]
     undecided: Annotated[
         str | None, Field(description="Why the candidates are a ranked list without a decision on the search; null: there is one.")
@@ -302,11 +284,17 @@ class Search(_Response):
     ]
 
 
-class Subject(_Response):
+class Subject(Response):
     """An enrolled subject."""
 
-    model_config = _example(
-        **_ORIGIN, name="Anna", references=["0c1d"], created="2026-11-24T12:30:25+00:00", enrolled=["0c1d"], faces=[_FACE]
+    model_config = example(
+        **ORIGIN,
+        name="Anna",
+        references=["0c1d"],
+        created="2026-11-24T12:30:25+00:00",
+        enrolled=["0c1d"],
+        faces=[FACE],
+        failures=[],
     )
 
     name: str
@@ -314,9 +302,10 @@ class Subject(_Response):
     created: Annotated[str, Field(description="Time of the first enrolment, ISO 8601, UTC.")]
     enrolled: Annotated[tuple[str, ...], Field(description="Ids of the references that this request enrolled.")] = ()
     faces: Annotated[tuple[Face, ...], Field(description="The faces that were enrolled.")] = ()
+    failures: Annotated[tuple[RefusedPhoto, ...], Field(description="Photos of this request that could not be used.")] = ()
 
 
-class ListedSubject(_Schema):
+class ListedSubject(Schema):
     """An entry of the list of subjects."""
 
     name: str
@@ -324,18 +313,18 @@ class ListedSubject(_Schema):
     created: str
 
 
-class SubjectList(_Response):
+class SubjectList(Response):
     """A page of the list of subjects, in order of name."""
 
-    model_config = _example(
-        **_ORIGIN, subjects=[{"name": "Anna", "references": 2, "created": "2026-11-24T12:30:25+00:00"}], after=None
+    model_config = example(
+        **ORIGIN, subjects=[{"name": "Anna", "references": 2, "created": "2026-11-24T12:30:25+00:00"}], after=None
     )
 
     subjects: tuple[ListedSubject, ...]
     after: Annotated[str | None, Field(description="Value of the parameter `after` for the next page; null: this is the last.")]
 
 
-class ScoreHistogram(_Schema):
+class ScoreHistogram(Schema):
     """Histograms of comparison scores, in bins of equal width."""
 
     low: float
@@ -345,11 +334,11 @@ class ScoreHistogram(_Schema):
     chosen_on: str
 
 
-class ModelDescription(_Response):
+class ModelDescription(Response):
     """The model and the limits of the service."""
 
-    model_config = _example(
-        **_ORIGIN,
+    model_config = example(
+        **ORIGIN,
         aligned=True,
         finds_faces=True,
         takes_aligned=False,

@@ -76,8 +76,8 @@ async def _state(request: Request) -> ServiceState:  # async, since FastAPI runs
 SharedState = Annotated[ServiceState, Depends(_state)]
 
 
-def requires(scope: Scope) -> Callable[..., AsyncIterator[Caller]]:
-    """Return a dependency that authenticates a request, and counts it as in flight until the response is sent."""
+def requires(*scopes: Scope) -> Callable[..., AsyncIterator[Caller]]:
+    """Return a dependency that requires one of the scopes, and counts a request as in flight until the response is sent."""
 
     async def guard(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)], service: SharedState
@@ -85,7 +85,7 @@ def requires(scope: Scope) -> Callable[..., AsyncIterator[Caller]]:
         address = request.client.host if request.client else "unknown"
         token = None if credentials is None else credentials.credentials
         try:
-            caller = service.access.authenticate(token, address, scope)
+            caller = service.access.authenticate(token, address, *scopes)
         except RequestError:
             service.admission.rate_limiter.take(address)  # unauthenticated clients are limited too
             raise

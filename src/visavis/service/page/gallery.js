@@ -67,8 +67,13 @@ async function enrol(settings) {
   if (!slot.files.length) return slot.showProblem("Choose at least one photo.");
   const enrolled = await showResult($("enrol-result"), "Enrolling …", async () => {
     const response = await post(subjectPath(name), { photos: slot.files, aligned: settings.fields.aligned });
-    const warnings = response.faces.flatMap((face, index) => face.warnings.map((text) => warning(`Photo ${index + 1}: ${text}`)));
-    return [element("p", {}, `${response.name} is enrolled with ${count(response.references.length, "reference")}.`), ...warnings];
+    const refused = new Map(response.failures.map(({ photo, reason }) => [photo, reason]));
+    const used = [...slot.files.keys()].filter((photo) => !refused.has(photo));
+    const warnings = response.faces.flatMap((face, index) => face.warnings.map((text) => warning(`Photo ${used[index] + 1}: ${text}`)));
+    const refusals = [...refused].map(([photo, reason]) => warning(`Photo ${photo + 1} is not enrolled: ${reason}`));
+    return [
+      element("p", {}, `${response.name} is enrolled with ${count(response.references.length, "reference")}.`), ...refusals, ...warnings,
+    ];
   });
   if (!enrolled) return;
   $("enrol-form").reset();

@@ -5,31 +5,30 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 
 from visavis.errors import ImageError
-from visavis.service.acquiring import PreparedFace
+from visavis.service.face_schemas import Face, RefusedPhoto
 from visavis.service.forms import ParsedForm, PhotoForm
 from visavis.service.limits import MAX_PHOTOS
+from visavis.service.matching import Match, match_faces
 from visavis.service.problems import ScopeError
 from visavis.service.routes.fields import PROBLEM_RESPONSES, DecisionFields
 from visavis.service.schemas import (
     ComparedPhoto,
     Comparison,
     Explanation,
-    Face,
     ModelDescription,
     OperatingPoint,
     Presentation,
-    RefusedPhoto,
     Verification,
     decision_fields,
     model_fields,
 )
 from visavis.service.state import ServiceState, SharedState, requires
-from visavis.verification import Verdict
 from visavis.wording import counted
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1", tags=["compare"], dependencies=[Depends(requires("decide"))], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/v1", tags=["compare"], responses=PROBLEM_RESPONSES)
+DECIDE = [Depends(requires("decide"))]
 
 _EXPLANATION_COST = 20  # comparisons that take about as long
 
@@ -41,7 +40,7 @@ Explained = Annotated[ParsedForm[DecisionFields], Depends(EXPLAINED.parse)]
 OneAndMany = Annotated[ParsedForm[DecisionFields], Depends(ONE_AND_MANY.parse)]
 
 
-@router.get("/model")
+@router.get("/model", dependencies=[Depends(requires("decide", "embed"))])
 async def describe(request: Request, service: SharedState) -> ModelDescription:
     """Describe the model, its operating points and score histograms, and the limits of the service."""
     limits = service.limits
@@ -58,84 +57,79 @@ async def describe(request: Request, service: SharedState) -> ModelDescription:
     )
 
 
-@router.post("/verify", openapi_extra=TWO_PHOTOS.openapi())
+@router.post("/verify", dependencies=DECIDE, openapi_extra=TWO_PHOTOS.openapi())
 async def verify(request: Request, form: TwoPhotos, service: SharedState) -> Verification:
-    """Decide whether two photos show the same person."""
-    faces, verdict = await _decide(service, form, client=request.state.caller)
-    return Verification(**service.origin(request), **_verification_fields(request, form, faces, verdict))
+    """Decide whether two photos show the same person; with face=all, whether any face of one is that of a person in the other."""
+    return Verification(**service.origin(request), **_verification_fields(request, form, await _decide(request, form)))
 
 
-@router.post("/explain", openapi_extra=EXPLAINED.openapi())
+@router.post("/explain", dependencies=DECIDE, openapi_extra=EXPLAINED.openapi())
 async def explain(request: Request, form: Explained, service: SharedState) -> Explanation:
     """Decide whether two photos show the same person, and return occlusion maps of both faces."""
     if request.state.disclosure.scores != "all":
         raise ScopeError("An explanation requires a key for all scores, created with: visavis keys create NAME --all-scores")
-    faces, verdict = await _decide(service, form, client=request.state.caller)
-    first, second = await service.engine.explain(*faces)
+    match = await _decide(request, form)
+    first, second = await service.engine.explain(*match.faces)
     maps = first.round(5).tolist(), second.round(5).tolist()
-    return Explanation(**service.origin(request), **_verification_fields(request, form, faces, verdict), maps=maps)
+    return Explanation(**service.origin(request), **_verification_fields(request, form, match), maps=maps)
 
 
-@router.post("/compare", openapi_extra=ONE_AND_MANY.openapi())
+@router.post("/compare", dependencies=DECIDE, openapi_extra=ONE_AND_MANY.openapi())
 async def compare(request: Request, form: OneAndMany, service: SharedState) -> Comparison:
     """Compare one photo with many, highest score first where the key may see scores.
 
     Photos that cannot be compared are listed with the reason.
     """
-    verifier, client = form.fields.verifier(service.engine.encoder), request.state.caller
+    verifier, client, disclosure = form.fields.verifier(service.engine.encoder), request.state.caller, request.state.disclosure
     (anchor,) = await service.engine.prepare({"anchor": form.photos["anchor"]}, form.fields.acquisition, client=client)
     prepared = await service.engine.prepare_each(form.photos["photos"], form.fields.acquisition, name="photos", client=client)
-    faces = {index: face for index, face in enumerate(prepared) if isinstance(face, PreparedFace)}
+    photos = {index: faces for index, faces in enumerate(prepared) if not isinstance(faces, ImageError)}
     failures = {index: str(error) for index, error in enumerate(prepared) if isinstance(error, ImageError)}
-    if not faces:
+    if not photos:
         raise ImageError(f"None of {counted(len(prepared), 'photo')} can be compared: {failures[0]}")
-    embeddings = await service.engine.embed([anchor, *faces.values()])
-    check = await service.engine.check_presentation([anchor, *faces.values()])
-    verdicts = [
-        verifier.vetted(verifier.decide(float(score)), None if check is None else check.of_faces(0, number))
-        for number, score in enumerate(embeddings[1:] @ embeddings[0], 1)
-    ]
-    disclosure = request.state.disclosure
-    ranked = sorted(zip(faces.items(), verdicts, strict=True), key=lambda one: disclosure.rank(one[1]))
+    matches = dict(zip(photos, await match_faces(service, verifier, anchor, list(photos.values()), client=client), strict=True))
+    ranked = sorted(matches.items(), key=lambda one: disclosure.rank(one[1].verdict))
     results = [
         ComparedPhoto(
-            **decision_fields(verdict, verifier, disclosure),
+            **decision_fields(match.verdict, verifier, disclosure),
             photo=index,
-            face=Face.of(face),
-            presentation=Presentation.of(verdict.presentation, disclosure),
+            face=Face.of(match.faces[1]),
+            comparisons=match.verdict.comparisons,
+            presentation=Presentation.of(match.verdict.presentation, disclosure),
         )
-        for (index, face), verdict in ranked
+        for index, match in ranked
     ]
-    service.metrics.count(verdicts)
+    service.metrics.count([match.verdict for match in matches.values()])
     return Comparison(
         **service.origin(request),
         threshold=OperatingPoint.of(service.engine.card.rule(form.fields.target_fmr)),
         prior=form.fields.prior,
-        anchor=Face.of(anchor),
+        anchor=Face.of(ranked[0][1].faces[0]),
         results=tuple(results),
         failures=tuple(RefusedPhoto(photo=index, reason=reason) for index, reason in failures.items()),
     )
 
 
-async def _decide(service: ServiceState, form: ParsedForm[DecisionFields], *, client: str) -> tuple[list[PreparedFace], Verdict]:
-    verifier = form.fields.verifier(service.engine.encoder)
-    faces = await service.engine.prepare(form.photos, form.fields.acquisition, client=client)
-    first, second = await service.engine.embed(faces)
-    verdict = verifier.decide(float(first @ second), faces=(faces[0].found, faces[1].found))
-    verdict = verifier.vetted(verdict, await service.engine.check_presentation(faces))
-    service.metrics.count([verdict])
-    return faces, verdict
-
-
-def _verification_fields(
-    request: Request, form: ParsedForm[DecisionFields], faces: list[PreparedFace], verdict: Verdict
-) -> dict[str, Any]:
+async def _decide(request: Request, form: ParsedForm[DecisionFields]) -> Match:
     service: ServiceState = request.app.state.service
+    client = request.state.caller
+    first, second = await service.engine.prepare(form.photos, form.fields.acquisition, client=client)
+    (match,) = await match_faces(service, form.fields.verifier(service.engine.encoder), first, [second], client=client)
+    service.metrics.count([match.verdict])
+    return match
+
+
+def _verification_fields(request: Request, form: ParsedForm[DecisionFields], match: Match) -> dict[str, Any]:
+    service: ServiceState = request.app.state.service
+    verdict = match.verdict
     return {
         **decision_fields(verdict, form.fields.verifier(service.engine.encoder), request.state.disclosure),
         "threshold": OperatingPoint.of(service.engine.card.rule(form.fields.target_fmr)),
         "prior": form.fields.prior,
-        "faces": tuple(map(Face.of, faces)),
+        "comparisons": verdict.comparisons,
+        "false_match_rate": verdict.false_match_rate,
+        "false_match_rate_upper": verdict.false_match_rate_upper,
+        "faces": tuple(map(Face.of, match.faces)),
         "warnings": verdict.warnings,
         "presentation": Presentation.of(verdict.presentation, request.state.disclosure),
     }

@@ -13,9 +13,17 @@ from visavis.service.acquiring import Acquisition
 from visavis.service.problems import ProblemDetails
 from visavis.verification import Verifier
 
-__all__ = ["PROBLEM_RESPONSES", "AcquisitionFields", "DecisionFields", "EnrolFields", "SearchFields", "problem_responses"]
+__all__ = [
+    "PROBLEM_RESPONSES",
+    "AcquisitionFields",
+    "DecisionFields",
+    "DetectionFields",
+    "EnrolFields",
+    "SearchFields",
+    "problem_responses",
+]
 
-Policy = Literal["largest", "centre", "error"]
+Policy = Literal["largest", "centre", "all", "error"]
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -40,7 +48,9 @@ class AcquisitionFields(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     aligned: Annotated[bool, Field(description="The photos are aligned crops of faces: detect none.")] = False
-    face: Annotated[Policy, Field(description="Which face to use of several; error: refuse the photo.")] = "largest"
+    face: Annotated[Policy, Field(description="Which face to use of several; all: each of them; error: refuse the photo.")] = (
+        "largest"
+    )
 
     @property
     def acquisition(self) -> Acquisition:
@@ -100,12 +110,23 @@ class SearchFields(DecisionFields):
 class EnrolFields(AcquisitionFields):
     """The same for an enrolment, where a photo with several faces is ambiguous."""
 
-    face: Policy = "error"
+    face: Annotated[
+        Policy,
+        Field(
+            description="Which face to enrol of several; all: the one that agrees with the other photos; error: refuse the photo."
+        ),
+    ] = "error"
 
     @property
     def acquisition(self) -> Acquisition:
         """The same for the engine, with the digest by which an enrolled photo is recognised."""
         return Acquisition(self.aligned, self.face, digest=True)
+
+
+class DetectionFields(BaseModel):
+    """A detection has no fields besides the photo."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class SubjectChange(BaseModel):

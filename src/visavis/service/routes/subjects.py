@@ -1,27 +1,31 @@
 """Routes of the gallery: search, and list, enrol, look up and delete subjects."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AfterValidator
 
+from visavis.errors import ImageError
 from visavis.gallery import Hit, SqliteGallery
 from visavis.gallery.records import checked_name
+from visavis.gallery.search_rules import name_faces
 from visavis.metrics.search import rate_of_any
 from visavis.service.access import Caller
-from visavis.service.acquiring import PreparedFace
+from visavis.service.engine import combined
+from visavis.service.enrolment import ChosenFace, choose_faces
+from visavis.service.face_schemas import Face, RefusedPhoto
 from visavis.service.forms import ParsedForm, PhotoForm
 from visavis.service.limits import MAX_PHOTOS
-from visavis.service.problems import PresentationError, ScopeError
+from visavis.service.problems import ScopeError
 from visavis.service.routes.fields import PROBLEM_RESPONSES, EnrolFields, SearchFields, SubjectChange
 from visavis.service.schemas import (
-    Face,
     ListedSubject,
     OperatingPoint,
     Presentation,
     Search,
+    SearchedFace,
     SearchHit,
     Subject,
     SubjectList,
@@ -45,7 +49,10 @@ Writer = Annotated[Caller, Depends(requires("write"))]
 async def search(
     request: Request, form: Annotated[ParsedForm[SearchFields], Depends(ONE_PHOTO.parse)], service: SharedState
 ) -> Search:
-    """Search the gallery for the face in a photo. Only a key for all scores may choose the operating point."""
+    """Search the gallery for the face in a photo, or with face=all for each of its faces.
+
+    Only a key for all scores may choose the operating point.
+    """
     gallery, engine, fields = service.require_gallery(), service.engine, form.fields
     if fields.chooses_point and request.state.disclosure.scores != "all":
         raise ScopeError(
@@ -55,24 +62,37 @@ async def search(
     subjects = await asyncio.to_thread(lambda: gallery.subject_count)
     point, undecided = fields.operating_point(engine.card, subjects)
     verifier = Verifier(engine.encoder, target_fmr=point.target_fmr, prior=fields.prior)
-    (face,) = await engine.prepare(form.photos, fields.acquisition, client=request.state.caller)
-    check = await engine.check_presentation([face])
-    probe = await engine.embed([face])
-    hits = [] if check is not None and check.vetoed else (await asyncio.to_thread(gallery.search, probe, top=fields.top))[0]
-    verdicts = [verifier.decide(hit.score) for hit in hits]
-    if hits:
-        await _count_failure(service, request.state.caller, hits[0], verdicts[0])
-    threshold, disclosure = OperatingPoint.of(point), request.state.disclosure
+    client, disclosure, threshold = request.state.caller, request.state.disclosure, OperatingPoint.of(point)
+    (faces,) = await engine.prepare(form.photos, fields.acquisition, client=client)
+    service.admission.charge_faces(client, len(faces), 1)
+    check = await engine.check_presentation(faces)
+    vetoed = check is not None and check.vetoed
+    probes = await engine.embed(faces)
+    found = [[] for _ in faces] if vetoed else await asyncio.to_thread(gallery.search, probes, top=fields.top)
+    decided = [[(hit, verifier.decide(hit.score)) for hit in hits] for hits in found]
+    for candidates in decided:
+        if candidates:
+            await _count_failure(service, client, *candidates[0])
+    names = {} if undecided else name_faces(found, point.score)
+    searched = tuple(
+        SearchedFace(
+            face=Face.of(face),
+            subject=names[place].subject if place in names else None,
+            hits=tuple(
+                SearchHit(**decision_fields(verdict, verifier, disclosure), subject=hit.subject, reference=hit.reference)
+                for hit, verdict in candidates
+                if disclosure.shows(verdict)
+            ),
+        )
+        for place, (face, candidates) in enumerate(zip(faces, decided, strict=True))
+    )
     return Search(
         **service.origin(request),
         threshold=threshold,
         prior=fields.prior,
-        face=Face.of(face),
-        hits=tuple(
-            SearchHit(**decision_fields(verdict, verifier, disclosure), subject=hit.subject, reference=hit.reference)
-            for hit, verdict in zip(hits, verdicts, strict=True)
-            if disclosure.shows(verdict)
-        ),
+        face=searched[0].face,
+        hits=searched[0].hits,
+        faces=searched,
         undecided=undecided or None,
         presentation=Presentation.of(check, disclosure),
         subjects=subjects,
@@ -102,20 +122,29 @@ async def enrol(
     form: Annotated[ParsedForm[EnrolFields], Depends(PHOTOS.parse)],
     service: SharedState,
 ) -> Subject:
-    """Enrol a subject from photos, all or none of them; an enrolled subject gets more references.
+    """Enrol a subject from photos; an enrolled subject gets more references.
 
-    Photos are not stored. A photo that the subject is enrolled with already is not enrolled again.
-    Photos of low quality are refused.
+    Photos are not stored. Photos that cannot be used are listed with the reason, and so are those of low quality; if none can be
+    used, the request fails. A photo that the subject is enrolled with already is not enrolled again. With face=all, that face of a
+    photo of several people is enrolled that agrees with the other photos of the subject; without one, the photo cannot be used.
     """
-    gallery = service.require_gallery()
-    faces = await service.engine.prepare(form.photos, form.fields.acquisition, client=caller.name)
-    _check_quality(service, faces)
-    await _check_presentation(service, faces)
-    embeddings = await service.engine.embed(faces)
-    digests = [face.digest for face in faces]
+    gallery, photos = service.require_gallery(), form.photos["photos"]
+    prepared = await service.engine.prepare_each(photos, form.fields.acquisition, name="photos", client=caller.name)
+    chosen = await choose_faces(service, name, prepared, client=caller.name)
+    refusals = {index: photo for index, photo in enumerate(chosen) if isinstance(photo, ImageError)}
+    faces = [photo for photo in chosen if isinstance(photo, ChosenFace)]
+    if not faces:
+        raise combined(list(refusals.values()))
+    embeddings, digests = np.stack([one.embedding for one in faces]), [one.face.digest for one in faces]
     enrolled = await asyncio.to_thread(gallery.enrol, name, embeddings, digests=digests, actor=caller.name)
     subject = await asyncio.to_thread(gallery.subject, name)
-    return Subject(**service.origin(request), **subject.to_json(), enrolled=enrolled, faces=tuple(map(Face.of, faces)))
+    return Subject(
+        **service.origin(request),
+        **subject.to_json(),
+        enrolled=enrolled,
+        faces=tuple(Face.of(one.face) for one in faces),
+        failures=tuple(RefusedPhoto(photo=index, reason=str(refusal)) for index, refusal in refusals.items()),
+    )
 
 
 @router.get("/subjects/{name:path}", dependencies=[Depends(requires("list"))])
@@ -150,28 +179,6 @@ async def change(request: Request, name: Name, change: SubjectChange, caller: Wr
         await asyncio.to_thread(gallery.rename, name, change.name, actor=caller.name)
     subject = await asyncio.to_thread(gallery.subject, change.into or change.name or name)
     return Subject(**service.origin(request), **subject.to_json())
-
-
-def _check_quality(service: ServiceState, faces: Sequence[PreparedFace]) -> None:
-    """Check that the photos of an enrolment are good enough.
-
-    Raises:
-        QualityError: If one is not.
-    """
-    for number, face in enumerate(faces, 1):
-        if service.quality is not None and face.quality is not None:
-            service.quality.check(face.quality, name=f"photos {number}" if len(faces) > 1 else "photos")
-
-
-async def _check_presentation(service: ServiceState, faces: Sequence[PreparedFace]) -> None:
-    """Check that no photo of an enrolment is a presentation attack.
-
-    Raises:
-        PresentationError: If one is.
-    """
-    check = await service.engine.check_presentation(faces)
-    if check is not None and check.vetoed:
-        raise PresentationError("A presentation attack was detected. Enrol photos of the person, taken by a camera.")
 
 
 async def _count_failure(service: ServiceState, client: str, hit: Hit, verdict: Verdict) -> None:
