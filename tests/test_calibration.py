@@ -187,9 +187,10 @@ def test_two_models_are_compared_on_the_same_people(tmp_path, model):
     visavis.evaluate_model(bad, str(tmp_path / "more"), out=tmp_path / "other")
     with pytest.raises(DataError, match="are of different pairs"):
         visavis.compare_reports(good, tmp_path / "other")
-    (tmp_path / "metrics.json").write_text("{}")
-    with pytest.raises(DataError, match="not a report of visavis evaluate"):
-        visavis.compare_reports(good, tmp_path)
+    for content in ("{}", "[" * 100_000):
+        (tmp_path / "metrics.json").write_text(content)
+        with pytest.raises(DataError, match="not a report of visavis evaluate"):
+            visavis.compare_reports(good, tmp_path)
     with pytest.raises(DataError, match="nowhere: No such file"):
         visavis.compare_reports(good, tmp_path / "nowhere")
 

@@ -119,6 +119,12 @@ def test_saved_faces_are_mapped_from_the_disk(tmp_path):
     assert again.digest() == faces.digest()
     assert list(again.sources) == list(faces.sources)
     assert load_dataset(tmp_path / "saved", size=(32, 32)).shape == (32, 32, 1)
+    names = tmp_path / "saved" / "names.json"
+    content = names.read_text(encoding="utf-8")
+    names.write_text("[" * 100_000)
+    with pytest.raises(DataError, match="not a saved data set"):
+        read_saved(tmp_path / "saved")
+    names.write_text(content, encoding="utf-8")
     (tmp_path / "saved" / "labels.npy").unlink()
     with pytest.raises(DataError, match="not a saved data set"):
         read_saved(tmp_path / "saved")

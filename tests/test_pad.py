@@ -72,6 +72,8 @@ def test_a_digest_covers_weights_and_description(tmp_path, detector):
     [
         ("input_size = [16, 16]", "threshold is missing"),
         (DESCRIPTION.replace("0.4", "nan"), "threshold must be a finite number, got nan"),
+        (DESCRIPTION.replace("0.4", f"1{'0' * 400}"), "threshold must be a finite number, got 10000"),
+        (DESCRIPTION.replace("0.4", "[0.4]"), r"threshold must be a finite number, got \[0.4\]"),
         (DESCRIPTION.replace("0.4", "true"), "threshold must be a finite number, got True"),
         (DESCRIPTION + "flip = true", "unknown key 'flip'"),
         (DESCRIPTION + "metric = 'cosine'", "unknown key 'metric'"),

@@ -350,9 +350,12 @@ def test_a_run_is_not_overwritten_by_default(split, tmp_path, file):
 def test_resuming_needs_a_checkpoint_of_the_same_run(split, tmp_path):
     with pytest.raises(TrainingError, match="no checkpoint to resume from"):
         train(split, little(), out=tmp_path, options=RunOptions(resume=True))
-    (tmp_path / "checkpoint.npz").write_bytes(b"damaged")
-    with pytest.raises(TrainingError, match="not a checkpoint, or a damaged one"):
-        train(split, little(), out=tmp_path, options=RunOptions(resume=True))
+    for state in (None, "[" * 100_000):
+        (tmp_path / "checkpoint.npz").write_bytes(b"damaged")
+        if state is not None:
+            np.savez(tmp_path / "checkpoint.npz", state=state)
+        with pytest.raises(TrainingError, match="not a checkpoint, or a damaged one"):
+            train(split, little(), out=tmp_path, options=RunOptions(resume=True))
     with pytest.raises(ValueError, match="out must be the folder of the run to resume, got None"):
         train(split, little(), options=RunOptions(resume=True))
     with pytest.raises(ValueError, match="resume and overwrite exclude each other"):

@@ -334,7 +334,7 @@ def read_saved(folder: Path | str) -> FaceDataset:
         crop = _saved_crop(names, pixels.shape)
         landmarks = np.load(folder / LANDMARKS, allow_pickle=False) if (folder / LANDMARKS).is_file() else None
         return FaceDataset(pixels, labels, tuple(names["people"]), names["sources"], crop=crop, landmarks=landmarks)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{folder}: not a saved data set ({error})") from error
 
 

@@ -13,14 +13,16 @@ import numpy.typing as npt
 from visavis.encoders.card import Card
 from visavis.errors import ModelError, check_option
 from visavis.faces import Crop
+from visavis.faces.crops import MAX_SIDE
 from visavis.metrics.calibration import score_of
 from visavis.metrics.operating_points import OperatingPoint
 
-__all__ = ["Description", "Metric", "read_description", "read_toml"]
+__all__ = ["Description", "Metric", "is_finite", "read_description", "read_toml"]
 
 Metric = Literal["cosine", "euclidean"]
 
 _MAX_BYTES = 64_000
+_MAX_MARGIN = 10  # sides of the crop
 _CROP_KEYS = frozenset({"input_size", "colour", "landmarks", "margin", "aligned"})
 
 
@@ -57,12 +59,12 @@ class Description:
         for name in ("mean", "scale"):
             value = getattr(self, name)
             numbers = value if isinstance(value, tuple) else (value,)
-            if len(numbers) not in (1, self.crop.channels) or not all(map(_is_finite, numbers)):
+            if len(numbers) not in (1, self.crop.channels) or not all(map(is_finite, numbers)):
                 raise ValueError(f"{name} must be a finite number, or one for each channel, got {_shown(value)}")
             if name == "scale" and 0 in numbers:
                 raise ValueError(f"scale must not be 0, got {_shown(value)}")
         lowest, highest = (-1.0, 1.0) if self.metric == "cosine" else (0.0, 2.0)
-        if self.threshold is not None and not (_is_finite(self.threshold) and lowest <= self.threshold <= highest):
+        if self.threshold is not None and not (is_finite(self.threshold) and lowest <= self.threshold <= highest):
             raise ValueError(f"threshold must be in [{lowest:g}, {highest:g}] for metric {self.metric!r}, got {self.threshold!r}")
         if not isinstance(self.flip, bool):
             raise ValueError(f"flip must be true or false, got {self.flip!r}")
@@ -165,8 +167,8 @@ def _crop(values: Mapping[str, Any]) -> Crop:
     if "input_size" not in values:
         raise ValueError("input_size is missing; it must be [height, width]")
     size, aligned, margin = values["input_size"], values.get("aligned", True), values.get("margin", 0.0)
-    if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
-        raise ValueError(f"input_size must be [height, width], got {_shown(size)}")
+    if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and 0 < side <= MAX_SIDE for side in size):
+        raise ValueError(f"input_size must be [height, width], 1 to {MAX_SIDE:,} pixels, got {_shown(size)}")
     if not isinstance(aligned, bool):
         raise ValueError(f"aligned must be true or false, got {_shown(aligned)}")
     height, width = size
@@ -179,13 +181,13 @@ def _crop(values: Mapping[str, Any]) -> Crop:
     if landmarks == "arcface":
         if height != width:
             raise ValueError(f"landmarks must be five points [x, y] where input_size is not square, got {_shown(landmarks)}")
-        if not _is_finite(margin):
-            raise ValueError(f"margin must be a number, got {_shown(margin)}")
+        if not is_finite(margin) or margin > _MAX_MARGIN:
+            raise ValueError(f"margin must be a number of at most {_MAX_MARGIN}, got {_shown(margin)}")
         return Crop.arcface(height, margin=margin, colour=colour)
     if "margin" in values:
         raise ValueError('margin goes with landmarks = "arcface" only')
     points = landmarks if isinstance(landmarks, list) else []
-    if len(points) != 5 or not all(isinstance(point, list) and len(point) == 2 and all(map(_is_finite, point)) for point in points):
+    if len(points) != 5 or not all(isinstance(point, list) and len(point) == 2 and all(map(is_finite, point)) for point in points):
         raise ValueError(f'landmarks must be "arcface" or five points [x, y], got {_shown(landmarks)}')
     return Crop((height, width), colour, tuple((float(x), float(y)) for x, y in points))
 
@@ -194,8 +196,14 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_finite(value: Any) -> bool:
+    """Return whether a value of a TOML file is a number that a float can hold; its whole numbers may have any length."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _shown(value: Any) -> str:

@@ -96,7 +96,7 @@ def load_model(path: Path | str) -> KerasEncoder:
             values = json.loads(archive.read(_CARD_MEMBER))
     except KeyError as error:
         raise ModelError(f"{file}: a Keras model without a card, not made by visavis.") from error
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file}: not a model file, or a damaged one ({error}).") from error
     card = Card.from_json(values, source=str(file))
     try:

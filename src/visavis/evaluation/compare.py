@@ -128,7 +128,7 @@ def _read(path: Path) -> dict[str, Any]:
         lengths = {len(values["resampled"][measure]) for measure in _LOWER_IS_BETTER}
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}. Write it with: visavis evaluate MODEL DATA") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file}: not a report of visavis evaluate ({error})") from error
     if len(lengths) != 1 or not values.get("data_digest") or "extrapolated" not in values:
         raise DataError(f"{file}: not a report of visavis evaluate, or one of an older version. Evaluate the model again")

@@ -14,8 +14,8 @@ from visavis.encoders.onnx import load_onnx
 from visavis.errors import DataError, ModelError
 from visavis.evaluation.calibrate import usable_people
 from visavis.files import atomic_write, check_path
-from visavis.metrics import PairScores, equal_error_rate, score_all_pairs
-from visavis.metrics.bootstrap import PeopleCurves, curve_points, paired_limits
+from visavis.metrics import score_all_pairs
+from visavis.metrics.bootstrap import paired_equal_error_rates
 from visavis.wording import counted
 
 __all__ = ["Quantization", "QuantizationOptions", "quantize_model"]
@@ -111,11 +111,12 @@ def quantize_model(
         source = _in_onnx(encoder, Path(folder) / "model.onnx", names=options.names)
         whole = Path(folder) / "quantized.onnx"
         quantization.write_quantized(replace(source, card=_marked(source.card)), ranges.faces[:_RANGE_FACES], whole)
-        scores = [
+        before, after = (
             score_all_pairs(embed_faces(each, measured, progress=options.progress), measured.labels)
             for each in (source, load_onnx(whole))
-        ]
-        result = _compared(out, whole.stat().st_size, *scores)
+        )
+        rates = paired_equal_error_rates(before, after)
+        result = Quantization(out, whole.stat().st_size, before.compared, len(before.people), *rates)
         if result.quantized_eer - result.eer > options.max_loss:
             raise ModelError(
                 f"{out}: in 8 bits the EER on {counted(result.people, 'person')} would rise from {result.eer:.2%} to "
@@ -157,9 +158,3 @@ def _marked(card: Card) -> Card:
     rules = [replace(rule, refused_on=_NOT_MEASURED) for rule in card.rules]
     return replace(card, threshold=rules[0], operating_points=tuple(rules[1:])) if rules else card
 
-
-def _compared(out: Path, size: int, before: PairScores, after: PairScores) -> Quantization:
-    resampled = [PeopleCurves.of(scores, curve_points(scores.curve)).resampled().eer() for scores in (before, after)]
-    rates = [equal_error_rate(scores.curve)[0] for scores in (before, after)]
-    difference = paired_limits(resampled[0], resampled[1], before.effective_people)
-    return Quantization(out, size, before.compared, len(before.people), rates[0], rates[1], difference)

@@ -33,6 +33,8 @@ ARCFACE_LANDMARKS = (
 """Landmarks `(x, y)` in 112 x 112 pixels (Deng et al., ArcFace, 2019): the eye on the left of the photo, the other eye, the nose,
 and the two corners of the mouth."""
 
+MAX_SIDE = 4096
+"""Maximum height and width of what an encoder takes, pixels."""
 _ARCFACE_SIDE = 112
 _HALF = 0.5 + 0.5j
 _SHARP = 0.99  # scale from which a face is sampled once for each pixel
@@ -63,8 +65,8 @@ class Crop:
         Raises:
             ValueError: If one is out of range.
         """
-        if len(self.size) != 2 or not all(isinstance(side, int | np.integer) and side > 0 for side in self.size):
-            raise ValueError(f"size must be a height and a width in pixels, got {self.size!r}")
+        if len(self.size) != 2 or not all(isinstance(side, int | np.integer) and 0 < side <= MAX_SIDE for side in self.size):
+            raise ValueError(f"size must be a height and a width of at most {MAX_SIDE:,} pixels, got {self.size!r}")
         check_option("colour", self.colour, Colour)
         if self.landmarks is not None:
             points = np.asarray(self.landmarks, dtype=np.float64)

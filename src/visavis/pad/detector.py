@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from visavis.encoders.description import Description, read_toml
+from visavis.encoders.description import Description, is_finite, read_toml
 from visavis.encoders.onnx import check_input, onnx_digest
 from visavis.errors import ModelError, check_option
 from visavis.faces import Crop
@@ -124,8 +124,8 @@ class PadDescription:
             ValueError: If one is out of range.
         """
         check_option("activation", self.activation, Activation)
-        if isinstance(self.threshold, bool) or not isinstance(self.threshold, int | float) or not np.isfinite(self.threshold):
-            raise ValueError(f"threshold must be a finite number, got {self.threshold!r}")
+        if not is_finite(self.threshold):
+            raise ValueError(f"threshold must be a finite number, got {self.threshold!r:.80}")
         if type(self.output) is not int:
             raise ValueError(f"output must be a whole number, got {self.output!r}")
         if not isinstance(self.sha256, str) or (self.sha256 and (len(self.sha256) != 64 or not _is_hexadecimal(self.sha256))):

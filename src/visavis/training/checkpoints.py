@@ -74,5 +74,5 @@ def load_checkpoint(path: Path) -> Checkpoint:
                 for kind in _KINDS
             }
             return Checkpoint(json.loads(str(arrays["state"])), **parts)
-    except (BadZipFile, KeyError, OSError, ValueError) as error:
+    except (BadZipFile, KeyError, OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"{path}: not a checkpoint, or a damaged one ({error}). Start again with --overwrite.") from error

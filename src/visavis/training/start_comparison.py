@@ -5,8 +5,8 @@ from typing import Any
 
 from visavis.data import FaceDataset
 from visavis.encoders import Encoder
-from visavis.metrics import equal_error_rate, score_all_pairs
-from visavis.metrics.bootstrap import PeopleCurves, curve_points, paired_limits
+from visavis.metrics import score_all_pairs
+from visavis.metrics.bootstrap import paired_equal_error_rates
 from visavis.metrics.operating_points import OperatingPoint
 
 __all__ = ["StartComparison", "compare_with_start"]
@@ -72,16 +72,13 @@ def compare_with_start(start: Encoder, trained: Encoder, people: FaceDataset, *,
         kept: Whether the result is the start, unchanged.
     """
     scores = [score_all_pairs(encoder.embed(people.faces), people.labels) for encoder in (start, trained)]
-    curves = [each.curve for each in scores]
-    rates = [PeopleCurves.of(each, curve_points(each.curve)).resampled().eer() for each in scores]
-    difference = paired_limits(rates[0], rates[1], scores[0].effective_people)
+    start_eer, eer, difference = paired_equal_error_rates(*scores)
     before, after = (
-        None if encoder.card.threshold is None else _rates(encoder.card.threshold.score, curve, len(people.people))
-        for encoder, curve in zip((start, trained), curves, strict=True)
+        None if encoder.card.threshold is None else _rates(encoder.card.threshold.score, each.curve, len(people.people))
+        for encoder, each in zip((start, trained), scores, strict=True)
     )
     start_fmr, start_fnmr = before or (None, None)
     fmr, fnmr = after or (float("nan"), float("nan"))
-    start_eer, eer = (equal_error_rate(curve)[0] for curve in curves)
     return StartComparison(name, kept, len(people.people), start_eer, eer, difference, start_fmr, start_fnmr, fmr, fnmr)
 
 
