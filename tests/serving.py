@@ -4,13 +4,13 @@ import contextlib
 import io
 import queue
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image
 
 from visavis.encoders.card import Card
-from visavis.faces import Crop, FaceFinder
+from visavis.faces import CANONICAL_LANDMARKS, Crop, Face, FaceFinder
 from visavis.metrics.calibration import Calibration
 from visavis.metrics.histograms import ScoreHistogram
 from visavis.metrics.operating_points import OperatingPoint
@@ -22,6 +22,7 @@ from visavis.service.metrics import Metrics
 from visavis.service.server import ServiceSettings, make_server
 from visavis.service.state import ServiceState
 
+TILE = 112
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 RULES = (
     OperatingPoint(0.95, "test people", 10, 1000, 20, 200, 50, target_fmr=0.01, fmr_upper=0.02),
@@ -45,6 +46,12 @@ class Quarters:
         )
     )
 
+    @classmethod
+    def of_faces(cls):
+        """Return one that takes aligned faces, so that the service detects them."""
+        card = Quarters().card
+        return cls(card=replace(card, crop=Crop.arcface(32, colour="gray")))
+
     def embed(self, faces):
         quarters = np.asarray(faces, dtype=np.float32).reshape(len(faces), 2, 16, 2, 16).mean(axis=(2, 4)).reshape(len(faces), 4)
         return (quarters + 1) / np.linalg.norm(quarters + 1, axis=1, keepdims=True)
@@ -57,6 +64,22 @@ def picture(*levels, side=32, kind="PNG"):
     file = io.BytesIO()
     image.save(file, kind)
     return file.getvalue()
+
+
+class Tiles:
+    """Detects a face in each tile of a photo by `group`, the first one the largest."""
+
+    def detect(self, photo):
+        boxes = [np.array([TILE * tile, 0.0, TILE - tile, TILE - tile]) for tile in range(photo.shape[1] // TILE)]
+        return [Face(box, CANONICAL_LANDMARKS + [TILE * tile, 0], 0.9) for tile, box in enumerate(boxes)]
+
+
+def group(*people):
+    """A photo of some people, a tile each, given by the grey levels of its quarters."""
+    tiles = [np.kron(np.reshape(levels, (2, 2)), np.ones((TILE // 2, TILE // 2))) for levels in people]
+    content = io.BytesIO()
+    Image.fromarray(np.concatenate(tiles, axis=1).astype(np.uint8)).save(content, "PNG")
+    return content.getvalue()
 
 
 def file(data, *, name="a.png", kind="image/png"):

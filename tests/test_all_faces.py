@@ -1,58 +1,29 @@
 """All faces of a photo count: in galleries and over HTTP, with what they cost and who may have their embeddings."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
 import requests
-from serving import HISTOGRAM, RULES, Quarters, file, running, service_of
+from serving import TILE, Quarters, Tiles, file, group, running, service_of
 
-from visavis.encoders.card import Card
 from visavis.errors import ImageError
-from visavis.faces import CANONICAL_LANDMARKS, AcquisitionSettings, Crop, Face
+from visavis.faces import CANONICAL_LANDMARKS, AcquisitionSettings
 from visavis.gallery import open_gallery
 from visavis.gallery.enrolling import enrol_folder, enrol_photos
 from visavis.gallery.searching import search_photo, verify_photo
-from visavis.metrics.calibration import Calibration
 from visavis.service.keys import KeyStore
 from visavis.service.limits import ServiceLimits
 from visavis.verification import Verifier
 
 ANNA, BERTA, CARA = (200, 20, 20, 20), (20, 200, 20, 20), (20, 20, 200, 20)
 LIKE_ANNA = (200, 40, 20, 20)  # reaches the threshold, less than Anna does
-SIDE = 112
-
-
-class Tiles:
-    """Detects a face in each tile of a photo, the first one the largest."""
-
-    def detect(self, photo):
-        boxes = [np.array([SIDE * tile, 0.0, SIDE - tile, SIDE - tile]) for tile in range(photo.shape[1] // SIDE)]
-        return [Face(box, CANONICAL_LANDMARKS + [SIDE * tile, 0], 0.9) for tile, box in enumerate(boxes)]
 
 
 @pytest.fixture(scope="module")
 def encoder():
-    card = Card(
-        Crop.arcface(32, colour="gray"),
-        threshold=RULES[0],
-        operating_points=RULES[1:],
-        calibration=Calibration(5.0, 10.0),
-        histogram=HISTOGRAM,
-    )
-    return Quarters(card=card)
-
-
-def group(*people):
-    """A photo of some people, a tile each."""
-    tiles = [np.kron(np.reshape(levels, (2, 2)), np.ones((SIDE // 2, SIDE // 2))) for levels in people]
-    content = io.BytesIO()
-    Image.fromarray(np.concatenate(tiles, axis=1).astype(np.uint8)).save(content, "PNG")
-    return content.getvalue()
+    return Quarters.of_faces()
 
 
 @pytest.fixture
@@ -160,7 +131,7 @@ def test_all_faces_are_detected_with_landmarks_and_quality(url):
     faces = post(url, "detect", [("photo", group(ANNA, BERTA))]).json()["faces"]
     assert [face["number"] for face in faces] == [1, 2]
     assert [face["box"] for face in faces] == [[0, 0, 112, 112], [112, 0, 111, 111]]
-    np.testing.assert_allclose(faces[1]["landmarks"], CANONICAL_LANDMARKS + [SIDE, 0], atol=0.06)
+    np.testing.assert_allclose(faces[1]["landmarks"], CANONICAL_LANDMARKS + [TILE, 0], atol=0.06)
     assert faces[0]["eye_distance"] == pytest.approx(np.linalg.norm(CANONICAL_LANDMARKS[1] - CANONICAL_LANDMARKS[0]), abs=0.06)
     assert all(face["sharpness"] > 0 for face in faces)
     assert post(url, "detect", [("photo", group(ANNA))], face="all").status_code == 400

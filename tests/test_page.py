@@ -13,7 +13,7 @@ pytest.importorskip("playwright.sync_api", reason="the page is tested through pl
 import requests
 from PIL import Image
 from playwright.sync_api import sync_playwright
-from serving import Quarters, picture, running, service_of
+from serving import Quarters, Tiles, group, picture, running, service_of
 
 from visavis.gallery import open_gallery
 from visavis.metrics.histograms import ScoreHistogram
@@ -472,6 +472,39 @@ def test_a_key_without_all_scores_searches_at_the_default_operating_point(visit,
         page.wait_for_selector("#search-result .warn:text('requires a key for all scores')")
 
 
+def test_all_faces_of_a_group_photo_are_outlined_and_named(visit, tmp_path):
+    anna, berta, cara = (200, 20, 20, 20), (20, 200, 20, 20), (20, 20, 200, 20)
+    party = {"name": "party.png", "mimeType": "image/png", "buffer": group(cara, berta, anna)}
+    encoder = Quarters.of_faces()
+    for gallery in (None, open_gallery(tmp_path / "test.gallery", encoder)):
+        with running(service_of(encoder=encoder, finder=Tiles(), gallery=gallery)) as url:
+            for name, person in {"Anna": anna, "Berta": berta}.items() if gallery else ():
+                files = {"photos": ("a.png", group(person), "image/png")}
+                assert requests.post(f"{url}/v1/subjects/{name}", files=files).status_code == 201
+            page = visit(url)
+            page.click("#tab-group")
+            choose(page, "group-photo", party)
+            page.wait_for_selector("#group-photo svg")
+            names = page.locator("#group-result strong").all_inner_texts()
+            labels = page.locator("#group-photo svg text:not(.shade)").all_text_contents()
+            assert page.locator("#group-photo svg rect:not(.shade)").count() == page.locator("#group-result canvas").count() == 3
+            if gallery is None:
+                assert (names, labels) == (["Unknown"] * 3, ["1", "2", "3"])
+                assert "without a gallery" in page.inner_text("#group-result")
+            else:
+                assert (names, labels) == (["Unknown", "Berta", "Anna"], ["1", "2 Berta", "3 Anna"])
+                assert page.inner_text("#group-result .decision") == "3 faces, 2 in the gallery"
+                assert "FPIR with 2 subjects" in page.inner_text("#group-result")
+            page.click("#group-photo .clear")
+            page.wait_for_selector("#group-result .decision", state="detached")
+
+
+def test_a_service_that_detects_no_faces_has_no_group_photos(visit, url):
+    page = visit(url)
+    page.click("#tab-group")
+    assert "takes aligned crops only" in page.inner_text("#view-group") and not page.is_visible("#group-photo")
+
+
 @pytest.mark.parametrize("width", [390, 768, 1280])
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_it_fits_and_can_be_read(visit, url, width, scheme):
@@ -480,7 +513,7 @@ def test_it_fits_and_can_be_read(visit, url, width, scheme):
     choose(page, "second", photo())
     choose(page, "others", photo(), photo(*OTHER))
     page.wait_for_selector("#verify-result .decision")
-    for tab in ("verify", "compare", "gallery"):
+    for tab in ("verify", "compare", "group", "gallery"):
         page.click(f"#tab-{tab}")
         assert page.evaluate("document.documentElement.scrollWidth") == width
         edges = page.locator("[role=tab], .drop, button:visible").evaluate_all(

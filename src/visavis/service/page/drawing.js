@@ -6,16 +6,25 @@ const SIDE = 224;
 const RAISES = [0, 114, 178];
 const LOWERS = [213, 94, 0];
 
-// Outlines the face and its crop on a displayed photo; without a face, removes the outlines.
-export function drawFace(figure, face) {
+// Outlines faces on a displayed photo, `{face, label}`: without a label its bounding box and its crop, else its box alone.
+// Removes earlier outlines.
+export function drawFaces(figure, faces) {
   figure.querySelector("svg")?.remove();
-  if (!face?.outline) return;
-  const [width, height] = face.size;
-  const points = face.outline.map((corner) => corner.join(",")).join(" ");
-  const shapes = ["shade", ""].flatMap((style) => [
-    svgElement("polygon", { points, class: style }),
-    ...(face.box ? [svgElement("rect", { x: face.box[0], y: face.box[1], width: face.box[2], height: face.box[3], class: style })] : []),
-  ]);
+  const outlined = faces.filter(({ face }) => face.outline);
+  if (!outlined.length) return;
+  const [width, height] = outlined[0].face.size;
+  const text = Math.max(width, height) / 28;
+  const shapes = outlined.flatMap(({ face, label }) => {
+    const [left, top, across, down] = face.box ?? [0, 0, 0, 0];
+    const points = face.outline.map((corner) => corner.join(",")).join(" ");
+    const below = top + down + 1.1 * text <= height; // else the label is inside the box
+    const place = { x: Math.min(left, width - text), y: top + down + (below ? 1 : -0.4) * text, "font-size": text };
+    return ["shade", ""].flatMap((style) => [
+      ...(label ? [] : [svgElement("polygon", { points, class: style })]),
+      ...(face.box ? [svgElement("rect", { x: left, y: top, width: across, height: down, class: style })] : []),
+      ...(label ? [svgElement("text", { ...place, class: style }, label)] : []),
+    ]);
+  });
   figure.append(svgElement("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...shapes));
 }
 

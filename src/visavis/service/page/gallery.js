@@ -5,7 +5,7 @@ import { openDialog } from "./dialog.js";
 import { $, clearResult, element, showResult, warning } from "./dom.js";
 import { meter } from "./meter.js";
 import { knownScores, scoreRange, scoreText } from "./score-scale.js";
-import { count, decision, errorRates, percent } from "./text.js";
+import { count, decision, errorRates, searchErrorRate } from "./text.js";
 
 export function startGallery(model, settings) {
   $("no-gallery").hidden = model.gallery;
@@ -52,12 +52,6 @@ function searchView(response, histogram) {
     element("ol", { class: "list" }, ...rows),
     element("p", { class: "hint" }, `${errorRates(response.threshold)} ${searchErrorRate(response)}`),
   ];
-}
-
-function searchErrorRate(response) {
-  if (response.false_positive_rate === null) return "";
-  return `Expected for people who are not enrolled: a match in about ${percent(response.false_positive_rate)} of searches `
-    + `(FPIR with ${count(response.subjects, "subject")}).`;
 }
 
 async function enrol(settings) {

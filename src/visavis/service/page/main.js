@@ -4,6 +4,7 @@ import { get, setApiKey } from "./api.js";
 import { startCompare } from "./compare.js";
 import { $, element, warning } from "./dom.js";
 import { startGallery } from "./gallery.js";
+import { startGroup } from "./group.js";
 import "./photo-slot.js";
 import { startTabs } from "./tabs.js";
 import { targetLabel } from "./text.js";
@@ -43,6 +44,7 @@ async function start() {
   startTabs();
   startVerify(model, settings);
   startCompare(model, settings);
+  startGroup(model, settings);
   startGallery(model, settings);
   $("views").hidden = false;
 }

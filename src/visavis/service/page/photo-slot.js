@@ -3,7 +3,7 @@
 
 import { hasCamera, takePhoto } from "./camera.js";
 import { $, element } from "./dom.js";
-import { drawFace } from "./drawing.js";
+import { drawFaces } from "./drawing.js";
 import { readPhoto } from "./photo-file.js";
 import { count } from "./text.js";
 
@@ -115,9 +115,14 @@ class PhotoSlot extends HTMLElement {
     (buttons[Math.min(index, buttons.length - 1)] ?? this.querySelector("input")).focus();
   }
 
-  // Outlines the detected faces, in the order of the photos.
+  // Outlines the face that was used of each photo.
   drawFaces(faces) {
-    this.photos.forEach((photo, index) => drawFace(photo.figure, faces[index]));
+    this.photos.forEach((photo, index) => drawFaces(photo.figure, faces[index] ? [{ face: faces[index] }] : []));
+  }
+
+  // Outlines all faces of the only photo, `{face, name}`, with number and name.
+  drawGroup(faces) {
+    drawFaces(this.photos[0].figure, faces.map(({ face, name }) => ({ face, label: [face.number, name].filter(Boolean).join(" ") })));
   }
 
   showProblem(text) {

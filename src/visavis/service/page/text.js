@@ -35,6 +35,13 @@ export function errorRates(point) {
   return [fmr, ...(point.fnmr === null ? [] : [fnmr]), `Measured on ${formatNumber(point.people)} ${point.chosen_on}${point.chosen_as === "guaranteed" ? ` (${point.measured_on})` : ""}.`].join(" ");
 }
 
+// States how often a search for the face of a person who is not enrolled ends in a match.
+export function searchErrorRate(response) {
+  if (response.false_positive_rate === null) return "";
+  return `Expected for people who are not enrolled: a match in about ${percent(response.false_positive_rate)} of searches `
+    + `(FPIR with ${count(response.subjects, "subject")}).`;
+}
+
 export function probabilitySentence(response) {
   if (response.probability === null) return null;
   return `Probability of the same person: ${percent(response.probability)}, given a prior of ${percent(response.prior)}.`;
