@@ -166,7 +166,7 @@ def out_of_range(rng: random.Random, path: str) -> bytes:
     """Photos as they should be, and a parameter that is not."""
     values = {"prior": ["nan", "inf", "-1", "0", "1e999", "'; DROP TABLE subjects; --"], "target_fmr": ["nan", "2", "0x1p-3", "[]"]}
     values["face"], values["aligned"], values["top"] = (
-        ["all", "\0", "x" * 199],
+        ["every", "\0", "x" * 199],
         ["2", "💥", "{}"],
         ["0", "-1", "999999999999", "1e3"],
     )

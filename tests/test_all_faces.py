@@ -175,6 +175,6 @@ def test_each_further_face_is_charged(encoder):
     limits = ServiceLimits(rate=10)
     with running(service_of(encoder=encoder, finder=Tiles(), limits=limits)) as address:
         refused = post(address, "embed", [("photos", group(*[ANNA] * 12))], face="all")
-        assert refused.status_code == 429 and "comparisons per minute" in refused.json()["detail"]
+        assert refused.status_code == 429 and "More comparisons than 10 per minute" in refused.json()["detail"]
     with running(service_of(encoder=encoder, finder=Tiles(), limits=limits)) as address:
         assert post(address, "embed", [("photos", group(*[ANNA] * 12))]).status_code == 200

@@ -197,6 +197,20 @@ def test_the_smallest_rate_that_people_can_show():
     assert few == int(np.log(0.05) / np.log(1 - RAREST_KIND)) + 1
 
 
+def test_limits_are_wider_near_the_smallest_rate_that_people_can_show():
+    resampled = PeopleCurves.of(*_with_points(scored_pairs(80, 3, between=0.6))).resampled()
+    assert resampled.smallest_fmr > 0.01
+
+    def plain(fmr):
+        return limits_of(resampled.best.fnmr_at(fmr), resampled.worst.fnmr_at(fmr))
+
+    far, near = 4 * resampled.smallest_fmr, resampled.smallest_fmr
+    assert resampled.fnmr_limits(far) == plain(far)
+    (low, high), (least, most) = plain(near), resampled.fnmr_limits(near)
+    assert least < low < high < most
+    np.testing.assert_allclose(resampled.band([near, far]), np.transpose([(least, most), plain(far)]))
+
+
 def test_weights_are_the_same_for_the_same_seed():
     one, other = (PeopleWeights.draw(5, 10, seed=2) for _ in range(2))
     np.testing.assert_array_equal(one.seen, other.seen)

@@ -472,31 +472,32 @@ def test_a_key_without_all_scores_searches_at_the_default_operating_point(visit,
         page.wait_for_selector("#search-result .warn:text('requires a key for all scores')")
 
 
-def test_all_faces_of_a_group_photo_are_outlined_and_named(visit, tmp_path):
+@pytest.mark.parametrize("with_gallery", [False, True])
+def test_all_faces_of_a_group_photo_are_outlined_and_named(visit, tmp_path, with_gallery):
     anna, berta, cara = (200, 20, 20, 20), (20, 200, 20, 20), (20, 20, 200, 20)
     party = {"name": "party.png", "mimeType": "image/png", "buffer": group(cara, berta, anna)}
     encoder = Quarters.of_faces()
-    for gallery in (None, open_gallery(tmp_path / "test.gallery", encoder)):
-        with running(service_of(encoder=encoder, finder=Tiles(), gallery=gallery)) as url:
-            for name, person in {"Anna": anna, "Berta": berta}.items() if gallery else ():
-                files = {"photos": ("a.png", group(person), "image/png")}
-                assert requests.post(f"{url}/v1/subjects/{name}", files=files).status_code == 201
-            page = visit(url)
-            page.click("#tab-group")
-            choose(page, "group-photo", party)
-            page.wait_for_selector("#group-photo svg")
-            names = page.locator("#group-result strong").all_inner_texts()
-            labels = page.locator("#group-photo svg text:not(.shade)").all_text_contents()
-            assert page.locator("#group-photo svg rect:not(.shade)").count() == page.locator("#group-result canvas").count() == 3
-            if gallery is None:
-                assert (names, labels) == (["Unknown"] * 3, ["1", "2", "3"])
-                assert "without a gallery" in page.inner_text("#group-result")
-            else:
-                assert (names, labels) == (["Unknown", "Berta", "Anna"], ["1", "2 Berta", "3 Anna"])
-                assert page.inner_text("#group-result .decision") == "3 faces, 2 in the gallery"
-                assert "FPIR with 2 subjects" in page.inner_text("#group-result")
-            page.click("#group-photo .clear")
-            page.wait_for_selector("#group-result .decision", state="detached")
+    gallery = open_gallery(tmp_path / "test.gallery", encoder) if with_gallery else None
+    with running(service_of(encoder=encoder, finder=Tiles(), gallery=gallery)) as url:
+        for name, person in {"Anna": anna, "Berta": berta}.items() if with_gallery else ():
+            files = {"photos": ("a.png", group(person), "image/png")}
+            assert requests.post(f"{url}/v1/subjects/{name}", files=files).status_code == 201
+        page = visit(url)
+        page.click("#tab-group")
+        choose(page, "group-photo", party)
+        page.wait_for_selector("#group-photo svg")
+        names = page.locator("#group-result strong").all_inner_texts()
+        labels = page.locator("#group-photo svg text:not(.shade)").all_text_contents()
+        assert page.locator("#group-photo svg rect:not(.shade)").count() == page.locator("#group-result canvas").count() == 3
+        if with_gallery:
+            assert (names, labels) == (["Unknown", "Berta", "Anna"], ["1", "2 Berta", "3 Anna"])
+            assert page.inner_text("#group-result .decision") == "3 faces, 2 in the gallery"
+            assert "FPIR with 2 subjects" in page.inner_text("#group-result")
+        else:
+            assert (names, labels) == (["Unknown"] * 3, ["1", "2", "3"])
+            assert "without a gallery" in page.inner_text("#group-result")
+        page.click("#group-photo .clear")
+        page.wait_for_selector("#group-result .decision", state="detached")
 
 
 def test_a_service_that_detects_no_faces_has_no_group_photos(visit, url):

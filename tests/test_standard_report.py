@@ -135,7 +135,7 @@ def test_plots_of_the_standard_report_show_what_they_name():
     rows, labels = people()
     scores = score_all_pairs(rows, labels)
     evaluation = evaluate_scores(scores, Claims(), name="people")
-    det = plot_log_det(evaluation.curve, evaluation.resampled_curves, evaluation.smallest_fmr)
+    det = plot_log_det(evaluation.curve, evaluation.resampled_curves)
     assert {"shown by these people", "extrapolated"} < {text.get_text() for text in det.get_legend().get_texts()}
     shown = next(line for line in det.get_lines() if line.get_label() == "shown by these people")
     assert np.min(shown.get_xdata()) >= evaluation.smallest_fmr

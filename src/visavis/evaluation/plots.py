@@ -116,16 +116,13 @@ def plot_history(history: Sequence[Mapping[str, float]], ax: Axes | None = None)
     return ax
 
 
-def plot_roc(
-    curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledCurves | None = None, smallest_fmr: float = 0.0
-) -> Axes:
+def plot_roc(curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledCurves | None = None) -> Axes:
     """Draw the true accept rate against the false match rate, which is on a logarithmic axis.
 
     Args:
         curve: The curve.
         ax: Where to draw; None: new axes.
-        resampled: The curves of resampled people, for the 95 % band.
-        smallest_fmr: The smallest false match rate that the people show; smaller ones are shaded as extrapolated.
+        resampled: The curves of resampled people, for the 95 % band. False match rates that they cannot show are shaded.
     """
     ax = ax or _axes()
     lowest = max(1 / max(1, curve.nonmated), 1e-6)
@@ -133,10 +130,10 @@ def plot_roc(
         fmr = np.geomspace(lowest, 1, _BAND_POINTS)
         low, high = resampled.band(fmr)
         ax.fill_between(fmr * 100, (1 - high) * 100, (1 - low) * 100, color=MATED, alpha=0.2, linewidth=0)
+        if resampled.smallest_fmr > lowest:
+            _shade_extrapolated(ax, lowest * 100, resampled.smallest_fmr * 100)
     fmr, tar = np.append(0, curve.fmr), np.append(0, 1 - curve.fnmr)
     ax.step(np.maximum(fmr, lowest) * 100, tar * 100, where="post", color=MATED)
-    if smallest_fmr > lowest:
-        _shade_extrapolated(ax, lowest * 100, smallest_fmr * 100)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set(xlim=(lowest * 100, 100), ylim=(0, 101), xlabel="false match rate, %", ylabel="true accept rate, %", title="ROC")
@@ -144,16 +141,13 @@ def plot_roc(
     return ax
 
 
-def plot_det(
-    curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledCurves | None = None, smallest_fmr: float = 0.0
-) -> Axes:
+def plot_det(curve: ErrorCurve, ax: Axes | None = None, *, resampled: ResampledCurves | None = None) -> Axes:
     """Draw the false non-match rate against the false match rate on normal-deviate axes (Martin et al. 1997), with the EER.
 
     Args:
         curve: The curve.
         ax: Where to draw; None: new axes.
-        resampled: The curves of resampled people, for the 95 % band.
-        smallest_fmr: The smallest false match rate that the people show; smaller ones are shaded as extrapolated.
+        resampled: The curves of resampled people, for the 95 % band. False match rates that they cannot show are shaded.
     """
     ax = ax or _axes()
     limits = (float(_QUANTILE(0.00005)), float(_QUANTILE(0.6)))
@@ -161,14 +155,14 @@ def plot_det(
         fmr = np.geomspace(max(0.00005, 1 / max(2, curve.nonmated)), 0.6, _BAND_POINTS)
         low, high = (np.clip(side, 1e-6, 1 - 1e-6) for side in resampled.band(fmr))
         ax.fill_between(_QUANTILE(fmr), _QUANTILE(low), _QUANTILE(high), color=MATED, alpha=0.2, linewidth=0)
+        if resampled.smallest_fmr > 0.00005:
+            _shade_extrapolated(ax, limits[0], float(_QUANTILE(min(resampled.smallest_fmr, 0.6))))
     inside = (curve.fmr > 0) & (curve.fmr < 1) & (curve.fnmr > 0) & (curve.fnmr < 1)
     ax.plot(_QUANTILE(curve.fmr[inside]), _QUANTILE(curve.fnmr[inside]), color=MATED)
     eer, _ = equal_error_rate(curve)
     if 0 < eer < 1:
         ax.plot(*[_QUANTILE([eer])] * 2, "o", color=NONMATED)
         ax.annotate(f"EER {eer:.2%}", (float(_QUANTILE(eer)),) * 2, xytext=(8, 6), textcoords="offset points")
-    if smallest_fmr > 0.00005:
-        _shade_extrapolated(ax, limits[0], float(_QUANTILE(min(smallest_fmr, 0.6))))
     places, names = _QUANTILE(_DET_TICKS), [f"{100 * tick:g}" for tick in _DET_TICKS]
     ax.set_xticks(places, names)
     ax.set_yticks(places, names)

@@ -157,4 +157,3 @@ def _marked(card: Card) -> Card:
     """Return a card whose thresholds say that they were not measured on the model in 8 bits."""
     rules = [replace(rule, refused_on=_NOT_MEASURED) for rule in card.rules]
     return replace(card, threshold=rules[0], operating_points=tuple(rules[1:])) if rules else card
-

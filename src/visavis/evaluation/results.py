@@ -13,7 +13,7 @@ from visavis.evaluation.sampling import SampledPairs
 from visavis.metrics import Confusion, ErrorCurve, Rate, equal_error_rate, roc_auc, tar_at_fmr
 from visavis.metrics.bootstrap import CurveRows, PeopleCurves, ResampledCurves
 from visavis.metrics.error_table import TableRow, error_table
-from visavis.metrics.intervals import limits_of, people_interval, smallest_fmr
+from visavis.metrics.intervals import limits_of, people_interval
 from visavis.metrics.operating_points import OperatingPoint
 from visavis.metrics.photos import AcquisitionFailures
 from visavis.metrics.quality import DiscardCurve, GateCost
@@ -124,10 +124,10 @@ class Evaluation:
         """The curves of resampled people."""
         return self.curves.resampled()
 
-    @cached_property
+    @property
     def smallest_fmr(self) -> float:
         """The smallest false match rate that these people can show; true accept rates at smaller ones are extrapolated."""
-        return smallest_fmr(self.curves.effective_people, self.curves.effective_pairs, confidence=0.975)
+        return self.resampled_curves.smallest_fmr
 
     @property
     def extrapolated(self) -> tuple[str, ...]:
@@ -184,6 +184,9 @@ class Evaluation:
         """The 95 % interval of each measure, by name; for true accept rates their threshold is resampled with them."""
         resampled = self.resampled_curves
         limits = {name: limits_of(measure(resampled.best), measure(resampled.worst)) for name, measure in self.measures.items()}
+        for fmr in REPORTED_FMR:
+            low, high = resampled.fnmr_limits(fmr)
+            limits[tar_name(fmr)] = (1 - high, 1 - low)
         return limits if self.acquired is None else self.acquired.intervals | limits
 
     @property
@@ -219,7 +222,7 @@ class Evaluation:
     @cached_property
     def error_table(self) -> tuple[TableRow, ...]:
         """False non-match rates at falling false match rates, as far as these people show them."""
-        return error_table(self.curve, self.resampled_curves, self.smallest_fmr)
+        return error_table(self.curve, self.resampled_curves)
 
     @cached_property
     def points_reached(self) -> tuple[PointReached, ...]:

@@ -18,16 +18,16 @@ __all__ = ["plot_fmr_matrix", "plot_log_det", "plot_zoo"]
 _BAND_POINTS = 80
 
 
-def plot_log_det(curve: ErrorCurve, resampled: ResampledCurves, smallest_fmr: float, ax: Axes | None = None) -> Axes:
+def plot_log_det(curve: ErrorCurve, resampled: ResampledCurves, ax: Axes | None = None) -> Axes:
     """Draw the false non-match rate against the false match rate on logarithmic axes, as NIST does.
 
     Args:
         curve: The curve.
-        resampled: The curves of resampled people, for the 95 % band.
-        smallest_fmr: The smallest false match rate that the people show; left of it the curve is dotted and without band.
+        resampled: The curves of resampled people, for the 95 % band. Left of the smallest false match rate that they show, the curve
+            is dotted and without band.
         ax: Where to draw; None: new axes.
     """
-    ax = ax or _axes()
+    ax, smallest_fmr = ax or _axes(), resampled.smallest_fmr
     left = max(1e-7, min(smallest_fmr, 1 / max(2, curve.nonmated)) / 2)
     lowest = 0.5 / max(2, curve.mated)
     fmr = np.geomspace(smallest_fmr, 1, _BAND_POINTS)

@@ -178,9 +178,7 @@ def _zoo_rows(people: PersonErrors) -> list[dict[str, str]]:
 
 
 def _pictures(folder: Path, evaluation: Evaluation, people: PersonErrors | None) -> list[dict[str, Any]]:
-    drawn = {
-        "det": (plot_log_det(evaluation.curve, evaluation.resampled_curves, evaluation.smallest_fmr), "DET with its 95 % band")
-    }
+    drawn = {"det": (plot_log_det(evaluation.curve, evaluation.resampled_curves), "DET with its 95 % band")}
     for group in evaluation.groups:
         caption = f"False match rate between people of each two groups: {group.attribute}"
         drawn[f"fmr_matrix_{_file_name(group.attribute)}"] = (plot_fmr_matrix(group), caption)

@@ -98,15 +98,14 @@ def _draw_embeddings(faces: FaceDataset, embeddings: npt.NDArray[np.float32]) ->
 def draw_curves(evaluation: Evaluation) -> list[tuple[Figure, str, str]]:
     """Draw the error rates, without photos: figure, file name and caption of each."""
     curve, threshold, people = evaluation.curve, evaluation.threshold, evaluation.resampled_curves
-    smallest = evaluation.smallest_fmr
     figures = [
         (_figure_of(plot_scores(curve, threshold)), "scores", "Comparison scores of mated and non-mated pairs"),
         (
-            _figure_of(plot_det(curve, resampled=people, smallest_fmr=smallest)),
+            _figure_of(plot_det(curve, resampled=people)),
             "det",
             "Detection error trade-off: both errors at every threshold",
         ),
-        (_figure_of(plot_roc(curve, resampled=people, smallest_fmr=smallest)), "roc", "True accept rate at every false match rate"),
+        (_figure_of(plot_roc(curve, resampled=people)), "roc", "True accept rate at every false match rate"),
     ]
     if evaluation.reliability is not None:
         caption = f"Share of mated pairs by predicted probability, at prior {evaluation.reliability.prior:g}"

@@ -10,9 +10,11 @@ from visavis.metrics.curves import ErrorCurve, equal_error_rate
 from visavis.metrics.intervals import (
     LAX_FMR,
     RESAMPLES,
+    TAIL,
     PeopleWeights,
     effective_pairs,
     limits_of,
+    smallest_fmr,
 )
 from visavis.metrics.scores import PairScores, first_accepting, score_all_pairs
 from visavis.wording import counted
@@ -33,6 +35,7 @@ Indices = npt.NDArray[np.int64]
 
 ONE_STANDARD_ERROR = 0.84  # how often a normal variable is no higher than one above its mean
 _POINTS = 100
+_SAFELY_SHOWN = 3.5  # times the smallest false match rate shown, see `ResampledCurves.fnmr_limits`
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +100,12 @@ class ResampledCurves(CurveRows):
     Attributes:
         unseen_fmr: `(r,)`, the share of non-mated pairs that may be unobserved false matches.
         unseen_fnmr: `(r,)`, likewise of mated pairs that may be unobserved false non-matches.
+        smallest_fmr: The smallest false match rate that the people can show.
     """
 
     unseen_fmr: Floats
     unseen_fnmr: Floats
+    smallest_fmr: float
 
     @cached_property
     def worst(self) -> CurveRows:
@@ -120,10 +125,18 @@ class ResampledCurves(CurveRows):
         fnmr = np.concatenate([1 - mated, (1 - mated) * self.fnmr], axis=1)
         return CurveRows(np.append(np.inf, self.thresholds), fmr, fnmr)
 
+    def fnmr_limits(self, fmr: float) -> tuple[float, float]:
+        """Return the 95 % limits of the false non-match rate at a false match rate, whose threshold is resampled as well.
+
+        Near the smallest false match rate that people can show, it depends on chance whether they show it: those who happen to
+        have few false matches do, and their threshold is too low. So the risk at each end is smaller there.
+        """
+        tail = TAIL * min(1.0, fmr / (_SAFELY_SHOWN * self.smallest_fmr)) ** 2
+        return limits_of(self.best.fnmr_at(fmr), self.worst.fnmr_at(fmr), tail=tail)
+
     def band(self, fmr: npt.ArrayLike) -> tuple[Floats, Floats]:
-        """Return the 95 % limits of the false non-match rate at each of these false match rates: `(m,)` and `(m,)`."""
-        limits = [limits_of(self.best.fnmr_at(float(rate)), self.worst.fnmr_at(float(rate))) for rate in np.asarray(fmr)]
-        low, high = np.array(limits).T
+        """Return the limits of the false non-match rate at each of these false match rates: `(m,)` and `(m,)`."""
+        low, high = np.array([self.fnmr_limits(float(rate)) for rate in np.asarray(fmr)]).T
         return low, high
 
 
@@ -189,6 +202,7 @@ class PeopleCurves:
             fnmr=1 - weights.shares(self.mated, mated),
             unseen_fmr=weights.unseen_pairs(nonmated, self.effective_pairs),
             unseen_fnmr=weights.unseen_share(mated),
+            smallest_fmr=smallest_fmr(self.effective_people, self.effective_pairs, confidence=1 - TAIL),
         )
 
 

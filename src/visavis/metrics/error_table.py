@@ -33,22 +33,22 @@ class TableRow:
         return {"fmr": self.fmr, "threshold": self.threshold, "reached": self.reached.to_json(), "fnmr": self.fnmr.to_json()}
 
 
-def error_table(curve: ErrorCurve, resampled: ResampledCurves, smallest_fmr: float) -> tuple[TableRow, ...]:
+def error_table(curve: ErrorCurve, resampled: ResampledCurves) -> tuple[TableRow, ...]:
     """Return the lines for the false match rates that the people show.
 
     Args:
         curve: Of all pairs.
-        resampled: The curves of resampled people, with the thresholds of the table among theirs.
-        smallest_fmr: The smallest rate that they show; lines for smaller ones are left out.
+        resampled: The curves of resampled people, with the thresholds of the table among theirs. Lines for rates that they cannot
+            show are left out.
     """
     rows = []
     for fmr in TABLE_FMR:
         threshold = threshold_at_fmr(curve, fmr)
-        if fmr < smallest_fmr or threshold == float("inf"):
+        if fmr < resampled.smallest_fmr or threshold == float("inf"):
             continue
         counts = curve.at(threshold)
         reached = limits_of(resampled.best.at(threshold)[0], resampled.worst.at(threshold)[0])
-        limits = limits_of(resampled.best.fnmr_at(fmr), resampled.worst.fnmr_at(fmr))
+        limits = resampled.fnmr_limits(fmr)
         rows.append(
             TableRow(
                 fmr,

@@ -20,6 +20,7 @@ __all__ = [
     "LAX_FMR",
     "RAREST_KIND",
     "RESAMPLES",
+    "TAIL",
     "PeopleWeights",
     "effective_pairs",
     "limits_of",
@@ -34,7 +35,8 @@ RAREST_KIND = 1 / 80
 """The rarest kind of people, as a share of all, that intervals and guarantees allow for although it is not in the sample."""
 LAX_FMR = 0.05
 """The false match rate at which the design effect of non-mated pairs is estimated."""
-_TAIL = 0.025
+TAIL = 0.025
+"""The risk at each end of a 95 % interval."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ class PeopleWeights:
         return np.maximum(kinds, np.divide(self.unseen, total, out=np.ones_like(total), where=total > 0))
 
 
-def limits_of(best: Floats, worst: Floats, *, tail: float = _TAIL) -> tuple[float, float]:
+def limits_of(best: Floats, worst: Floats, *, tail: float = TAIL) -> tuple[float, float]:
     """Return the limits of a number from its resamples `(r,)` at the best and the worst, whichever of them is the higher one."""
     if np.mean(best) > np.mean(worst):
         best, worst = worst, best
