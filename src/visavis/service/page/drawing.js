@@ -13,7 +13,7 @@ export function drawFaces(figure, faces) {
   const outlined = faces.filter(({ face }) => face.outline);
   if (!outlined.length) return;
   const [width, height] = outlined[0].face.size;
-  const text = Math.max(width, height) / 28;
+  const text = Math.max(width, height) / 36;
   const shapes = outlined.flatMap(({ face, label }) => {
     const [left, top, across, down] = face.box ?? [0, 0, 0, 0];
     const points = face.outline.map((corner) => corner.join(",")).join(" ");
