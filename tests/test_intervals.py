@@ -104,6 +104,7 @@ def test_worst_and_best_enclose_what_was_seen():
     assert (resampled.best.eer() <= resampled.eer() + 1e-12).all() and (resampled.eer() <= resampled.worst.eer() + 1e-12).all()
     assert (resampled.worst.roc_auc() <= resampled.roc_auc() + 1e-12).all()
     assert (resampled.worst.fnmr[:, -1] == 0).all() and (resampled.best.fmr[:, -1] == 1).all()
+    assert resampled.fnmr.min() == 0 and not np.signbit(resampled.fnmr).any()  # shown as 0.00 %, not as -0.00 %
 
 
 def _with_points(pairs, *also):

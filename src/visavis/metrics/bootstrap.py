@@ -199,7 +199,7 @@ class PeopleCurves:
         return ResampledCurves(
             self.thresholds,
             fmr=np.maximum.accumulate(weights.pair_shares(self.nonmated, nonmated), axis=1),
-            fnmr=1 - weights.shares(self.mated, mated),
+            fnmr=np.maximum(0, 1 - weights.shares(self.mated, mated)),
             unseen_fmr=weights.unseen_pairs(nonmated, self.effective_pairs),
             unseen_fnmr=weights.unseen_share(mated),
             smallest_fmr=smallest_fmr(self.effective_people, self.effective_pairs, confidence=1 - TAIL),
