@@ -96,13 +96,13 @@ def train(
     if out is not None and not (options.resume or options.overwrite):
         check_vacant(out)
     check_leaks(people=split.by == "person", train=split.train, validation=split.validation, test=split.test)
+    if start is not None:
+        start = as_embedding(start, split.train.shape)
     config = _suited_config(split, start, changes) if config is None else config.replace(**changes)
     devices = options.devices or Devices()
     shrinkage = None
-    if start is not None:
-        start = as_embedding(start, split.train.shape)
-        if config.fine_tuning.whitening:
-            start, shrinkage = adapt(start, split, flip=config.flip, broadcast=devices.broadcast)
+    if start is not None and config.fine_tuning.whitening:
+        start, shrinkage = adapt(start, split, flip=config.flip, broadcast=devices.broadcast)
     with devices.scope():
         network = None if start is None else copy_network(start)
     trainer = Trainer(split, config, start=network, out=out, options=options)
