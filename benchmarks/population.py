@@ -1,6 +1,6 @@
 """Does `visavis check` predict the false match rate on people and cameras that the threshold was not chosen for?
 
-    python benchmarks/population.py [--draws 200]
+    python benchmarks/population.py [--draws 50]
 
 The bundled encoder's thresholds for FMR 1 % and 0.1 %, on people that it was neither trained nor calibrated on: those in the wild
 from folder 05000 on, LFW's people of folds 1 and 2, AT&T's people; and those in the wild as poorer cameras would show them: at 28
@@ -8,7 +8,7 @@ pixels, gray, and overexposed. From 10, 30 and 100 people of each (photos of a f
 predicted as `visavis check` does, with labels and without, and compared with the rate of all pairs of all people of that kind.
 Writes `results/population.json`.
 
-Needs the prepared folders `runs/wild-faces`, `runs/lfw-faces` and `runs/att-faces`, see `recipes/README.md`. About 10 minutes on one
+Needs the prepared folders `runs/wild-faces`, `runs/lfw-faces` and `runs/att-faces`, see `recipes/README.md`. About 15 minutes on one
 core.
 """
 
@@ -102,7 +102,7 @@ def measure(
 def main() -> None:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--draws", type=int, default=50)
     draws = parser.parse_args().draws
     encoder = load_encoder(threads=1)
     populations = {}

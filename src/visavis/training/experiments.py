@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from visavis.data import FaceDataset, IntakeRules, Split, default_crop, is_aligned, load_dataset, split_people, split_photos
+from visavis.data.dataset import FACES
 from visavis.encoders import PRETRAINED_FILE, Encoder, load_faces
 from visavis.encoders.loading import EXPORTED
 from visavis.errors import DataError, check_numbers, check_option
@@ -215,7 +216,8 @@ def default_init(data: str | Path | FaceDataset) -> str:
     if isinstance(data, FaceDataset):
         return "scratch"
     path = Path(data)
-    if default_crop(data) is None and (path.is_dir() or path.suffix in (".tar", ".tgz", ".gz", ".zip")):
+    photos = path.is_dir() and not (path / FACES).is_file()  # not faces that `FaceDataset.save` wrote
+    if default_crop(data) is None and (photos or path.suffix in (".tar", ".tgz", ".gz", ".zip")):
         raise DataError(
             f"{data}: these photos are not aligned faces. Prepare them first: visavis prepare {data} --out FACES, then train on "
             "FACES. To train on photos as they are, of other objects or already cropped: --init scratch"
