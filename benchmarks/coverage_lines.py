@@ -42,7 +42,8 @@ def coverage_lines(figures: Figures) -> Iterator[str]:
     yield ""
     if real := [cell["covered"].values() for name, cell in figures["cells"].items() if " people of " in name]:
         shares = [row["count"] / row["trials"] for rows in real for row in rows]
-        yield f"Samples of 10 to 300 people of LFW and of people in the wild, by the bundled encoder (`--real`): lowest {min(shares):.1%}."
+        yield "Samples of 10 to 300 people of LFW and of people in the wild, by the bundled encoder (`--real`): at least"
+        yield f"{100 * min(shares):.1f} %."
         yield ""
     yield "Median width of the intervals of FMR and FNMR, good encoder, four photos each, homogeneous people:"
     yield ""

@@ -8,8 +8,8 @@ pixels, gray, and overexposed. From 10, 30 and 100 people of each (photos of a f
 predicted as `visavis check` does, with labels and without, and compared with the rate of all pairs of all people of that kind.
 Writes `results/population.json`.
 
-Needs the prepared folders `runs/wild-faces`, `runs/lfw-faces` and `runs/att-faces`, see `recipes/README.md`. About 15 minutes on one
-core.
+Needs the prepared folders `runs/wild-faces`, `runs/lfw-faces` and `runs/att-faces`, see `recipes/README.md`. About 15 minutes on
+one core.
 """
 
 import argparse

@@ -54,7 +54,7 @@ class _StderrHandler(logging.Handler):
 
 @contextmanager
 def _log_to_stderr() -> Iterator[None]:
-    """Print the warnings of visavis to standard error meanwhile, and of TensorFlow errors only: its warnings are for programmers."""
+    """Print the warnings of visavis to standard error meanwhile; those of TensorFlow are for programmers."""
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logger, handler = logging.getLogger("visavis"), _StderrHandler(logging.WARNING)
     logger.addHandler(handler)

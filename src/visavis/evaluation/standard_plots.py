@@ -23,8 +23,8 @@ def plot_log_det(curve: ErrorCurve, resampled: ResampledCurves, ax: Axes | None 
 
     Args:
         curve: The curve.
-        resampled: The curves of resampled people, for the 95 % band. Left of the smallest false match rate that they show, the curve
-            is dotted and without band.
+        resampled: The curves of resampled people, for the 95 % band. Left of the smallest false match rate that they show, the
+            curve is dotted and without band.
         ax: Where to draw; None: new axes.
     """
     ax, smallest_fmr = ax or _axes(), resampled.smallest_fmr
