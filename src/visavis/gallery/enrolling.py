@@ -221,8 +221,8 @@ def _choose(
     for candidate, face in zip(candidates, agreeing, strict=True):
         if face is None:
             name = candidate.source.name
-                     f"{counted(len(candidate.faces), 'face')}, none of which agrees with another photo of {person}; "
-                     "crop it or choose with --face"
+            faces = counted(len(candidate.faces), "face")
+            reason = f"{faces}, none of which agrees with another photo of {person}; crop it or choose with --face"
             failures.append((name, f"{name}: {reason}"))
         else:
             chosen.append((candidate, face))
