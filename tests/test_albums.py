@@ -3,7 +3,7 @@
 import csv
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from commands import call
 from PIL import Image
 from test_gallery import SIZE, FakeEncoder
 from test_verifier import FindsSeveral
+from trained import stand_in
 
 import visavis
 from visavis.albums.faces import AlbumFaces, Failure
@@ -27,7 +28,7 @@ from visavis.data import Intake
 from visavis.encoders import PRETRAINED_FILE
 from visavis.encoders.card import Card
 from visavis.errors import DataError, ModelError
-from visavis.faces import AcquisitionSettings, Crop, FaceFinder
+from visavis.faces import AcquisitionSettings, Crop
 from visavis.metrics.histograms import ScoreHistogram
 
 pretrained = pytest.mark.skipif(not PRETRAINED_FILE.is_file(), reason="this installation comes without an encoder")
@@ -47,6 +48,25 @@ def party(folder, tmp_path):
     Image.new("RGB", (360, 120), (90, 120, 150)).save(photos / "wall.png")
     (photos / "note.txt").write_text("bring cake")
     return photos
+
+
+class FindsUpright(FindsSeveral):
+    """Finds them, and takes every crop for one of an upright face."""
+
+    def score_crop(self, crop):
+        return 0.9
+
+
+@dataclass(frozen=True)
+class Recorded(FindsSeveral):
+    """Finds them, and writes the shape of each photo into a file, whichever process it runs in."""
+
+    log: Path
+
+    def detect(self, photo):
+        with self.log.open("a") as file:
+            print(photo.shape, file=file)
+        return super().detect(photo)
 
 
 @pytest.fixture
@@ -77,19 +97,19 @@ def test_every_face_of_every_photo_is_read_and_nothing_is_lost(party, settings, 
     np.testing.assert_array_equal(zipped.embeddings, faces.embeddings)
 
 
-def test_only_new_photos_are_read_again(party, settings, encoder, tmp_path, monkeypatch):
-    work = tmp_path / "work"
+def test_only_new_photos_are_read_again(party, settings, encoder, tmp_path):
+    work, log = tmp_path / "work", tmp_path / "log"
+    settings = replace(settings, acquisition=AcquisitionSettings(finder=Recorded(log)))
     first = read_faces(party, work, settings, encoder=encoder)
-    read = []
-    detect = FindsSeveral.detect
-    monkeypatch.setattr(FindsSeveral, "detect", lambda self, photo: read.append(photo.shape) or detect(self, photo))
+    log.write_text("")
     again = read_faces(party, work, settings, encoder=encoder)
-    assert (again.keys, read) == (first.keys, [])
+    assert (again.keys, log.read_text()) == (first.keys, "")
     shutil.copy(party / "a.png", party / "d.png")
     (party / "b.png").unlink()
     changed = read_faces(party, work, settings, encoder=encoder)
     assert changed.keys == ("a.png#1", "a.png#2", "d.png#1", "d.png#2", "late/c.png#1", "late/c.png#2")
-    assert set(read) == {(120, 360, 3)} and len(read) <= 4  # the turns of one photo
+    read = log.read_text().splitlines()
+    assert set(read) == {"(120, 360, 3)"} and len(read) <= 4  # the turns of one photo
     with pytest.raises(DataError, match="was begun with another encoder or other settings"):
         read_faces(party, work, replace(settings, thumbnails=False), encoder=encoder)
     with pytest.raises(DataError, match="out must lie outside of the folder of photos"):
@@ -143,8 +163,7 @@ def test_known_people_come_from_a_folder_a_photo_or_a_gallery(folder, encoder, t
 
 
 def test_people_are_found_from_the_command_line(party, folder, aligned_run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(FaceFinder, "detect", FindsSeveral().detect)
-    monkeypatch.setattr(FaceFinder, "score_crop", lambda self, crop: 0.9)
+    stand_in(monkeypatch, FindsUpright())
     options = ("--model", aligned_run, "--workers", 1, "--quiet", "--threshold", 0.5)
     table, out = tmp_path / "faces.csv", tmp_path / "found"
     code, text, _ = call(capsys, "find", folder, party, "--json", "--csv", table, "--out", out, "--annotate", *options)
@@ -281,8 +300,7 @@ def test_lists_of_names_are_checked(tmp_path):
 
 
 def test_a_folder_is_sorted_named_and_becomes_people(party, aligned_run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(FaceFinder, "detect", FindsSeveral().detect)
-    monkeypatch.setattr(FaceFinder, "score_crop", lambda self, crop: 0.9)
+    stand_in(monkeypatch, FindsUpright())
     out, options = tmp_path / "album", ("--model", aligned_run, "--workers", 1)
     code, text, err = call(capsys, "sort", party, "--out", out, *options)
     assert (

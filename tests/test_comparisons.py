@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from commands import call, width_of
 from PIL import Image
+from trained import stand_in
 
 import visavis
 from visavis.errors import FaceError
@@ -84,9 +85,7 @@ def test_compare_ranks_and_draws(capsys, run, folder, tmp_path):
 def test_all_faces_are_compared_on_the_command_line(capsys, aligned_run, whole_photos, tmp_path, monkeypatch):
     from test_verifier import FindsSeveral
 
-    from visavis.faces import FaceFinder
-
-    monkeypatch.setattr(FaceFinder, "detect", FindsSeveral().detect)
+    stand_in(monkeypatch, FindsSeveral())
     first, second, _ = whole_photos
     group = tmp_path / "group.png"
     faces = [Image.open(photo).crop((90, 40, 210, 160)) for photo in (second, first)]

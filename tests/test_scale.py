@@ -6,13 +6,14 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from trained import stand_in
 
 from visavis import cli
 from visavis.data import FaceDataset
 from visavis.data.preparation import prepare_photos
 from visavis.encoders import load_encoder
 from visavis.errors import DataError, ModelError
-from visavis.faces import CANONICAL_LANDMARKS, Face, FaceFinder
+from visavis.faces import CANONICAL_LANDMARKS, Face
 from visavis.images import Limits
 from visavis.scale import EmbeddingSettings, embed_photos, work
 from visavis.scale.shards import Table
@@ -30,6 +31,9 @@ class FindsRed:
     def detect(self, photo):
         count = int(photo[0, 0, 0] > 200) + int(photo[0, 1, 0] > 200)
         return [Face(np.array([4, 4, 100 - i, 100 - i], float), CANONICAL_LANDMARKS + 4 + i, 0.75) for i in range(count)]
+
+    def score_crop(self, crop):
+        return 0.9
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def photos(tmp_path):
 
 @pytest.fixture
 def finder(monkeypatch):
-    monkeypatch.setattr(FaceFinder, "detect", FindsRed().detect)
+    stand_in(monkeypatch, FindsRed())
 
 
 def embedded(photos, out, settings=ALIGNED, **engine):
@@ -118,9 +122,7 @@ def test_limits_are_those_of_each_photo(photos, tmp_path):
     assert (result.rows, result.failures) == (0, 8)
 
 
-def test_prepared_faces_bring_what_was_found(finder, photos, tmp_path, monkeypatch):
-
-    monkeypatch.setattr(FaceFinder, "detect", FindsRed().detect)
+def test_prepared_faces_bring_what_was_found(finder, photos, tmp_path):
     prepare_photos(photos, tmp_path / "faces", workers=1, progress=False)
     embedded(tmp_path / "faces", tmp_path / "a.parquet", EmbeddingSettings(photos_per_shard=4))
     embedded(photos, tmp_path / "b.parquet", EmbeddingSettings(photos_per_shard=4))

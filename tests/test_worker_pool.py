@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from visavis.errors import ImageError
-from visavis.service.fair_queue import FairQueue
-from visavis.service.worker_pool import OverloadError, WorkerPool
+from visavis.workers.fair_queue import FairQueue
+from visavis.workers.pool import OverloadError, WorkerPool
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from visavis.errors import VisavisError
-from visavis.workers import run_tasks
+from visavis.workers.tasks import run_tasks
 
 
 def double(number):
@@ -55,6 +55,6 @@ def test_a_task_that_always_kills_ends_in_an_error():
 
 
 def test_a_program_from_standard_input_runs_its_tasks_in_its_own_process():
-    code = "import operator\nfrom visavis.workers import run_tasks\nprint(list(run_tasks(operator.neg, [1, 2], workers=2)))\n"
+    code = "import operator\nfrom visavis.workers.tasks import run_tasks\nprint(list(run_tasks(operator.neg, [1, 2], workers=2)))\n"
     done = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("[-1, -2]\n", "")

@@ -1,5 +1,6 @@
 """Shared fixtures: photos of generated people, a model that was trained a little on them, and a detector that stands in."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -50,6 +51,14 @@ class FindsOne:
         return 0.9 if self.detect(crop) else 0.0
 
 
+def stand_in(monkeypatch, detector):
+    """Let a detector do the work of every `FaceFinder`, also in the processes that photos are read in: it is sent there instead."""
+    monkeypatch.setattr(FaceFinder, "detect", lambda self, photo: detector.detect(photo))
+    if hasattr(detector, "score_crop"):
+        monkeypatch.setattr(FaceFinder, "score_crop", lambda self, crop: detector.score_crop(crop))
+    monkeypatch.setattr(FaceFinder, "__reduce__", lambda self: (copy.copy, (detector,)))
+
+
 @pytest.fixture(scope="session")
 def aligned_run(folder, tmp_path_factory):
     """A run folder of a model for aligned faces."""
@@ -65,8 +74,7 @@ def aligned_run(folder, tmp_path_factory):
 @pytest.fixture
 def whole_photos(monkeypatch, folder, tmp_path):
     """Two photos with a face in the middle, and one of a wall."""
-    monkeypatch.setattr(FaceFinder, "detect", FindsOne().detect)
-    monkeypatch.setattr(FaceFinder, "score_crop", FindsOne().score_crop)
+    stand_in(monkeypatch, FindsOne())
     for index, name in enumerate(("a.jpg", "b.jpg")):
         face = Image.open(folder / f"person-0{index}" / "0.png").resize((120, 120))
         photo = Image.new("RGB", (300, 200), (90, 120, 150))

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,11 +26,12 @@ from visavis.data.stores import Store, file_stamp
 from visavis.encoders import Encoder
 from visavis.encoders.loading import load_expected
 from visavis.errors import DataError, ImageError, ModelError, check_numbers
-from visavis.faces import AcquisitionSettings, AlignedFace
+from visavis.faces import AcquisitionSettings, AlignedFace, Crop
 from visavis.files import atomic_write, check_path, make_private_folder
 from visavis.formats import is_image_file
 from visavis.images import Pixels, read_image
-from visavis.workers import check_picklable, run_tasks
+from visavis.workers.isolated import isolated
+from visavis.workers.tasks import check_picklable, run_tasks
 
 __all__ = ["ReadingSettings", "open_album", "photo_pixels", "read_faces", "thumbnail"]
 
@@ -176,18 +178,21 @@ def _read_part(task: _Task) -> int:
     """Detect and embed the faces of some photos, write them atomically, and return how many photos there were."""
     encoder = load_expected(task.settings.model, task.encoder, otherwise="changed while photos were read. Start again")
     crops, rows, thumbnails, failures = [], list[list[Any]](), list[bytes](), list[Failure]()
+    acquisition = task.settings.acquisition
+    work = partial(_read_photo, acquisition, encoder.card.crop, thumbnails=task.settings.thumbnails)
+    read = isolated(work, acquisition.budget, acquisition.warm_up)
     for photo, content in task.photos:
         try:
             if isinstance(content, ImageError):
                 raise content
             name = f"{task.root}/{photo.name}"
-            faces = task.settings.acquisition.acquire(content, name=name)
+            faces = read(content, name)
         except ImageError as error:
             failures.append(Failure(photo.name, str(error).removeprefix(f"{task.root}/{photo.name}: ")))
             continue
-        crops += [face.cut(encoder.card.crop) for face in faces]
-        rows += [_row(photo.name, number, face) for number, face in enumerate(faces, 1)]
-        thumbnails += [thumbnail(face.photo, _box(face)) if task.settings.thumbnails else b"" for face in faces]
+        crops += [face.pixels for face in faces]
+        rows += [[photo.name, number, *face.values] for number, face in enumerate(faces, 1)]
+        thumbnails += [face.thumbnail for face in faces]
     batches = [encoder.embed(np.stack(crops[start : start + _BATCH])) for start in range(0, len(crops), _BATCH)]
     header = {"photos": [photo for photo, _ in task.photos], "rows": rows, "failures": failures}
     with atomic_write(task.part, private=True) as path, path.open("wb") as file:
@@ -201,13 +206,29 @@ def _read_part(task: _Task) -> int:
     return len(task.photos)
 
 
-def _row(photo: str, number: int, aligned: AlignedFace) -> list[Any]:
-    """Return photo, number, box, detector score, distance of the eyes, sharpness and warnings of a face."""
+class _ReadFace(NamedTuple):
+    """A face: its crop, its values in the list of faces, and its thumbnail."""
+
+    pixels: Pixels
+    values: list[Any]
+    thumbnail: bytes
+
+
+def _read_photo(
+    acquisition: AcquisitionSettings, crop: Crop, content: Path | bytes, name: str, *, thumbnails: bool
+) -> list[_ReadFace]:
+    """Detect and cut the faces of a photo."""
+    faces = acquisition.acquire(content, name=name)
+    return [_ReadFace(face.cut(crop), _values(face), thumbnail(face.photo, _box(face)) if thumbnails else b"") for face in faces]
+
+
+def _values(aligned: AlignedFace) -> list[Any]:
+    """Return box, detector score, distance of the eyes, sharpness and warnings of a face."""
     if aligned.face is None:
-        return [photo, number, None, None, 0.0, aligned.sharpness, list(aligned.warnings)]
+        return [None, None, 0.0, aligned.sharpness, list(aligned.warnings)]
     face = aligned.face
     box = [round(float(value), 1) for value in face.box]
-    return [photo, number, box, face.score, round(face.eye_distance, 1), round(aligned.sharpness, 1), list(aligned.warnings)]
+    return [box, face.score, round(face.eye_distance, 1), round(aligned.sharpness, 1), list(aligned.warnings)]
 
 
 def thumbnail(photo: Pixels, box: npt.NDArray[np.float64], side: int | None = _THUMBNAIL) -> bytes:

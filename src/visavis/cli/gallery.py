@@ -27,6 +27,7 @@ from visavis.cli.options import (
     quiet_option,
     search_options,
 )
+from visavis.cli.watchdog import cpu_limit
 from visavis.errors import GalleryKeyError
 from visavis.wording import counted
 
@@ -130,7 +131,9 @@ def search(context: click.Context, /, location: str, photo: Path, *, model: str,
     from visavis.gallery.searching import search_photo
 
     query = {name: settings.pop(name) for name in ("top", "threshold", "target_fpir")}
-    result = search_photo(location, open_verifier(model, **settings), photo, **query)
+    opened = open_verifier(model, **settings)
+    with cpu_limit(opened.acquisition.budget.seconds):
+        result = search_photo(location, opened, photo, **query)
     if as_json:
         print_json(result.to_json())
     else:
@@ -155,7 +158,9 @@ def verify(
     """
     from visavis.gallery.searching import verify_photo
 
-    hit, verdict = verify_photo(location, open_verifier(model, **verifier), subject, photo)
+    opened = open_verifier(model, **verifier)
+    with cpu_limit(opened.acquisition.budget.seconds):
+        hit, verdict = verify_photo(location, opened, subject, photo)
     if as_json:
         print_json({"subject": subject, "reference": hit.reference, "photo": str(photo), **verdict.to_json()})
     else:

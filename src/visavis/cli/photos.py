@@ -18,6 +18,7 @@ from visavis.cli.options import (
     print_warnings,
     quiet_option,
 )
+from visavis.cli.watchdog import cpu_limit
 
 __all__ = ["compare", "explain", "verify"]
 
@@ -39,7 +40,9 @@ def verify(
     """
     from visavis.verification.comparisons import verify_photos
 
-    verdict = verify_photos(open_verifier(model, **verifier), first, second, out=draw)
+    opened = open_verifier(model, **verifier)
+    with cpu_limit(2 * opened.acquisition.budget.seconds):
+        verdict = verify_photos(opened, first, second, out=draw)
     if as_json:
         print_json({"first": str(first), "second": str(second), **verdict.to_json()})
     else:
@@ -88,9 +91,12 @@ def compare(
     PHOTOS are files, and folders of photos at any depth.
     """
     from visavis.data import Intake, shown_name
+    from visavis.data.folders import expand_folders
     from visavis.verification.comparisons import compare_photos
 
-    compared = compare_photos(open_verifier(model, **verifier), anchor, photos, out=out)
+    opened, count = open_verifier(model, **verifier), 1 + len(expand_folders(photos)[0])
+    with cpu_limit(count * opened.acquisition.budget.seconds):
+        compared = compare_photos(opened, anchor, photos, out=out)
     if out is not None:
         print_note(f"picture: {out}", quiet=quiet)
     if as_json:

@@ -5,8 +5,9 @@ import json
 import os
 import shutil
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,8 @@ from visavis.faces import PREPARED_CROP, AcquisitionSettings, AlignedFace
 from visavis.files import atomic_write, check_path, make_private_folder, write_csv
 from visavis.images import Limits
 from visavis.wording import counted
-from visavis.workers import check_picklable, run_tasks
+from visavis.workers.isolated import isolated
+from visavis.workers.tasks import check_picklable, run_tasks
 
 __all__ = ["Preparation", "prepare_photos", "read_failures"]
 
@@ -194,21 +196,35 @@ def _part(parts: Path, number: int) -> Path:
 def _do(task: _Task) -> None:
     """Detect the faces of some photos and write them atomically."""
     faces, landmarks, rows, failures = [], [], [], []
+    read = isolated(partial(_read, task.acquisition), task.acquisition.budget, task.acquisition.warm_up)
     for name, person, content in task.photos:
         try:
             if isinstance(content, ImageError):
                 raise content
-            found = task.acquisition.acquire(content, name=f"{task.root}/{name}")
+            found = read(content, f"{task.root}/{name}")
         except ImageError as error:
             failures.append([name, person, str(error).removeprefix(f"{task.root}/{name}: ")])
             continue
-        faces += [face.cut(PREPARED_CROP) for face in found]
-        landmarks += [_landmarks(face) for face in found]
-        rows += [_row(name if number == 0 else f"{name}#{number + 1}", person, face) for number, face in enumerate(found)]
+        faces += [face.pixels for face in found]
+        landmarks += [face.landmarks for face in found]
+        rows += [[name if number == 0 else f"{name}#{number + 1}", person, *face.values] for number, face in enumerate(found)]
     with atomic_write(task.part) as path:
         pixels = np.array(faces, dtype=np.uint8).reshape(-1, *PREPARED_CROP.shape)
         points = np.array(landmarks, dtype=np.float32).reshape(-1, 5, 2)
         np.savez(path, pixels=pixels, landmarks=points, table=np.array(json.dumps([rows, failures])))
+
+
+class _Prepared(NamedTuple):
+    """A face: its crop, landmarks in it, and its values in the table."""
+
+    pixels: npt.NDArray[np.uint8]
+    landmarks: npt.NDArray[np.float64]
+    values: list[Any]
+
+
+def _read(acquisition: AcquisitionSettings, content: Path | bytes, name: str) -> list[_Prepared]:
+    """Detect and cut the faces of a photo."""
+    return [_Prepared(face.cut(PREPARED_CROP), _landmarks(face), _values(face)) for face in acquisition.acquire(content, name=name)]
 
 
 def _landmarks(aligned: AlignedFace) -> npt.NDArray[np.float64]:
@@ -218,12 +234,12 @@ def _landmarks(aligned: AlignedFace) -> npt.NDArray[np.float64]:
     return PREPARED_CROP.transform(aligned.landmarks).apply(aligned.landmarks)
 
 
-def _row(source: str, person: str, aligned: AlignedFace) -> list[Any]:
+def _values(aligned: AlignedFace) -> list[Any]:
     face = aligned.face
     places = [""] * 14 if face is None else [round(float(value), 2) for value in [*face.box, *face.landmarks.ravel()]]
     measures = ["", ""] if face is None else [round(face.score, 4), round(face.eye_distance, 1)]
     turned = "" if face is None else face.turned
-    return [source, person, *places, *measures, round(aligned.sharpness, 1), aligned.others, turned, "; ".join(aligned.warnings)]
+    return [*places, *measures, round(aligned.sharpness, 1), aligned.others, turned, "; ".join(aligned.warnings)]
 
 
 def _join(out: Path, parts: Path, count: int, intake: Intake, people_of_photos: list[str]) -> Preparation:

@@ -14,12 +14,18 @@ from visavis.faces.face import Face
 from visavis.faces.finder import FaceDetector, FaceFinder, detector_name
 from visavis.faces.orientation import detect_any_turn
 from visavis.images import Limits, decode_image
+from visavis.workers.budget import Budget
 
 __all__ = ["AcquisitionSettings", "FaceFallback", "FacePolicy", "acquire_faces"]
 
 Pixels = npt.NDArray[np.uint8]
 FacePolicy = Literal["largest", "centre", "all", "error"]
 FaceFallback = Literal["centre"]
+
+
+_SECONDS, _OTHER_SECONDS = 60.0, 600.0  # of CPU time for a photo; other detectors may use many cores
+_USUAL_SEARCHED = 960**2  # pixels
+_MEMORY, _BYTES_PER_PIXEL, _BYTES_PER_SEARCHED = 400_000_000, 24, 400
 
 
 def acquire_faces(
@@ -98,6 +104,20 @@ class AcquisitionSettings:
     def key(self) -> str:
         """What tells these settings from others in a file; limits change which photos are read, not how."""
         return json.dumps([self.policy, self.fallback, detector_name(self.finder)])
+
+    @property
+    def budget(self) -> Budget:
+        """What a photo may use in a process of its own; without a limit on memory where the detector is not `FaceFinder`."""
+        if not isinstance(self.finder, FaceFinder):
+            return Budget(_OTHER_SECONDS, None)
+        searched = self.finder.detector_size**2
+        seconds = _SECONDS * max(1.0, searched / _USUAL_SEARCHED)
+        return Budget(seconds, _MEMORY + _BYTES_PER_PIXEL * self.limits.max_pixels + _BYTES_PER_SEARCHED * searched)
+
+    def warm_up(self) -> None:
+        """Load the networks of `FaceFinder`."""
+        if isinstance(self.finder, FaceFinder):
+            self.finder.detect(np.zeros((64, 64, 3), dtype=np.uint8))
 
     def acquire(self, source: Path | bytes, *, name: str) -> list[AlignedFace]:
         """Decode a photo, detect its faces and align the wanted ones.

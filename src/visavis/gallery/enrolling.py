@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from visavis.data.folders import expand_folders, open_photos
 from visavis.data.intake import Intake, IntakeRules, PassedOver
 from visavis.data.names import check_name, shown_name
-from visavis.errors import DataError, ImageError, QualityError, UnknownSubjectError, check_numbers
+from visavis.errors import DataError, ImageError, UnknownSubjectError, check_numbers
 from visavis.faces import QualityLimits
 from visavis.gallery.records import Embeddings, Gallery, photo_digest
 from visavis.verification import Verifier
 from visavis.wording import counted
+from visavis.workers.isolated import isolated
 
 __all__ = ["EnrolledPhotos", "EnrolmentOptions", "agreeing_faces", "enrol_folder", "enrol_photos"]
 
@@ -100,15 +102,22 @@ class _Source(NamedTuple):
     fetch: Callable[[], Path | bytes]
 
 
+class _ReadPhoto(NamedTuple):
+    """What was read of a photo: the crops `(k, h, w, c)` of its faces, warnings and defect of each, and its digest."""
+
+    crops: npt.NDArray[np.uint8]
+    warnings: tuple[tuple[str, ...], ...]
+    defects: tuple[str | None, ...]
+    digest: bytes
+
+
 @dataclass(frozen=True, eq=False)
 class _Candidate:
-    """A readable photo: the embeddings `(k, d)` of its faces, warnings and defect of each, and its digest."""
+    """A readable photo, and the embeddings `(k, d)` of its faces."""
 
     source: _Source
     faces: Embeddings
-    warnings: tuple[tuple[str, ...], ...]
-    defects: tuple[QualityError | None, ...]
-    digest: bytes
+    read: _ReadPhoto
 
 
 def enrol_photos(
@@ -170,9 +179,12 @@ def enrol_folder(
 def _enrol(gallery: Gallery, verifier: Verifier, sources: Iterable[_Source], options: EnrolmentOptions) -> EnrolledPhotos:
     """Check all photos, then enrol one person after the other."""
     failed, people = list[tuple[str, str]](), dict[str, list[_Candidate]]()
+    acquisition = verifier.acquisition
+    read = isolated(partial(_read, verifier.without_encoder(), options.quality), acquisition.budget, acquisition.warm_up)
     for source in sources:
         try:
-            people.setdefault(source.person, []).append(_examine(verifier, source, options.quality))
+            found = read(source.fetch(), source.name)
+            people.setdefault(source.person, []).append(_Candidate(source, verifier.embed_crops(found.crops), found))
         except ImageError as error:
             failed.append((source.name, str(error)))
     chosen = {
@@ -187,29 +199,37 @@ def _enrol(gallery: Gallery, verifier: Verifier, sources: Iterable[_Source], opt
                 person,
                 np.stack([candidate.faces[face] for candidate, face in faces]),
                 photos=[_content(candidate.source) for candidate, _ in faces] if options.keep_photos else None,
-                digests=[candidate.digest for candidate, _ in faces],
+                digests=[candidate.read.digest for candidate, _ in faces],
                 actor=options.actor,
             )
-            warnings += [(candidate.source.name, text) for candidate, face in faces for text in candidate.warnings[face]]
+            warnings += [(candidate.source.name, text) for candidate, face in faces for text in candidate.read.warnings[face]]
             count += len(faces)
     present = count - sum(map(len, references.values()))
     return EnrolledPhotos(references, tuple(failed), tuple(warnings), present)
 
 
-def _examine(verifier: Verifier, source: _Source, limits: QualityLimits | None) -> _Candidate:
-    """Read a photo, embed its faces and measure their quality."""
-    acquired = verifier.acquire_all(source.fetch(), name=source.name)
-    warnings = tuple(photo.found.warnings for photo in acquired)
-    defects = tuple(
-        limits.defect(quality, name=source.name) if limits and (quality := photo.quality) else None for photo in acquired
+def _read(verifier: Verifier, limits: QualityLimits | None, content: Path | bytes, name: str) -> _ReadPhoto:
+    """Detect the faces of a photo and measure their quality."""
+    acquired = verifier.acquire_all(content, name=name)
+    defects = [limits.defect(face.quality, name=name) if limits and face.quality else None for face in acquired]
+    return _ReadPhoto(
+        np.stack([face.pixels for face in acquired]),
+        tuple(face.found.warnings for face in acquired),
+        tuple(None if defect is None else str(defect) for defect in defects),
+        photo_digest(acquired[0].photo),
     )
-    return _Candidate(source, verifier.embed(acquired), warnings, defects, photo_digest(acquired[0].photo))
 
 
 def _good(chosen: list[tuple[_Candidate, int]], failures: list[tuple[str, str]]) -> list[tuple[_Candidate, int]]:
     """Return the faces that are good enough; the photos of the others are added to the failures."""
-    failures += [(candidate.source.name, str(candidate.defects[face])) for candidate, face in chosen if candidate.defects[face]]
-    return [(candidate, face) for candidate, face in chosen if candidate.defects[face] is None]
+    good = []
+    for candidate, face in chosen:
+        defect = candidate.read.defects[face]
+        if defect is None:
+            good.append((candidate, face))
+        else:
+            failures.append((candidate.source.name, defect))
+    return good
 
 
 def _choose(

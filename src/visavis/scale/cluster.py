@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from visavis.errors import MissingDependencyError
-from visavis.workers import use_one_core
+from visavis.workers.tasks import use_one_core
 
 __all__ = ["run_tasks_on_ray"]
 

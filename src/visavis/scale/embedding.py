@@ -17,7 +17,7 @@ from visavis.scale.shards import FAILURES, PASSED_OVER, EmbeddingSettings, Failu
 from visavis.scale.sources import is_prepared, list_photos
 from visavis.scale.work import embed_shard
 from visavis.wording import counted
-from visavis.workers import check_picklable, run_tasks
+from visavis.workers.tasks import check_picklable, run_tasks
 
 __all__ = ["Embedded", "embed_photos"]
 

@@ -4,8 +4,8 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from visavis.data.preparation import LANDMARKS, TABLE
 from visavis.encoders import Encoder
 from visavis.encoders.loading import load_expected
 from visavis.errors import ImageError
-from visavis.faces import AlignedFace
+from visavis.faces import AcquisitionSettings, AlignedFace, Crop
 from visavis.images import decode_image
 from visavis.scale.shards import CARD_KEY, CROP_KEY, ENCODER_KEY, FAILURES_KEY, SETTINGS_KEY, Shard, Table, schema
 from visavis.scale.sources import Source, open_source
+from visavis.workers.isolated import isolated
 
 __all__ = ["embed_shard"]
 
@@ -76,22 +77,27 @@ def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]
         return
     finds_faces = encoder.card.aligned and not shard.settings.aligned
     assert source.fetch is not None
+    acquisition = shard.settings.acquisition
+    work = partial(_detect if finds_faces else _decode, acquisition, encoder.card.crop)
+    read = isolated(work, acquisition.budget, acquisition.warm_up)
     for name, person, _, path in shard.photos:
         try:
-            if finds_faces:
-                yield from _photo_rows(shard, encoder, name, person, content=source.fetch(path))
-            else:
-                photo = decode_image(source.fetch(path), name=name, limits=shard.settings.limits)
-                yield _Row(name, person, encoder.card.crop.fit(photo.pixels), warnings=list(photo.warnings))
+            for number, row in enumerate(read(source.fetch(path), name)):
+                yield replace(row, source=name if number == 0 else f"{name}#{number + 1}", person=person)
         except (ImageError, OSError) as error:
             failures.append((name, person, str(error).removeprefix(f"{name}: ")))
 
 
-def _photo_rows(shard: Shard, encoder: Encoder, name: str, person: str, *, content: Path | bytes) -> Iterator[_Row]:
-    """Yield the rows of one photo, one per face."""
-    for number, found in enumerate(shard.settings.acquisition.acquire(content, name=name)):
-        pixels = found.cut(encoder.card.crop)
-        yield _Row(name if number == 0 else f"{name}#{number + 1}", person, pixels, *_where(found), list(found.warnings))
+def _detect(acquisition: AcquisitionSettings, crop: Crop, content: Path | bytes, name: str) -> list[_Row]:
+    """Return a row for each face of a photo, without source and person."""
+    found = acquisition.acquire(content, name=name)
+    return [_Row("", "", face.cut(crop), *_where(face), list(face.warnings)) for face in found]
+
+
+def _decode(acquisition: AcquisitionSettings, crop: Crop, content: Path | bytes, name: str) -> list[_Row]:
+    """Return a row for a photo that is taken as it is, likewise."""
+    photo = decode_image(content, name=name, limits=acquisition.limits)
+    return [_Row("", "", crop.fit(photo.pixels), warnings=list(photo.warnings))]
 
 
 def _where(aligned: AlignedFace) -> tuple[list[float] | None, list[float] | None, float | None]:

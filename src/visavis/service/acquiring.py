@@ -12,6 +12,7 @@ from visavis.faces import AcquisitionSettings, Crop, FaceDetector, FacePolicy, F
 from visavis.gallery.records import photo_digest
 from visavis.images import Limits
 from visavis.verification import AcquiredPhoto, FoundFace, Verifier
+from visavis.verification.verifier import CropEncoder
 from visavis.wording import counted
 
 __all__ = ["Acquirer", "Acquisition", "PhotoTask", "PreparedFace"]
@@ -73,13 +74,6 @@ class PreparedFace:
 
 
 @dataclass(frozen=True)
-class _CropEncoder:
-    """Instead of an encoder: its card alone is needed to acquire a face."""
-
-    card: Card
-
-
-@dataclass(frozen=True)
 class Acquirer:
     """Acquires faces; can be pickled.
 
@@ -109,7 +103,7 @@ class Acquirer:
             ImageError: If the photo cannot be read; as `FaceError` if it has no face, or too many.
         """
         settings = AcquisitionSettings(task.options.policy, finder=self.finder, limits=self.limits)
-        encoder: Any = _CropEncoder(Card(self.crop))
+        encoder: Any = CropEncoder(Card(self.crop))
         verifier = Verifier(encoder, aligned=task.options.aligned, acquisition=settings)
         acquired = verifier.acquire_each(task.photo, name=task.name)
         aligned = acquired[0].aligned

@@ -21,9 +21,9 @@ from visavis.service.formats import check_format
 from visavis.service.limits import ServiceLimits
 from visavis.service.population import PopulationMonitor
 from visavis.service.problems import AlignedError, BusyError, FormError
-from visavis.service.worker_pool import OverloadError, WorkerPool
 from visavis.verification import FoundFace
 from visavis.verification.explanation import explain_faces
+from visavis.workers.pool import OverloadError, WorkerPool
 
 __all__ = ["Detectors", "Engine", "combined"]
 
@@ -34,6 +34,7 @@ Faces = list[PreparedFace]
 _EXPLANATION_BATCH = 16
 _BYTES_PER_PIXEL = 24  # of memory while a photo is decoded
 _OTHER_BYTES = 400_000_000
+_PRELOADED = ("visavis.service.acquiring", "visavis.faces.mtcnn")
 _CANARY_SECONDS, _CANARY_AGE = 5.0, 1.0
 _CANARY = (  # a PNG of 8 x 8 pixels
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x08\x00\x00\x00\x08\x08\x02\x00\x00\x00Km)\xdc\x00\x00\x00\x17IDATx\xdac\xfc\xff\xff?\x03"
@@ -93,7 +94,7 @@ class Engine:
         pad_crop = None if self._pad is None else self._pad.crop
         acquirer = Acquirer(encoder.card.crop, detectors.faces, limits.photo, limits.faces, pad_crop)
         memory = _OTHER_BYTES + _BYTES_PER_PIXEL * limits.photo_pixels
-        self._pool = WorkerPool(acquirer, seconds=limits.photo_seconds, memory=memory)
+        self._pool = WorkerPool(acquirer, seconds=limits.photo_seconds, memory=memory, preload=_PRELOADED)
         self._batcher = Batcher(encoder.embed, observe=observe)
         self._explainer = ThreadPoolExecutor(1, "explaining")
         self._attacks = ThreadPoolExecutor(1, "attacks")

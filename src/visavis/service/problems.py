@@ -23,7 +23,7 @@ from visavis.errors import (
     UnknownSubjectError,
     VisavisError,
 )
-from visavis.service.worker_pool import StartError
+from visavis.workers.pool import StartError
 
 __all__ = [
     "PROBLEMS",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,17 @@ from visavis.verification.verdicts import FoundFace, Verdict
 if TYPE_CHECKING:  # photos are verified without a detector of presentation attacks, and sooner
     from visavis.pad import PadDetector, PresentationCheck
 
-__all__ = ["AcquiredPhoto", "Verifier"]
+__all__ = ["AcquiredPhoto", "CropEncoder", "Verifier"]
 
 _MIN_CROP_SCORE = 0.8  # below it, a photo that was declared an aligned crop is doubted
 _BLANK = 2.0  # lowest standard deviation of a photo's levels; embeddings of blank photos match each other
+
+
+@dataclass(frozen=True)
+class CropEncoder:
+    """Instead of an encoder: its card alone is needed to acquire a face."""
+
+    card: Card
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +212,15 @@ class Verifier:
         """
         return self._embed([self._acquired(photo) for photo in photos])
 
+    def embed_crops(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Embed crops `(n, h, w, c)` of faces that were acquired elsewhere; see `without_encoder`."""
+        return self.encoder.embed(crops.reshape(-1, *self.card.input_shape))
+
+    def without_encoder(self) -> "Verifier":
+        """Return a verifier that acquires faces as this one does and embeds none, so that it can be pickled."""
+        encoder: Any = CropEncoder(Card(self.card.crop))
+        return Verifier(encoder, acquisition=self.acquisition, aligned=self.card.aligned and not self._detects)
+
     def verify(self, first: PhotoSource | AcquiredPhoto, second: PhotoSource | AcquiredPhoto) -> Verdict:
         """Compare two photos; with the policy `"all"`, every face of one with every face of the other.
 
@@ -334,8 +350,7 @@ class Verifier:
         return photo if isinstance(photo, AcquiredPhoto) else self.acquire(photo)
 
     def _embed(self, photos: list[AcquiredPhoto]) -> npt.NDArray[np.float32]:
-        faces = np.array([photo.pixels for photo in photos], dtype=np.uint8)
-        return self.encoder.embed(faces.reshape(-1, *self.card.input_shape))
+        return self.embed_crops(np.array([photo.pixels for photo in photos], dtype=np.uint8))
 
 
 def _probability(ratio: float, prior: float) -> float:

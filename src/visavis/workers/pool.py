@@ -13,20 +13,21 @@ import signal
 import sys
 import threading
 import time
+import types
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from visavis.errors import ImageError, VisavisError
-from visavis.service.fair_queue import FairQueue
-from visavis.workers import use_one_core
+from visavis.workers.fair_queue import FairQueue
+from visavis.workers.tasks import use_one_core
 
-__all__ = ["OverloadError", "StartError", "WorkerPool"]
+__all__ = ["OverloadError", "StartError", "WorkerPool", "needs_main"]
 
 _MAX_WORKERS = 16
-_START_SECONDS = 60.0
+_START_SECONDS, _END_SECONDS = 60.0, 5.0
 _WALL_FACTOR = 6  # a task that waits for the CPU is not to blame, so its time by the clock is bounded more loosely
-_PRELOADED = ["visavis.service.acquiring", "visavis.faces.mtcnn"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT_MEMORY, _LARGEST_KEPT = 128 * 2**20, 32 * 2**20  # bytes; the most that glibc allows for the second
@@ -76,23 +77,25 @@ class WorkerPool:
         work: Work,
         *,
         seconds: float,
-        memory: int,
+        memory: int | None,
         workers: int | None = None,
+        preload: Sequence[str] = (),
     ) -> None:
         """Start threads and processes.
 
         Args:
             work: What the processes do.
             seconds: CPU time of a task.
-            memory: Bytes that a process may allocate beyond what it has after `work.warm_up`.
+            memory: Bytes that a process may allocate beyond what it has after `work.warm_up`; None: unlimited.
             workers: Number of processes; None: one more than cores, at most 17.
+            preload: Modules that all processes share, by name.
         """
         count = workers or min(os.cpu_count() or 1, _MAX_WORKERS) + 1
         self._work, self._seconds, self._memory = work, seconds, memory
         self._queue: FairQueue[_Job] = FairQueue(max(1, count - 1))
         self._context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
         if sys.platform != "win32":
-            self._context.set_forkserver_preload(_PRELOADED)
+            self._context.set_forkserver_preload(list(preload))
         self._jobs = set[_Job]()
         self._threads = [threading.Thread(target=self._serve, name=f"photos-{n}", daemon=True) for n in range(count)]
         for thread in self._threads:
@@ -155,9 +158,11 @@ class WorkerPool:
         try:
             succeeded, value = worker.run(job.task, _WALL_FACTOR * self._seconds)
         except EOFError:
-            worker.kill()
-            limit = f"more than {self._seconds:g} s of CPU time or too much memory"
+            limit = (
+                f"more than {self._seconds:g} s of CPU time" if worker.used_its_time else "too much memory, or ended its process"
+            )
             succeeded, value = False, OverloadError(f"{job.task.name}: decoding needs {limit}")
+            worker.kill()
         except TimeoutError as error:
             worker.kill()
             succeeded, value = False, error
@@ -210,7 +215,8 @@ class _Worker:
         self._killed = False
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_main, args=(other, *arguments), name="visavis-photos", daemon=True)
-        self._process.start()
+        with contextlib.nullcontext() if needs_main(pickle.dumps(arguments)) else _hidden_main():
+            self._process.start()
         other.close()
         try:
             started, failure = self._receive(_START_SECONDS)
@@ -225,6 +231,12 @@ class _Worker:
     def alive(self) -> bool:
         """Whether it can run a task."""
         return not self._killed and bool(self._process.is_alive())
+
+    @property
+    def used_its_time(self) -> bool:
+        """Whether the system ended it for its CPU time."""
+        self._process.join(_END_SECONDS)
+        return sys.platform != "win32" and self._process.exitcode == -signal.SIGXCPU
 
     def run(self, task: Any, seconds: float) -> tuple[bool, Any]:
         """Run a task; return whether it succeeded, and its result or error.
@@ -253,14 +265,35 @@ class _Worker:
             raise EOFError from error
 
 
-def _main(connection: Connection, work: Work, seconds: float, memory: int) -> None:
+def needs_main(pickled: bytes) -> bool:
+    """Return whether a pickled object belongs to the main program, which has another name in a process that was spawned."""
+    return b"__main__" in pickled or b"__mp_main__" in pickled
+
+
+_main_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Keep a process that starts inside from importing the main program, which might run it again."""
+    with _main_lock:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
+
+
+def _main(connection: Connection, work: Work, seconds: float, memory: int | None) -> None:
     """Run tasks until the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the main one stops this one
     use_one_core()
     _keep_memory()
     try:
         work.warm_up()
-        _limit_memory(memory)
+        if memory is not None:
+            _limit_memory(memory)
     except Exception as error:
         _send(connection, (False, error))
         return
