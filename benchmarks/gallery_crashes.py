@@ -153,8 +153,9 @@ def traces(states: dict[str, int], data: bytes) -> dict[str, str]:
     windows = np.unique(_windows(np.frombuffer(data, np.uint8)))
     found = {name: "name" for name in states if name.encode() in data}
     for name, count in states.items():
-        rows = np.frombuffer(embeddings_of(name, count).tobytes(), np.uint8)
-        if np.isin(_windows(rows), windows, assume_unique=True).any():
+        own = _windows(np.frombuffer(embeddings_of(name, count).tobytes(), np.uint8))
+        places = np.minimum(np.searchsorted(windows, own), len(windows) - 1)
+        if (windows[places] == own).any():
             found[name] = "embedding"
     return found
 
