@@ -12,11 +12,9 @@ from serving import Quarters, running, service_of
 
 from visavis.gallery import open_gallery
 
-CHECKED = (
-    checks.not_a_server_error,
-    checks.status_code_conformance,
-    checks.content_type_conformance,
-    checks.response_schema_conformance,
+checks.load_all_checks()
+CHECKED = checks.CHECKS.get_by_names(
+    ["not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance"]
 )
 
 
