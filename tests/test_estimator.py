@@ -117,6 +117,20 @@ def test_one_photo_is_refused_with_the_way_to_pass_it(coloured, fitted, people):
         fitted.predict(people[0][0])
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": "40"}, "steps must be a whole number, got '40'"),
+        ({"steps": 0}, "steps must be positive, got 0"),
+        ({"steps": 2.5}, "steps must be a whole number, got 2.5"),
+        ({"loss": "nope"}, "loss must be "),
+    ],
+)
+def test_wrong_options_are_refused(people, options, message):
+    with pytest.raises(ValueError, match=message):
+        SiameseVerifier(**options).fit(*people)
+
+
 def test_missing_labels_are_refused(people):
     rows, names = people
     missing = names.astype(object)

@@ -114,7 +114,8 @@ class SiameseVerifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             "flip": self.mirror,
         }
         if self.steps is not None:
-            settings |= {"steps": self.steps, "validate_every": min(self.steps, 100)}
+            few = isinstance(self.steps, int | np.integer) and self.steps < 100  # the configuration checks the type
+            settings |= {"steps": self.steps, "validate_every": self.steps if few else 100}
         trainer = Trainer(split, config_for(split.train, **settings, seed=seed), options=RunOptions(progress=False))
         trainer.run()
         self.threshold_ = _threshold_of(trainer)

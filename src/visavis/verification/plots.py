@@ -17,6 +17,8 @@ from visavis.verification.verifier import AcquiredPhoto
 
 __all__ = ["plot_comparison", "plot_explanation", "plot_verdict"]
 
+_TITLE = 80  # characters of a line that fit into the figures
+
 
 def plot_comparison(
     anchor: Path | npt.NDArray[Any],
@@ -79,7 +81,7 @@ def plot_verdict(photos: tuple[AcquiredPhoto, AcquiredPhoto], verdict: Verdict, 
     place = (verdict.threshold, 0.4)
     ax.annotate(label, place, xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8, annotation_clip=False)
     ax.set(xlim=(min(0.0, verdict.score), 1), ylim=(-0.4, 0.4), yticks=[], xlabel="comparison score (cosine)")
-    figure.suptitle(verdict.describe(), color=colour, fontweight="bold")
+    figure.suptitle(textwrap.fill(verdict.describe(), _TITLE), color=colour, fontweight="bold")
     return figure
 
 
@@ -105,7 +107,7 @@ def plot_explanation(
         axes[coloured].set_title("occlusion map", fontsize=10)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.8, label="fall of the score if occluded")
     bar.ax.tick_params(labelsize=8)
-    figure.suptitle(verdict.describe(), color=MATED if verdict.same else NONMATED, fontweight="bold")
+    figure.suptitle(textwrap.fill(verdict.describe(), _TITLE), color=MATED if verdict.same else NONMATED, fontweight="bold")
     return figure
 
 
