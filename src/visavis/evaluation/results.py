@@ -183,10 +183,14 @@ class Evaluation:
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % interval of each measure, by name; for true accept rates their threshold is resampled with them."""
         resampled = self.resampled_curves
-        limits = {name: limits_of(measure(resampled.best), measure(resampled.worst)) for name, measure in self.measures.items()}
-        for fmr in REPORTED_FMR:
-            low, high = resampled.fnmr_limits(fmr)
-            limits[tar_name(fmr)] = (1 - high, 1 - low)
+        reported = {tar_name(fmr): fmr for fmr in REPORTED_FMR}
+        limits = {}
+        for name, measure in self.measures.items():
+            if name in reported:
+                low, high = resampled.fnmr_limits(reported[name])
+                limits[name] = (1 - high, 1 - low)
+            else:
+                limits[name] = limits_of(measure(resampled.best), measure(resampled.worst))
         return limits if self.acquired is None else self.acquired.intervals | limits
 
     @property

@@ -144,9 +144,8 @@ def search_photo(
             threshold = None if rule is None else rule.rule.score
         acquired = verifier.acquire_each(photo)
         check = verifier.check_presentation(acquired)
-        hits = gallery.search(verifier.embed(acquired), top=top, threshold=threshold)
-        if check is not None and check.vetoed:
-            hits = [[] for _ in acquired]
+        vetoed = check is not None and check.vetoed
+        hits = [[] for _ in acquired] if vetoed else gallery.search(verifier.embed(acquired), top=top, threshold=threshold)
         names = {} if threshold is None else name_faces(hits, threshold)
         faces = [
             SearchedFace(photo.found, tuple(found), names[place].subject if place in names else None)

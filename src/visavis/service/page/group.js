@@ -3,8 +3,8 @@
 import { post } from "./api.js";
 import { $, clearResult, element, showResult, warning } from "./dom.js";
 import { cropFace } from "./drawing.js";
-import { count, errorRates, searchErrorRate } from "./text.js";
 import { scoreText } from "./score-scale.js";
+import { count, errorRates, searchErrorRate } from "./text.js";
 
 export function startGroup(model, settings) {
   const slot = $("group-photo");
