@@ -55,6 +55,11 @@ async def choose_faces(
     ends = np.cumsum([0, *map(len, photos.values())])
     groups = [embeddings[start:end] for start, end in pairwise(ends)]
     numbers = await asyncio.to_thread(agreeing_faces, service.require_gallery(), Verifier(service.engine.encoder), subject, groups)
+    taken = [faces[number] for faces, number in zip(photos.values(), numbers, strict=True) if number is not None]
+    check = await service.engine.check_presentation(taken)
+    attacks = (
+        set() if check is None else {id(face) for face, score in zip(taken, check.scores, strict=True) if score < check.threshold}
+    )
     chosen: dict[int, ChosenFace | ImageError] = {}
     for (index, faces), group, number in zip(photos.items(), groups, numbers, strict=True):
         name = f"photos {index + 1}" if len(prepared) > 1 else "photos"
@@ -62,19 +67,18 @@ async def choose_faces(
             reason = f"{name}: no face agrees with another photo of the subject; send a crop of it"
             chosen[index] = SeveralFacesError(reason)
         else:
-            refusal = await _refusal(service, faces[number], name)
-            chosen[index] = refusal or ChosenFace(faces[number], group[number])
+            face = faces[number]
+            chosen[index] = _refusal(service, face, name, attack=id(face) in attacks) or ChosenFace(face, group[number])
     return [faces if isinstance(faces, ImageError) else chosen[index] for index, faces in enumerate(prepared)]
 
 
-async def _refusal(service: ServiceState, face: PreparedFace, name: str) -> ImageError | None:
-    """Return why a face is not enrolled: its quality, or a presentation attack; None: it is."""
+def _refusal(service: ServiceState, face: PreparedFace, name: str, *, attack: bool) -> ImageError | None:
+    """Return why a face is not enrolled: its quality, or that it is a presentation attack; None: it is."""
     if service.quality is not None and face.quality is not None:
         try:
             service.quality.check(face.quality, name=name)
         except ImageError as error:
             return error
-    check = await service.engine.check_presentation([face])
-    if check is not None and check.vetoed:
+    if attack:
         return PresentationError(f"{name}: a presentation attack was detected. Enrol photos of the person, taken by a camera.")
     return None
