@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from presentations import write_detector
+from videos import write_video
 
 import visavis
 from visavis.cli import group
@@ -32,6 +33,7 @@ def workplace(photo_files, tmp_path, monkeypatch):
                 path.write_bytes(file)
     Path("who.jpg").write_bytes(photo_files[0][1])
     write_detector(Path("liveness.onnx"))
+    write_video(Path("door.mp4"), [photo_files[0][0]] * 10)
 
 
 def test_there_are_examples():

@@ -3,6 +3,12 @@
 from .albums.finding import FindOptions as FindOptions, FoundPeople as FoundPeople, find_people as find_people
 from .albums.reading import ReadingSettings as ReadingSettings
 from .albums.sorting import Album as Album, sort_photos as sort_photos
+from .albums.watching import (
+    WatchEvent as WatchEvent,
+    WatchOptions as WatchOptions,
+    WatchSummary as WatchSummary,
+    watch_video as watch_video,
+)
 from .data import (
     FaceDataset as FaceDataset,
     PairProtocol as PairProtocol,
@@ -96,5 +102,6 @@ from .verification import Verdict as Verdict, Verifier as Verifier
 from .verification.comparisons import Comparison as Comparison, compare_photos as compare_photos, verify_photos as verify_photos
 from .verification.estimator import SiameseVerifier as SiameseVerifier
 from .verification.explanation import Explanation as Explanation, explain_photos as explain_photos
+from .video import TrackingSettings as TrackingSettings, VideoSettings as VideoSettings
 
 __version__: str

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import click
 
 from visavis import __version__
-from visavis.cli import albums, data, encoders, gallery, models, pad, photos, service
+from visavis.cli import albums, data, encoders, gallery, models, pad, photos, service, video
 from visavis.cli.groups import SectionedGroup
 from visavis.errors import VisavisError, backend_named
 
@@ -92,5 +92,5 @@ group.add_section(
     models.quantize,
 )
 group.add_section("Use", photos.verify, photos.compare, photos.explain, data.embed, encoders.encoders)
-group.add_section("Albums", albums.sort, albums.find)
+group.add_section("Albums", albums.sort, albums.find, video.watch)
 group.add_section("Gallery and service", gallery.gallery, service.serve, service.keys)
