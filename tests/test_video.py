@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("av", reason="needs the extra video")
 
 from commands import call
+from PIL import Image
 from scipy import ndimage
 from serving import TILE, Quarters
 from test_gallery import FakeEncoder, angle
@@ -20,9 +21,13 @@ from videos import write_video
 
 import visavis
 from visavis.albums.deciding import TrackDecider
+from visavis.albums.finding import FindOptions, find_people
+from visavis.albums.reading import ReadingSettings, open_album, photo_pixels
 from visavis.albums.watching import WatchOptions, watch_video
+from visavis.data import IntakeRules, open_photos
 from visavis.errors import DataError, MissingDependencyError, ModelError
 from visavis.faces import CANONICAL_LANDMARKS, AcquisitionSettings, Face
+from visavis.formats import HEAD_BYTES, is_video, is_video_file
 from visavis.video import Track, Tracker, TrackingSettings, VideoSettings, VideoSource, VideoWriter, detect_faces
 from visavis.video.tracker import overlaps
 from visavis.video.tracks import Shot, Sighting, face_quality
@@ -92,8 +97,6 @@ def test_frames_are_sampled_by_time(tmp_path):
     assert Blobs().detect(frames[5].pixels)[0].box[0] == pytest.approx(110, abs=3)
     with VideoSource(tmp_path / "a.mp4", VideoSettings(fps=100)) as video:
         assert len(list(video.frames())) == 30
-    with VideoSource(tmp_path / "a.mp4", VideoSettings(fps=5)) as video:
-        assert [round(frame.time, 3) for frame in video.frames(start=2.5)] == [2.5, 2.7, 2.9]
 
 
 def test_what_is_no_video_is_said(tmp_path, monkeypatch):
@@ -171,6 +174,35 @@ def test_times_never_go_back(tmp_path):
         video._decoded = lambda: map(Timed, [100.0, 100.5, 3.0, 3.5, None])
         times = [round(at, 3) for at, _ in video._timed()]
     assert times == [0.0, 0.5, 0.6, 1.1, 1.2]
+
+
+def test_frames_of_a_camera_that_come_too_fast_are_passed_over(tmp_path, monkeypatch):
+    """Time stamps that drift or stall are no reason: only frames that have been waiting are passed over."""
+    clock = [0.0]
+    monkeypatch.setattr("visavis.video.source.time.monotonic", lambda: clock[0])
+
+    def camera(stalls=0.0, pace=0.1):
+        for number in range(100):
+            clock[0] = max(clock[0], start + (stalls if number > 20 else 0) + pace * number)  # at the earliest
+            yield number / 10, None
+
+    with VideoSource(write_video(tmp_path / "a.mp4", walking(3, (ANNA, 10)))) as video:
+        monkeypatch.setattr(VideoSource, "live", True)
+        for options, seconds, least, most in (({}, 0.01, 100, 100), ({}, 0.4, 20, 30), ({"stalls": 9.0}, 0.01, 100, 100)):
+            start, used = clock[0], 0
+            video._timed = lambda: camera(**options)  # noqa: B023
+            for _ in video._current():
+                used += 1
+                clock[0] += seconds
+            assert least <= used <= most, options
+        start, used = clock[0], 0
+        video._timed = lambda: camera(pace=0.15)
+        assert sum(1 for _ in video._current()) == 100
+        monkeypatch.setattr(VideoSource, "live", False)
+        video._timed = camera
+        for _ in video._current():
+            used, clock[0] = used + 1, clock[0] + 9
+        assert used == 100
 
 
 def test_overlaps_are_those_of_boxes():
@@ -453,3 +485,86 @@ def test_written_frames_keep_times_and_sizes(tmp_path):
     writer.close()
     with VideoSource(path, VideoSettings(fps=100)) as video:
         assert [round(frame.time) for frame in video.frames()] == [0, 10, 20] and video.size == (640, 240)
+
+
+def test_videos_are_recognised_by_their_first_bytes(tmp_path, photo_files):
+    for name, form in (
+        ("a.mp4", None),
+        ("a.mkv", None),
+        ("a.webm.mkv", "matroska"),
+        ("a.avi", None),
+        ("a.mov", None),
+        ("a.flv", None),
+    ):
+        path = write_video(tmp_path / name, walking(3, (ANNA, 10)), form=form)
+        assert is_video_file(path.rename(tmp_path / "without-a-suffix")), name
+    assert is_video(b"\0\0\0\x20ftypisom\0\0\0\0") and is_video(b"\0\0\0\x08wide\0\0\0\0mdat")
+    for head in (
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1",
+        b"\0\0\0\x18ftypavif\0\0\0\0",
+        b"\0\0\0\x18ftypM4A \0\0\0\0",
+        b"RIFF\0\0\0\0WEBP",
+    ):
+        assert not is_video(head)
+    assert not is_video(photo_files[0][0][:HEAD_BYTES]) and not is_video_file(tmp_path)
+
+
+def test_a_moment_of_a_video_is_decoded_again(tmp_path):
+    path = write_video(tmp_path / "a.mp4", walking(30, (ANNA, 10)))
+    with VideoSource(path) as video:
+        sampled = {round(frame.time, 3): frame.pixels for frame in video.frames()}
+    for time in (0.0, 0.6, 2.8):
+        with VideoSource(path) as video:
+            assert np.abs(video.frame_at(time).astype(int) - sampled[time]).mean() < 1
+    with VideoSource(path) as video:
+        assert video.frame_at(99.0) is None
+
+
+@pytest.fixture
+def holiday(tmp_path):
+    """A folder of a photo of Berta, a video in which Anna and Cara pass, and one that is damaged."""
+    folder = tmp_path / "holiday"
+    (folder / "clips").mkdir(parents=True)
+    Image.fromarray(scene((BERTA, 40, 60))).save(folder / "berta.png")
+    write_video(folder / "clips" / "b.mp4", [scene(), scene(), *walking(20, (ANNA, 20), (CARA, 300))])
+    (folder / "clips" / "half.mp4").write_bytes((folder / "clips" / "b.mp4").read_bytes()[:2000])
+    return folder
+
+
+@pytest.fixture
+def reading(monkeypatch):
+    """Settings with the encoder and the detector of these frames."""
+    for module in ("finding.load_encoder", "reading.load_expected"):
+        monkeypatch.setattr(f"visavis.albums.{module}", lambda *arguments, **options: Quarters.of_faces())
+    return ReadingSettings(acquisition=AcquisitionSettings(finder=Blobs()), workers=1)
+
+
+def test_people_are_found_in_videos(door, holiday, reading, tmp_path):
+    found = find_people(door, holiday, settings=reading, work=tmp_path / "work")
+    shown = [(face.photo.partition("#")[0], face.subject) for face in found.faces]
+    assert shown[0] == ("berta.png", "berta") and set(shown[1:]) == {("clips/b.mp4", "anna"), ("clips/b.mp4", None)}
+    (anna,) = [face for face in found.faces if face.subject == "anna"]
+    assert anna.photo == f"clips/b.mp4#t={anna.time:g}" and 0.2 <= anna.time <= 2.0 and found.faces[0].time is None
+    assert anna.to_json()["time"] == anna.time and anna.row()[-1] == anna.time
+    (failure,) = found.failures
+    assert failure.photo == "clips/half.mp4" and failure.reason.startswith("not a video, or damaged")
+    assert found.describe()[0] == "3 faces in 3 files: 2 of 2 known people, 1 of unknown people"
+    again = find_people(door, holiday, settings=reading, work=tmp_path / "work")
+    assert again.faces == found.faces
+    with open_album(holiday, reading) as files:
+        pixels = photo_pixels(anna.photo, files, reading)
+    left, top, width, height = (round(value) for value in anna.box)
+    assert abs(int(pixels[top + 20, left + 20, 0]) - ANNA[0]) < 20
+    single = find_people(door, holiday / "clips" / "b.mp4", settings=reading)
+    assert [face.subject for face in single.named] == ["anna"]
+
+
+def test_videos_need_the_extra_and_are_no_photos_elsewhere(door, holiday, reading, monkeypatch):
+    with open_photos(holiday, IntakeRules(people="ignored")) as files:
+        assert [photo.name for photo in files.photos] == ["berta.png"]
+        assert {file.reason for file in files.found.passed_over} == {"a video, not a photo"}
+    monkeypatch.setitem(sys.modules, "av", None)
+    found = find_people(door, holiday, settings=reading, options=FindOptions(threshold=0.9))
+    assert len(found.faces) == 1 and found.failures == () and any("a video, not a photo" in line for line in found.describe())
+    with pytest.raises(MissingDependencyError, match=r"pip install 'visavis\[video\]'"):
+        find_people(door, holiday / "clips" / "b.mp4", settings=reading)

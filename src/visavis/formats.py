@@ -1,9 +1,9 @@
-"""Recognise image formats by the first bytes of a file, never by its name."""
+"""Recognise formats of images and videos by the first bytes of a file, never by its name."""
 
 import re
 from pathlib import Path
 
-__all__ = ["HEAD_BYTES", "READABLE", "image_format", "is_image_file"]
+__all__ = ["HEAD_BYTES", "READABLE", "image_format", "is_image_file", "is_video", "is_video_file"]
 
 HEAD_BYTES = 64
 """How many bytes of a file `image_format` needs."""
@@ -31,6 +31,9 @@ _HEIC_BRANDS = frozenset({b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevm", 
 _GENERIC_BRANDS = frozenset({b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+_VIDEO_SIGNATURES = (b"\x1aE\xdf\xa3", b"FLV\1", b"0&\xb2u\x8ef\xcf\x11", b"\0\0\1\xba")  # Matroska, Flash, Windows Media, MPEG
+_VIDEO_BOXES = frozenset({b"free", b"ftyp", b"mdat", b"moov", b"skip", b"wide"})  # MP4 and QuickTime
+_AUDIO_BRANDS = frozenset({b"M4A ", b"M4B "})
 _PPM = re.compile(rb"P[1-6f]\s+(#|\d)")
 
 
@@ -60,6 +63,22 @@ def is_image_file(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return image_format(file.read(HEAD_BYTES)) is not None
+    except OSError:
+        return False
+
+
+def is_video(head: bytes) -> bool:
+    """Return whether a file is a video by its first bytes: AVI, Flash, Matroska, MP4, MPEG, QuickTime, WebM or Windows Media."""
+    if head[4:8] in _VIDEO_BOXES:
+        return image_format(head) is None and head[8:12] not in _AUDIO_BRANDS
+    return head.startswith(_VIDEO_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+
+
+def is_video_file(path: Path) -> bool:
+    """Return whether this is a video by its content; False for a folder, or a file that is missing or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return is_video(file.read(HEAD_BYTES))
     except OSError:
         return False
 

@@ -11,6 +11,7 @@ from typing import Any
 from visavis.albums.faces import AlbumFaces, Failure, describe_failures
 from visavis.albums.known import open_known
 from visavis.albums.reading import ReadingSettings, read_faces
+from visavis.albums.videos import split_moment
 from visavis.data import Intake
 from visavis.data.intake import PassedOver
 from visavis.encoders import load_encoder
@@ -25,7 +26,20 @@ __all__ = ["FaceDecision", "FindOptions", "FoundPeople", "Known", "decide_faces"
 
 _BATCH = 1024
 _CANDIDATES = 3  # of each face: the best may be in the photo already
-_COLUMNS = ("photo", "face", "subject", "score", "most_like", "left", "top", "width", "height", "detector_score", "warnings")
+_COLUMNS = (
+    "photo",
+    "face",
+    "subject",
+    "score",
+    "most_like",
+    "left",
+    "top",
+    "width",
+    "height",
+    "detector_score",
+    "warnings",
+    "time",
+)
 
 
 @dataclass(frozen=True)
@@ -33,8 +47,8 @@ class FaceDecision:
     """Who a face shows.
 
     Attributes:
-        photo: The photo, its path below the folder or archive.
-        number: The number of the face in it, the largest first.
+        photo: The photo, its path below the folder or archive; of a video with the time of a track's best frame: `door.mp4#t=12.4`.
+        number: The number of the face in it, the largest first; in a video, that of the track.
         box: Left, top, width and height in pixels; None: no face was detected.
         subject: The known person; None: an unknown one.
         score: Comparison score with that person, or else with the one who is most like the face; None: nobody is known.
@@ -52,16 +66,22 @@ class FaceDecision:
     detector_score: float | None = None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def time(self) -> float | None:
+        """The time of the best frame of a track in a video, seconds; None: it is a photo."""
+        return split_moment(self.photo)[1]
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return {**vars(self), "box": self.box and list(self.box), "warnings": list(self.warnings)}
+        return {**vars(self), "box": self.box and list(self.box), "warnings": list(self.warnings), "time": self.time}
 
     def row(self) -> list[Any]:
         """Return it as a row of a table."""
         score = "" if self.score is None else round(self.score, 4)
         box = self.box or ("", "", "", "")
         detector = "" if self.detector_score is None else round(self.detector_score, 4)
-        return [self.photo, self.number, self.subject or "", score, self.most_like or "", *box, detector, "; ".join(self.warnings)]
+        warnings, time = "; ".join(self.warnings), "" if self.time is None else self.time
+        return [self.photo, self.number, self.subject or "", score, self.most_like or "", *box, detector, warnings, time]
 
 
 @dataclass(frozen=True)
@@ -123,8 +143,9 @@ class FoundPeople:
     def describe(self) -> list[str]:
         """Return the summary, a line each: counts, how often names are wrong, and what was not read."""
         named, people = len(self.named), len(self.photos_of)
+        files = "photo" if all(face.time is None for face in self.faces) else "file"
         lines = [
-            f"{counted(len(self.faces), 'face')} in {counted(self.intake.photos, 'photo')}: {named:,} of "
+            f"{counted(len(self.faces), 'face')} in {counted(self.intake.photos, files)}: {named:,} of "
             f"{counted(people, 'known person')}, "
             f"{len(self.faces) - named:,} of unknown people"
         ]
@@ -200,11 +221,11 @@ def find_people(
     """Find known people among all faces of many photos.
 
     Each face is compared with every known person, and named if the best score reaches the threshold. Two faces of one photo are not
-    given the same name: the more similar one gets it.
+    given the same name: the more similar one gets it. In a video, each track counts as one face, see `watch_video`.
 
     Args:
         known: A gallery, a folder or archive of people, or a photo; see `open_known`.
-        photos: A folder of photos at any depth, a `.tar` or `.zip` of one, or a photo.
+        photos: A folder of photos and videos at any depth, a `.tar` or `.zip` of photos, or a photo or a video.
         settings: How photos become faces; None: with the bundled encoder.
         work: A folder that keeps the faces, so that an interrupted call is resumed and new photos are read alone; None: none.
         options: The threshold, or the rate to choose it for, and which folders are the known people.

@@ -17,6 +17,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from visavis.albums.faces import AlbumFaces, Failure
+from visavis.albums.videos import name_moment, read_moment, read_video, split_moment
 from visavis.data import Intake, IntakeRules, PhotoFiles, open_photos
 from visavis.data.folders import check_outside, fetched
 from visavis.data.intake import Photo, PhotoList
@@ -28,8 +29,9 @@ from visavis.encoders.loading import load_expected
 from visavis.errors import DataError, ImageError, ModelError, check_numbers
 from visavis.faces import AcquisitionSettings, AlignedFace, Crop
 from visavis.files import atomic_write, check_path, make_private_folder
-from visavis.formats import is_image_file
+from visavis.formats import is_image_file, is_video_file
 from visavis.images import Pixels, read_image
+from visavis.video.source import can_read_videos
 from visavis.workers.isolated import isolated
 from visavis.workers.tasks import check_picklable, run_tasks
 
@@ -52,6 +54,8 @@ class ReadingSettings:
         workers: Number of processes; None: one per core.
         progress: Whether to show a bar on standard error.
         thumbnails: Whether to keep a small picture of each face.
+        videos: Whether videos are read too, if the extra `video` is installed; each track counts as a face at the time of its best
+            frame.
     """
 
     model: str = "pretrained"
@@ -59,6 +63,7 @@ class ReadingSettings:
     workers: int | None = None
     progress: bool = False
     thumbnails: bool = False
+    videos: bool = True
 
     def __post_init__(self) -> None:
         """Take all faces."""
@@ -82,6 +87,7 @@ class _Task:
     photos: list[tuple[_Stamped, Path | bytes | ImageError]]
     settings: ReadingSettings
     encoder: str
+    video: bool = False
 
 
 def read_faces(photos: Path | str, work: Path, settings: ReadingSettings, *, encoder: Encoder) -> AlbumFaces:
@@ -106,11 +112,21 @@ def read_faces(photos: Path | str, work: Path, settings: ReadingSettings, *, enc
         listed = [_Stamped(photo.name, files.store.stamp(path)) for photo, path in files.with_paths()]
         known = {_Stamped(*photo) for part in _parts(work) for photo in _header(part)["photos"]}
         missing = [photo for photo in listed if photo not in known]
+        videos = files.found.videos
+        chunks = [*_chunks([photo for photo in missing if photo.name not in videos])]
+        chunks += [[photo] for photo in missing if photo.name in videos]
         tasks = (
-            _Task(_part(work, some), files.root, [(photo, fetched(files, photo.name)) for photo in some], settings, encoder.digest)
-            for some in _chunks(missing)
+            _Task(
+                _part(work, some),
+                files.root,
+                [(photo, fetched(files, photo.name)) for photo in some],
+                settings,
+                encoder.digest,
+                some[0].name in videos,
+            )
+            for some in chunks
         )
-        processes = min(settings.workers or os.cpu_count() or 1, max(1, -(-len(missing) // _PART)))
+        processes = min(settings.workers or os.cpu_count() or 1, max(1, len(chunks)))
         if processes > 1:
             check_picklable("finder", settings.acquisition.finder)
         bar = tqdm(
@@ -129,20 +145,22 @@ def read_faces(photos: Path | str, work: Path, settings: ReadingSettings, *, enc
 
 @contextmanager
 def open_album(photos: Path | str, settings: ReadingSettings) -> Iterator[PhotoFiles]:
-    """List the photos of a folder or an archive, whoever they show; or a single photo.
+    """List the photos of a folder or an archive, and its videos if they are wanted, whoever they show; or a single one.
 
     Raises:
         DataError: As `open_photos`.
     """
     path = Path(photos)
-    if is_uri(photos) or not is_image_file(check_path(photos)):
-        with open_photos(photos, IntakeRules(people="ignored", limits=settings.acquisition.limits)) as files:
+    video = settings.videos and not is_uri(photos) and is_video_file(check_path(photos))
+    if is_uri(photos) or not (video or is_image_file(check_path(photos))):
+        rules = IntakeRules(people="ignored", limits=settings.acquisition.limits, videos=settings.videos and can_read_videos())
+        with open_photos(photos, rules) as files:
             yield files
         return
     photo = Photo(shown_name(path.name), UNNAMED)
     yield PhotoFiles(
         str(path.parent),
-        PhotoList([photo], {photo.name: path.name}, ()),
+        PhotoList([photo], {photo.name: path.name}, (), frozenset({photo.name} if video else ())),
         Store([], lambda below: path.parent / below, lambda below: file_stamp(path)),
     )
 
@@ -175,8 +193,11 @@ def _header(part: Path) -> Any:
 
 
 def _read_part(task: _Task) -> int:
-    """Detect and embed the faces of some photos, write them atomically, and return how many photos there were."""
+    """Detect and embed the faces of some photos or of a video, write them atomically, and return how many photos there were."""
     encoder = load_expected(task.settings.model, task.encoder, otherwise="changed while photos were read. Start again")
+    if task.video:
+        _read_video_part(task, encoder)
+        return len(task.photos)
     crops, rows, thumbnails, failures = [], list[list[Any]](), list[bytes](), list[Failure]()
     acquisition = task.settings.acquisition
     work = partial(_read_photo, acquisition, encoder.card.crop, thumbnails=task.settings.thumbnails)
@@ -194,16 +215,49 @@ def _read_part(task: _Task) -> int:
         rows += [[photo.name, number, *face.values] for number, face in enumerate(faces, 1)]
         thumbnails += [face.thumbnail for face in faces]
     batches = [encoder.embed(np.stack(crops[start : start + _BATCH])) for start in range(0, len(crops), _BATCH)]
+    _write_part(task, rows, batches, thumbnails, failures)
+    return len(task.photos)
+
+
+def _read_video_part(task: _Task, encoder: Encoder) -> None:
+    """Detect, track and embed the faces of a video, and write them."""
+    (photo, content), rows, failures = task.photos[0], list[list[Any]](), list[Failure]()
+    name, embeddings, pictures = f"{task.root}/{photo.name}", list[npt.NDArray[np.float32]](), list[bytes]()
+    try:
+        if isinstance(content, ImageError):
+            raise content
+        picture = thumbnail if task.settings.thumbnails else None
+        tracks, problems = read_video(content, encoder, task.settings.acquisition.finder, name=name, picture=picture)
+        for track in tracks:
+            best = track.shots[0]
+            box = [round(float(value), 1) for value in best.sighting.box]
+            shown = [photo.name, track.number, box, best.sighting.score, round(best.sighting.eye_distance, 1)]
+            warnings = [*best.sighting.warnings, *problems]
+            rows.append([*shown, round(best.sighting.sharpness, 1), warnings, round(best.sighting.time, 3)])
+            embeddings.append(track.template[None])
+            pictures.append(best.picture)
+    except DataError as error:
+        failures.append(Failure(photo.name, str(error).removeprefix(f"{name}: ")))
+    _write_part(task, rows, embeddings, pictures, failures)
+
+
+def _write_part(
+    task: _Task,
+    rows: list[list[Any]],
+    embeddings: Sequence[npt.NDArray[np.float32]],
+    thumbnails: Sequence[bytes],
+    failures: Sequence[Failure],
+) -> None:
+    """Write what was read, atomically."""
     header = {"photos": [photo for photo, _ in task.photos], "rows": rows, "failures": failures}
     with atomic_write(task.part, private=True) as path, path.open("wb") as file:
         np.savez(
             file,
             header=np.array(json.dumps(header)),
-            embeddings=np.concatenate(batches) if batches else np.zeros((0, 0), np.float32),
+            embeddings=np.concatenate(embeddings) if embeddings else np.zeros((0, 0), np.float32),
             thumbnails=np.frombuffer(b"".join(thumbnails), dtype=np.uint8),
             ends=np.cumsum([0, *map(len, thumbnails)]),
         )
-    return len(task.photos)
 
 
 class _ReadFace(NamedTuple):
@@ -268,7 +322,8 @@ def _join(work: Path, listed: Sequence[_Stamped], intake: Intake) -> AlbumFaces:
         failures += [Failure(*failure) for failure in header["failures"] if failure[0] in current]
         for number, row in enumerate(header["rows"]):
             if row[0] in current:
-                rows.append((current[row[0]], row))
+                moment = [name_moment(row[0], row[7]), *row[1:]] if len(row) > 7 else row
+                rows.append((current[row[0]], moment))
                 embeddings.append(vectors[number])
                 thumbnails.append(pictures[ends[number] : ends[number + 1]])
     order = sorted(range(len(rows)), key=lambda index: (rows[index][0], rows[index][1][1]))
@@ -283,5 +338,10 @@ def _join(work: Path, listed: Sequence[_Stamped], intake: Intake) -> AlbumFaces:
 
 
 def photo_pixels(name: str, files: PhotoFiles, settings: ReadingSettings) -> Pixels:
-    """Decode a photo again, to draw on it or to cut a face out of it."""
+    """Decode a photo or a moment of a video again, to draw on it or to cut a face out of it."""
+    video, time = split_moment(name)
+    if time is not None and video in files.found.videos:
+        content = files.fetch(video)
+        if isinstance(content, Path):
+            return read_moment(content, time, name=f"{files.root}/{video}")
     return read_image(files.fetch(name), name=f"{files.root}/{name}", limits=settings.acquisition.limits)

@@ -153,7 +153,7 @@ def sort_photos(
 
             visavis.sort_photos("party/", "album/").people
     """
-    settings, folder = replace(settings or ReadingSettings(), thumbnails=True), check_path(out)
+    settings, folder = replace(settings or ReadingSettings(), thumbnails=True, videos=False), check_path(out)
     check_outside(photos, folder)
     encoder = load_encoder(settings.model)
     if encoder.card.histogram is None:

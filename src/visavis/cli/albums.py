@@ -66,8 +66,8 @@ def find(
 ) -> None:
     """Find known people among all faces of many photos.
 
-    KNOWN is a folder with one sub-folder per person, a photo of one person, or a gallery. PHOTOS is a folder of photos at any
-    depth, a .tar or .zip of one, or a photo. Exit codes: 0 a known person was found, 1 none was, 2 an error.
+    KNOWN is a folder with one sub-folder per person, a photo of one person, or a gallery. PHOTOS is a folder of photos and videos
+    at any depth, a .tar or .zip of photos, a photo or a video. Exit codes: 0 a known person was found, 1 none was, 2 an error.
     """
     from visavis.albums.finding import FindOptions, find_people
     from visavis.albums.pages import write_annotated, write_found_page

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from visavis.data.names import UNNAMED, check_name, normalise_name, shown_name
 from visavis.errors import DataError, check_numbers, check_option
 from visavis.files import write_csv
-from visavis.formats import READABLE, image_format
+from visavis.formats import READABLE, image_format, is_video
 from visavis.images import Limits
 from visavis.wording import counted
 
@@ -118,6 +118,7 @@ class IntakeRules:
             top, below any single folder that holds no photo itself.
         limits: Of one file.
         listed_in: The CSV to write with the files that a reader of data sets passed over; None: none.
+        videos: Whether videos are taken too; without it, they are passed over.
 
     Raises:
         ValueError: If `people_depth` is less than 1.
@@ -127,6 +128,7 @@ class IntakeRules:
     people_depth: int | None = None
     limits: Limits = field(default_factory=Limits)
     listed_in: Path | None = None
+    videos: bool = False
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -233,11 +235,13 @@ class PhotoList:
         photos: In natural order of people and names.
         paths: The path of each photo's entry, by the photo's name.
         passed_over: The other files, in order of their names.
+        videos: The names of those among `photos` that are videos.
     """
 
     photos: list[Photo]
     paths: dict[str, str]
     passed_over: tuple[PassedOver, ...]
+    videos: frozenset[str] = frozenset()
 
     def intake(self, root: str) -> Intake:
         """Return what was found below a root, and what was passed over."""
@@ -263,10 +267,13 @@ def sort_entries(entries: Iterable[Entry], root: str, rules: IntakeRules) -> Pho
     """
     paths: dict[str, str] = {}
     passed_over: list[PassedOver] = []
+    videos = set[str]()
     for entry in entries:
         name = shown_name(entry.path)
-        if (problem := _problem_of(entry, name in paths)) is None:
+        if (problem := _problem_of(entry, name in paths, videos=rules.videos)) is None:
             paths[name] = entry.path
+            if rules.videos and is_video(entry.head):
+                videos.add(name)
         else:
             passed_over.append(PassedOver(name, *problem))
     photos: list[Photo] = []
@@ -278,7 +285,8 @@ def sort_entries(entries: Iterable[Entry], root: str, rules: IntakeRules) -> Pho
     if not photos:
         raise DataError(_nothing_found(root, len(paths), passed_over))
     photos.sort(key=lambda photo: (natural_order(photo.person), natural_order(photo.name)))
-    return PhotoList(photos, paths, tuple(sorted(passed_over, key=lambda file: natural_order(file.name))))
+    others = sorted(passed_over, key=lambda file: natural_order(file.name))
+    return PhotoList(photos, paths, tuple(others), frozenset(videos))
 
 
 def is_system_entry(name: str) -> bool:
@@ -291,7 +299,7 @@ def natural_order(text: str) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.findall(r"[0-9]+|[^0-9]+", text)]
 
 
-def _problem_of(entry: Entry, is_repeated: bool) -> tuple[Kind, str] | None:
+def _problem_of(entry: Entry, is_repeated: bool, *, videos: bool = False) -> tuple[Kind, str] | None:
     """Return why a file is no photo: kind and reason."""
     parts = entry.path.split("/")
     if system := next((part for part in parts if is_system_entry(part)), None):
@@ -304,6 +312,8 @@ def _problem_of(entry: Entry, is_repeated: bool) -> tuple[Kind, str] | None:
     if not entry.head:
         return "unreadable", "the file is empty"
     found = image_format(entry.head)
+    if found is None and is_video(entry.head):
+        return None if videos else ("not an image", "a video, not a photo")
     if found is None:
         return "not an image", "not an image by its content"
     return None if found in READABLE else ("not an image", f"unsupported image format ({found})")

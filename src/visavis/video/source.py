@@ -1,5 +1,7 @@
 """Sampled frames of a video file, a camera or a stream, decoded by PyAV."""
 
+import importlib.util
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +16,13 @@ from visavis.errors import DataError, MissingDependencyError, check_numbers
 from visavis.files import check_path
 from visavis.wording import counted
 
-__all__ = ["Frame", "VideoSettings", "VideoSource", "load_av"]
+__all__ = ["Frame", "VideoSettings", "VideoSource", "can_read_videos", "load_av"]
 
 Pixels = npt.NDArray[np.uint8]
 
 _MOST_DAMAGED = 250  # packets in a row without a picture, after which a stream is given up
 _LATE = 1.0  # seconds by which a live source may be behind before frames are passed over
+_TICK = 0.001  # seconds by which a time may be rounded
 _JUMP = 1.0  # seconds by which time stamps may go back before they are taken for those of a new recording
 _TEXT = frozenset({"ansi", "bintext", "idf", "xbin"})  # FFmpeg draws text files
 _CAMERA = "/dev/video"
@@ -109,27 +112,34 @@ class VideoSource:
         """Whether it is a camera or a broadcast: a source without a duration."""
         return self._container.duration is None
 
-    def frames(self, *, start: float = 0.0) -> Iterator[Frame]:
+    def frames(self) -> Iterator[Frame]:
         """Decode the video and yield about `fps` frames a second.
 
         Packets that are damaged are counted and passed over. A source that fails ends, and `stopped` says why. Frames of a live
         source that come faster than they are used are passed over.
 
-        Args:
-            start: Seconds of the video to pass over first.
-
         Raises:
             DataError: If not one frame can be decoded.
         """
-        due, began, any_frame = start, time.monotonic(), False
-        for at, frame in self._timed():
+        due, any_frame = 0.0, False
+        for at, frame in self._current():
             any_frame = True
-            if at + 1e-6 < due or (self.live and time.monotonic() - began - at > _LATE):
-                continue
-            due = max(due + 1 / self.settings.fps, at)
-            yield Frame(at, self._upright(frame))
+            if at + 1e-6 >= due:
+                due = max(due + 1 / self.settings.fps, at)
+                yield Frame(at, self._upright(frame))
         if not any_frame:
             raise DataError(f"{self.name}: no frame can be decoded{f': {self.stopped}' if self.stopped else ''}")
+
+    def frame_at(self, time: float) -> Pixels | None:
+        """Return the frame at a time of a file in seconds, `(h, w, 3)` uint8, or the first one after it; None: there is none."""
+        start = float((self._stream.start_time or 0) * self._stream.time_base)
+        try:
+            self._container.seek(int((start + time) / self._stream.time_base), stream=self._stream)  # to the key frame before
+        except (self._av.FFmpegError, ValueError) as error:
+            self.stopped = _reason(error)
+            return None
+        found = (frame for frame in self._decoded() if frame.time is not None and frame.time - start + _TICK >= time)
+        return next((self._upright(frame) for frame in found), None)
 
     def describe(self) -> list[str]:
         """Return what was wrong with the source, a line each; nothing if all of it was read."""
@@ -177,6 +187,17 @@ class VideoSource:
         context.thread_type = "AUTO"
         return streams[0]
 
+    def _current(self) -> Iterator[tuple[float, Any]]:
+        """Yield frames with their times; of a live source, none that has been waiting for longer than it should."""
+        began, last, asked = -math.inf, 0.0, time.monotonic()
+        for at, frame in self._timed():
+            now = time.monotonic()
+            if now - asked >= (at - last) / 2:
+                began = now - at  # the frame was waited for: nothing is pending
+            if not self.live or now - at - began <= _LATE:
+                yield at, frame
+            last, asked = at, time.monotonic()
+
     def _timed(self) -> Iterator[tuple[float, Any]]:
         """Yield all frames with their times, which never go back."""
         origin: float | None = None
@@ -211,6 +232,11 @@ class VideoSource:
     def _upright(self, frame: Any) -> Pixels:
         pixels = frame.to_ndarray(format="rgb24")
         return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4))
+
+
+def can_read_videos() -> bool:
+    """Return whether the extra `video` is installed."""
+    return importlib.util.find_spec("av") is not None
 
 
 def load_av() -> Any:
