@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 PIP := -m pip --disable-pip-version-check install --quiet
 BENCHMARKS := basics allpairs throughput training faces detector turned nonfaces encoding decision bulk gallery gallery_crashes gallery_milvus service photo_pool hostile encoder quality_gate intake labels albums decisions population evaluating att losses lfw fine_tuning inversion guarantees coverage growth first_minutes
 
-.PHONY: demo serve test test-slow test-lowest lint setup lock sbom bench clean
+.PHONY: demo serve test test-slow test-lowest browser lint setup lock sbom bench clean
 
 demo: setup
 	$(BIN)/visavis demo
@@ -27,6 +27,15 @@ test-lowest:
 	$(VENV)-lowest/bin/python $(PIP) --require-hashes --requirement requirements/lowest.txt
 	$(VENV)-lowest/bin/python $(PIP) --no-deps --no-build-isolation --editable .
 	$(VENV)-lowest/bin/python -m pytest -W default::DeprecationWarning
+
+# onnxruntime-web, which the tests of `visavis export --browser` need; they skip without it. Needs npm and a network.
+browser: runs/browser/.installed
+
+runs/browser/.installed: src/visavis/encoders/browser/package.json
+	mkdir -p runs/browser
+	cp $< runs/browser
+	npm install --prefix runs/browser --ignore-scripts --no-audit --no-fund --loglevel error
+	touch $@
 
 lint: setup
 	$(BIN)/ruff format --check

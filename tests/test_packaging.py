@@ -29,6 +29,9 @@ def test_the_wheel_holds_the_encoder_the_pages_and_the_types(built):
     with zipfile.ZipFile(built[0]) as wheel:
         names = set(wheel.namelist())
     for name in (
+        "encoders/browser/index.html",
+        "encoders/browser/package.json",
+        "encoders/browser/verifier.js",
         "encoders/weights/encoder.onnx",
         "encoders/weights/NOTICE.txt",
         "encoders/weights/LICENSE-Apache-2.0.txt",

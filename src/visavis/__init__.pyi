@@ -35,6 +35,7 @@ from .data.pairs import generate_image_pairs as generate_image_pairs, index_pair
 from .data.preparation import Preparation as Preparation, prepare_photos as prepare_photos
 from .demo import run_demo as run_demo
 from .encoders import load_encoder as load_encoder
+from .encoders.browser_bundle import export_for_browser as export_for_browser
 from .encoders.export import export_model as export_model
 from .encoders.keras import load_model as load_model, save_model as save_model
 from .errors import (

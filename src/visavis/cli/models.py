@@ -252,14 +252,28 @@ def check(model: str, data: str, *, rules: Any, quiet: bool, as_json: bool, **se
 
 
 @click.command(epilog="Example: visavis export runs/mine --out mine.onnx && visavis card mine.onnx")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write, .onnx or .tflite.")
-@click.option("--without-names", is_flag=True, help="Write digests instead of people's names to the card.")
-def export(run: Path, out: Path, *, without_names: bool) -> None:
-    """Export a model with its card to one file that runs without Keras."""
+@click.argument("model")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The file to write, .onnx or .tflite; with --browser a folder."
+)
+@click.option("--browser", is_flag=True, help="Write a folder with a page that verifies two photos in the browser.")
+@click.option(
+    "--without-names", is_flag=True, help="Write digests instead of people's names to the card, as --browser always does."
+)
+@click.option("--overwrite", is_flag=True, help="With --browser: replace files in a folder that is not empty.")
+def export(model: str, out: Path, *, browser: bool, without_names: bool, overwrite: bool) -> None:
+    """Export a model with its card to one file that runs without Keras, or to a folder for browsers."""
+    if browser:
+        from visavis.encoders.browser_bundle import export_for_browser
+
+        export_for_browser(model, out, overwrite=overwrite)
+        click.echo(f"{out}: run npm install there, and serve it: python -m http.server --directory {out}")
+        return
+    if overwrite:
+        raise click.UsageError("--overwrite goes with --browser")
     from visavis.encoders.export import export_model
 
-    click.echo(export_model(run, out, names=not without_names))
+    click.echo(export_model(model, out, names=not without_names))
 
 
 @click.command(epilog="Example: visavis quantize runs/mine faces/ --out mine-8bit.onnx")
