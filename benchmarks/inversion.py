@@ -153,10 +153,10 @@ def main() -> None:
     enrolled, known = crops(Verifier(encoder), options.targets)
     model, oracle = Eigenfaces.of(known), Oracle(encoder, options.key)
     targets = encoder.embed(enrolled).astype(np.float64)
-    states = [
-        attack(encoder, target, model, oracle, options.requests, np.random.default_rng(number))
-        for number, target in enumerate(targets)
-    ]
+    states = []
+    for number, target in enumerate(targets):
+        states.append(attack(encoder, target, model, oracle, options.requests, np.random.default_rng(number)))
+        print(f"target {number}: best score {states[-1].score:.3f} after {states[-1].requests} requests", flush=True)
     strictest = oracle.rules[-1].score
     accepted = [state.requests for state in states if state.score >= strictest]
     figures = {

@@ -24,6 +24,8 @@ class SubjectStore:
     def __init__(self, connection: sqlite3.Connection, file: GalleryFile) -> None:
         """Work in a transaction on a file."""
         self._connection, self._file = connection, file
+        self._last: dict[str, int] = {}  # the last number given in each table; nobody else writes in a write transaction
+        self._used: tuple[int, SubjectKey] | None = None  # the key that was used last, and whose it is
         self.moved: list[int] = []
 
     def find(self, name: str) -> int | None:
@@ -85,7 +87,7 @@ class SubjectStore:
 
     def add(self, name: str, *, created: str = "") -> int:
         """Add a subject with its own data key and return its number."""
-        number = last_number(self._connection, "subjects") + 1
+        number = self._next("subjects")
         self._file.keys.reserve(number)
         values = (number, self._file.keys.master.index(name), self._key(number).encrypt(name.encode(), "name"), created or now())
         # a subject whose key is destroyed, but whose rows are left, must not keep the name
@@ -95,20 +97,20 @@ class SubjectStore:
 
     def add_references(self, number: int, person: Enrolment) -> list[int]:
         """Add references to a subject, but photos that it is enrolled with already; return their numbers."""
-        key, present = self._key(number), self._digests(number)
-        added = []
+        key, present = self._key(number), self._digests(number) if any(person.digests) else set()
+        added, photos = list[tuple[int, int, bytes]](), list[tuple[int, bytes]]()
         for row, photo, digest in zip(person.embeddings, person.photos, person.digests, strict=True):
             if digest in present:
                 continue
             if digest is not None:
                 present.add(digest)
-            reference = last_number(self._connection, "enrolled") + 1
-            self._insert(number, reference, self._file.encrypt(row, digest, key, reference))
+            reference = self._next("enrolled")
+            added.append((reference, number, self._file.encrypt(row, digest, key, reference)))
             if photo is not None:
-                values = (reference, key.encrypt(photo, "photo", reference))
-                self._connection.execute("INSERT INTO photos VALUES (?, ?)", values)
-            added.append(reference)
-        return added
+                photos.append((reference, key.encrypt(photo, "photo", reference)))
+        self._connection.executemany("INSERT INTO enrolled VALUES (?, ?, ?)", added)
+        self._connection.executemany("INSERT INTO photos VALUES (?, ?)", photos)
+        return [reference for reference, _, _ in added]
 
     def move(self, numbers: Sequence[int], name: str, *, without: int | None = None) -> int:
         """Move all references of subjects to a new subject, encrypted under a new key, and delete the old ones.
@@ -155,11 +157,18 @@ class SubjectStore:
             if self.find(name) != number:
                 raise DamagedGalleryError(f"{self._file.path}: the index of names was modified. Restore a backup.")
 
+    def _next(self, table: str) -> int:
+        """Return a new number in a table."""
+        self._last[table] = (self._last.get(table) or last_number(self._connection, table)) + 1
+        return self._last[table]
+
     def _key(self, number: int) -> SubjectKey:
-        key = self._file.keys.key(number)
-        if key is None:
-            raise UnknownSubjectError(f"{self._file.path}: the key of subject {number} is destroyed")
-        return key
+        if self._used is None or self._used[0] != number:
+            key = self._file.keys.key(number)
+            if key is None:
+                raise UnknownSubjectError(f"{self._file.path}: the key of subject {number} is destroyed")
+            self._used = number, key
+        return self._used[1]
 
     def _digests(self, number: int) -> set[bytes | None]:
         """The digests of a subject's photos, as far as they are known."""
@@ -173,6 +182,3 @@ class SubjectStore:
             "SELECT number, embedding, photo FROM enrolled LEFT JOIN photos ON reference = number WHERE subject = ? ORDER BY number"
         )
         return self._connection.execute(query, (number,)).fetchall()
-
-    def _insert(self, number: int, reference: int, stored: bytes) -> None:
-        self._connection.execute("INSERT INTO enrolled VALUES (?, ?, ?)", (reference, number, stored))
