@@ -62,14 +62,18 @@ class PeopleWeights:
             predict: Whether these are the numbers of each kind of people in another sample of as many people, not only the
                 uncertain shares of each kind in the population.
         """
-        rng = np.random.default_rng(seed)
-        drawn = rng.standard_exponential((resamples, people + 1))
+        rng, weights = np.random.default_rng(seed), np.ones((1 + resamples, 1 + people))
+        drawn = rng.standard_exponential(out=weights[1:])
         if predict:
-            drawn = rng.multinomial(people, drawn / drawn.sum(axis=1, keepdims=True)).astype(np.float64)
-        return cls(np.concatenate([np.ones((1, people)), drawn[:, 1:]]), np.append(0.0, drawn[:, 0]))
+            weights[1:] = rng.multinomial(people, drawn / drawn.sum(axis=1, keepdims=True))
+        weights[0, 0] = 0
+        return cls(weights[:, 1:], weights[:, 0])
 
     def shares(self, events: Floats, trials: Floats) -> Floats:
         """Return the share of trials `(p,)` that are events `(p, k)` in each resample: `(r, k)`."""
+        some = trials > 0
+        if not some.all():
+            return PeopleWeights(self.seen[:, some], self.unseen).shares(events[some], trials[some])
         return np.asarray((self.seen @ events) / np.maximum(self.seen @ trials, 1e-300)[:, None])
 
     def pair_shares(self, events: Floats, trials: Floats) -> Floats:

@@ -43,7 +43,7 @@ _BLOCK = 1024
 _WORKERS, _AHEAD = 8, 4  # threads at most, and blocks for each of them at a time
 _KEEP_ALL = 1000  # photos: up to half a million pairs are all kept
 _BINS = 1 << 15  # in a unit of score: a power of two, so that a float32 score times it is exact
-_SAMPLE = 1500  # photos from which the lowest score to keep is estimated
+_SAMPLE = 1000  # photos from which the lowest score to keep is estimated
 _MIN_KEPT, _KEPT_PER_EER = 0.06, 1.5  # share of the non-mated pairs kept: at least, and as a multiple of the EER
 
 
@@ -317,9 +317,9 @@ def _floor(rows: Rows, people: Indices, thresholds: Floats) -> float:
     rng = np.random.default_rng(0)
     order = rng.permutation(int(people.max()) + 1)[people]
     sample = np.argsort(order, kind="stable")[:_SAMPLE]  # whole people, so that mated pairs are among them
-    first, second = np.triu_indices(len(sample), 1)
-    scores, same = cosine_scores(rows[sample], rows[sample])[first, second], people[sample][first] == people[sample][second]
-    nonmated, mated = np.sort(scores[~same]), np.sort(scores[same])
+    scores, same = cosine_scores(rows[sample], rows[sample]), people[sample][:, None] == people[sample]
+    once = np.tri(len(sample), k=-1, dtype=bool)
+    nonmated, mated = np.sort(scores[once & ~same]), np.sort(scores[once & same])
     if not len(nonmated) or not len(mated):
         return float(np.min(thresholds, initial=-1.0))
     fmr = accepted_at(nonmated, mated) / len(nonmated)
@@ -360,9 +360,9 @@ def _joined(parts: list[ScoreList], order: Indices) -> ScoreList:
     return ScoreList(first, second, np.concatenate([part.scores for part in parts]))
 
 
-def _bins(scores: Rows) -> npt.NDArray[np.int32]:
+def _bins(scores: Rows) -> Indices:
     """Return the bin of each score, 0 .. 65,536; multiplying by a power of two and cutting off are exact."""
-    places = (scores * np.float32(_BINS)).astype(np.int32)
+    places = (scores * np.float32(_BINS)).astype(np.int64)
     places += _BINS
     return places
 
