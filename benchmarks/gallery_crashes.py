@@ -12,6 +12,7 @@ About ten minutes.
 import argparse
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -151,10 +152,11 @@ def traces(states: dict[str, int], data: bytes) -> dict[str, str]:
         states: How many references each of them had.
         data: The bytes.
     """
-    found = {name: "name" for name in states if name.encode() in data}
+    if not states:
+        return {}
+    wanted = re.compile(b"|".join(re.escape(name.encode()) for name in states))
+    found = {name.decode(): "name" for name in set(wanted.findall(data))}
     own = [_windows(np.frombuffer(embeddings_of(name, count).tobytes(), np.uint8)) for name, count in states.items()]
-    if not own:
-        return found
     owners = np.repeat(np.arange(len(own)), [len(windows) for windows in own])
     windows = np.concatenate(own)
     order = np.argsort(windows)

@@ -23,8 +23,14 @@ def test_it_runs_as_a_user_without_rights_and_is_looked_after():
     assert "/readyz" in last("HEALTHCHECK")
     assert last("VOLUME") == "/data"
     assert not [name for name, _ in LINES if name == "ADD"]
-    for image in [rest.split()[0] for name, rest in LINES if name == "FROM"]:
-        assert re.fullmatch(r"python:3\.\d+-slim", image)
+    images = {rest.split()[0] for name, rest in LINES if name == "FROM"}
+    assert len(images) == 1 and re.fullmatch(r"python:3\.\d+-slim@sha256:[0-9a-f]{64}", images.pop())
+
+
+def test_the_digest_of_the_base_image_is_kept_up_to_date():
+    yaml = pytest.importorskip("yaml")
+    updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
+    assert {"docker", "github-actions"} <= {update["package-ecosystem"] for update in updates}
 
 
 def test_what_it_copies_and_installs_is_there():

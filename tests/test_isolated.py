@@ -24,6 +24,7 @@ from visavis.errors import ImageError
 from visavis.faces import AcquisitionSettings, FaceFinder, acquisition as acquisition_module
 from visavis.gallery import open_gallery
 from visavis.gallery.enrolling import enrol_folder
+from visavis.verification.comparisons import compare_photos
 from visavis.workers.budget import Budget
 from visavis.workers.isolated import isolated
 
@@ -189,9 +190,12 @@ def test_prepare_lists_a_photo_that_needs_too_much(photos, tmp_path, one_second,
 
 @needs_encoder
 @needs_limits
-def test_embed_enrol_and_sort_list_it_too(photos, tmp_path, one_second):
+def test_compare_embed_enrol_and_sort_list_it_too(photos, tmp_path, one_second):
     settings = AcquisitionSettings(finder=Endless())
     verifier = visavis.Verifier(acquisition=settings)
+    compared = compare_photos(verifier, photos / "anna" / "1.png", [photos])
+    assert [photo.name for photo, _ in compared.failures] == ["2.png", "1.png"]
+    assert len(compared.ranked) == 2 and all(reason.endswith(REASON) for _, reason in compared.failures)
     with open_gallery(tmp_path / "test.gallery", verifier.encoder) as gallery:
         enrolled = enrol_folder(gallery, verifier, photos)
     assert [Path(photo).name for photo, _ in enrolled.failures] == ["2.png", "1.png"]
@@ -207,25 +211,42 @@ def test_embed_enrol_and_sort_list_it_too(photos, tmp_path, one_second):
     assert (tmp_path / "table" / "_failures.csv").read_text().count(REASON) == 2
 
 
+def run_with_limits(budget, statement):
+    code = (
+        "from visavis.cli.watchdog import photo_limits\nfrom visavis.workers.budget import Budget\n"
+        f"with photo_limits({budget}, 3):\n    {statement}"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+
+
 def test_a_command_that_needs_too_much_ends_with_a_message():
-    code = "from visavis.cli.watchdog import cpu_limit\nwith cpu_limit(0.3):\n    while True: pass"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = run_with_limits("Budget(0.1, None)", "while True: pass")
     assert (done.returncode, done.stderr) == (2, "error: the photos need more than 0.3 s of CPU time\n")
-    code = "from visavis.cli.watchdog import cpu_limit\nwith cpu_limit(60):\n    print('done')"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120).stdout == "done\n"
+    assert run_with_limits("Budget(60, 10**8)", "print(len(bytes(5 * 10**7)))").stdout == "50000000\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
+def test_a_command_that_needs_too_much_memory_ends_with_a_message():
+    done = run_with_limits("Budget(60, 10**8)", "bytes(2 * 10**8)")
+    assert done.stderr.endswith("ImageError: the photos need more than 100 MB of memory\n")
+    code = (
+        "import resource\nfrom visavis.workers.budget import memory_limit\nwith memory_limit(10**8): pass\n"
+        "print(resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY, len(bytes(2 * 10**8)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True 200000000\n"
 
 
 @needs_encoder
 def test_commands_on_single_photos_stay_within_the_limit(monkeypatch, photo_files, tmp_path, capsys):
     limits = []
     for module in ("photos", "gallery"):
-        monkeypatch.setattr(f"visavis.cli.{module}.cpu_limit", lambda seconds: nullcontext(limits.append(seconds)))
+        limit = lambda budget, photos=1: nullcontext(limits.append((budget, photos)))  # noqa: E731
+        monkeypatch.setattr(f"visavis.cli.{module}.photo_limits", limit)
     photo, door = tmp_path / "a.jpg", tmp_path / "door.gallery"
     photo.write_bytes(photo_files[0][0])
     assert call(capsys, "verify", photo, photo)[0] == 0
-    assert call(capsys, "compare", photo, photo, photo)[0] == 0
+    assert call(capsys, "explain", photo, photo, "--out", tmp_path / "why.png")[0] == 0
     assert call(capsys, "gallery", "enrol", door, photo, "--subject", "anna", "--quiet")[0] == 0
     assert call(capsys, "gallery", "search", door, photo, "--threshold", 0.5)[0] == 0
     assert call(capsys, "gallery", "verify", door, "anna", photo)[0] == 0
-    seconds = AcquisitionSettings().budget.seconds
-    assert limits == [2 * seconds, 3 * seconds, seconds, seconds]
+    assert limits == [(AcquisitionSettings().budget, photos) for photos in (2, 2, 1, 1)]

@@ -27,7 +27,7 @@ from visavis.cli.options import (
     quiet_option,
     search_options,
 )
-from visavis.cli.watchdog import cpu_limit
+from visavis.cli.watchdog import photo_limits
 from visavis.errors import GalleryKeyError
 from visavis.wording import counted
 
@@ -132,7 +132,7 @@ def search(context: click.Context, /, location: str, photo: Path, *, model: str,
 
     query = {name: settings.pop(name) for name in ("top", "threshold", "target_fpir")}
     opened = open_verifier(model, **settings)
-    with cpu_limit(opened.acquisition.budget.seconds):
+    with photo_limits(opened.acquisition.budget):
         result = search_photo(location, opened, photo, **query)
     if as_json:
         print_json(result.to_json())
@@ -159,7 +159,7 @@ def verify(
     from visavis.gallery.searching import verify_photo
 
     opened = open_verifier(model, **verifier)
-    with cpu_limit(opened.acquisition.budget.seconds):
+    with photo_limits(opened.acquisition.budget):
         hit, verdict = verify_photo(location, opened, subject, photo)
     if as_json:
         print_json({"subject": subject, "reference": hit.reference, "photo": str(photo), **verdict.to_json()})

@@ -18,7 +18,7 @@ from visavis.cli.options import (
     print_warnings,
     quiet_option,
 )
-from visavis.cli.watchdog import cpu_limit
+from visavis.cli.watchdog import photo_limits
 
 __all__ = ["compare", "explain", "verify"]
 
@@ -41,7 +41,7 @@ def verify(
     from visavis.verification.comparisons import verify_photos
 
     opened = open_verifier(model, **verifier)
-    with cpu_limit(2 * opened.acquisition.budget.seconds):
+    with photo_limits(opened.acquisition.budget, 2):
         verdict = verify_photos(opened, first, second, out=draw)
     if as_json:
         print_json({"first": str(first), "second": str(second), **verdict.to_json()})
@@ -62,7 +62,9 @@ def explain(first: Path, second: Path, *, out: Path, model: str, as_json: bool, 
     """Draw occlusion maps: which regions raise or lower the score."""
     from visavis.verification.explanation import explain_photos
 
-    explanation = explain_photos(open_verifier(model, **verifier), first, second, out=out)
+    opened = open_verifier(model, **verifier)
+    with photo_limits(opened.acquisition.budget, 2):
+        explanation = explain_photos(opened, first, second, out=out)
     if as_json:
         maps = [weights.round(6).tolist() for weights in explanation.maps]
         print_json({"first": str(first), "second": str(second), **explanation.verdict.to_json(), "maps": maps})
@@ -91,12 +93,9 @@ def compare(
     PHOTOS are files, and folders of photos at any depth.
     """
     from visavis.data import Intake, shown_name
-    from visavis.data.folders import expand_folders
     from visavis.verification.comparisons import compare_photos
 
-    opened, count = open_verifier(model, **verifier), 1 + len(expand_folders(photos)[0])
-    with cpu_limit(count * opened.acquisition.budget.seconds):
-        compared = compare_photos(opened, anchor, photos, out=out)
+    compared = compare_photos(open_verifier(model, **verifier), anchor, photos, out=out)
     if out is not None:
         print_note(f"picture: {out}", quiet=quiet)
     if as_json:

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visavis.errors import ImageError
-from visavis.verification import Verdict, Verifier
+from visavis.verification import AcquiredPhoto, Verdict, Verifier
 from visavis.wording import counted
+from visavis.workers.isolated import isolated
 
 if TYPE_CHECKING:
     from visavis.data import PassedOver
 
 __all__ = ["Comparison", "compare_photos", "verify_photos"]
+
+_BATCH = 16  # decoded photos that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Comparison:
 def compare_photos(verifier: Verifier, anchor: Path, photos: Sequence[Path], *, out: Path | None = None) -> Comparison:
     """Compare one anchor with many photos, best match first, and draw it if asked to.
 
+    Photos are decoded in a process of their own, see `workers.isolated`: one that needs too much fails alone.
+
     Args:
         verifier: Compares them.
         anchor: The photo that all others are compared with.
@@ -62,26 +68,35 @@ def compare_photos(verifier: Verifier, anchor: Path, photos: Sequence[Path], *, 
     from visavis.data.folders import expand_folders  # two photos are verified without data sets, and sooner
     from visavis.data.names import shown_name
 
-    first = verifier.acquire_each(anchor, name=shown_name(str(anchor)))
+    acquisition = verifier.acquisition
+    read = isolated(partial(_acquire, verifier.without_encoder()), acquisition.budget, acquisition.warm_up)
+    first = read(anchor, shown_name(str(anchor)))
     files, passed_over = expand_folders(photos)
-    acquired, failures = {}, []
-    for photo in files:
-        try:
-            acquired[photo] = verifier.acquire_each(photo, name=shown_name(str(photo)))
-        except ImageError as error:
-            failures.append((photo, str(error)))
-    if not acquired:
+    verdicts, failures = dict[Path, Verdict](), list[tuple[Path, str]]()
+    for start in range(0, len(files), _BATCH):
+        acquired = {}
+        for photo in files[start : start + _BATCH]:
+            try:
+                acquired[photo] = read(photo, shown_name(str(photo)))
+            except ImageError as error:
+                failures.append((photo, str(error)))
+        if acquired:
+            verdicts |= zip(acquired, verifier.match_each(first, list(acquired.values())), strict=True)
+    if not verdicts:
         raise ImageError(
             f"none of {counted(len(files), 'photo')} can be compared; {failures[0][1] if failures else 'none was given'}"
         )
-    verdicts = verifier.match_each(first, list(acquired.values()))
-    ranked = sorted(zip(acquired, verdicts, strict=True), key=lambda pair: -pair[1].score)
+    ranked = sorted(verdicts.items(), key=lambda pair: -pair[1].score)
     if out is not None:
         from visavis.evaluation.plots import save_figure
         from visavis.verification.plots import plot_comparison  # Matplotlib takes most of a second
 
         save_figure(plot_comparison(anchor, ranked, limits=verifier.limits), out)
     return Comparison(anchor, tuple(ranked), tuple(failures), passed_over)
+
+
+def _acquire(verifier: Verifier, content: Path | bytes, name: str) -> list[AcquiredPhoto]:
+    return verifier.acquire_each(content, name=name)
 
 
 def verify_photos(verifier: Verifier, first: Path, second: Path, *, out: Path | None = None) -> Verdict:

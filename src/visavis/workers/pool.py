@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from visavis.errors import ImageError, VisavisError
+from visavis.workers.budget import memory_limit
 from visavis.workers.fair_queue import FairQueue
 from visavis.workers.tasks import use_one_core
 
@@ -292,13 +293,11 @@ def _main(connection: Connection, work: Work, seconds: float, memory: int | None
     _keep_memory()
     try:
         work.warm_up()
-        if memory is not None:
-            _limit_memory(memory)
     except Exception as error:
         _send(connection, (False, error))
         return
     _send(connection, (True, None))
-    with contextlib.suppress(EOFError, OSError):
+    with contextlib.suppress(EOFError, OSError), memory_limit(memory):
         while True:
             task = connection.recv()
             _limit_cpu(seconds)
@@ -334,13 +333,3 @@ def _keep_memory() -> None:
             mallopt = ctypes.CDLL(None).mallopt
             mallopt(_M_TRIM_THRESHOLD, _KEPT_MEMORY)
             mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
-
-
-def _limit_memory(size: int) -> None:
-    """Let allocations fail that would take this process beyond `size` bytes more than it has now."""
-    if sys.platform == "linux":
-        with open("/proc/self/statm", encoding="ascii") as file:
-            pages = int(file.read().split()[0])
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        soft = pages * resource.getpagesize() + size
-        resource.setrlimit(resource.RLIMIT_AS, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
