@@ -9,8 +9,8 @@ scope `--key` (`decide`, `read`, or `all` for all scores) sees of a search: the 
 discloses is called in this process, without HTTP, rate limit and lockout: this is the attack with the lockout disabled. A target
 is accepted if its score reaches the strictest threshold of the model.
 
-Needs `../shared/data`. Writes `results/inversion.json`, or `results/inversion_KEY.json` for another key. Ten minutes: as long as all
-answers are alike, each target gets the same faces, which are embedded once. With `--key all`, a target takes a minute.
+Needs `../shared/data`. Writes `results/inversion.json`, or `results/inversion_KEY.json` for another key. Ten minutes: while
+all answers are alike, each target gets the same faces, which are embedded once. With `--key all`, a target takes a minute.
 """
 
 import argparse
