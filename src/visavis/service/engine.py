@@ -13,7 +13,7 @@ import numpy.typing as npt
 from visavis.encoders import Encoder
 from visavis.encoders.card import Card
 from visavis.errors import ImageError
-from visavis.faces import FaceDetector, FaceFinder
+from visavis.faces import AcquisitionSettings, FaceDetector, FaceFinder
 from visavis.pad import PadDetector, PresentationCheck, check_presentation
 from visavis.service.acquiring import Acquirer, Acquisition, PhotoTask, PreparedFace
 from visavis.service.batching import MAX_BATCH, Batcher
@@ -32,8 +32,6 @@ Map = npt.NDArray[np.float64]
 Faces = list[PreparedFace]
 
 _EXPLANATION_BATCH = 16
-_BYTES_PER_PIXEL = 24  # of memory while a photo is decoded
-_OTHER_BYTES = 400_000_000
 _PRELOADED = ("visavis.service.acquiring", "visavis.faces.mtcnn")
 _CANARY_SECONDS, _CANARY_AGE = 5.0, 1.0
 _CANARY = (  # a PNG of 8 x 8 pixels
@@ -93,7 +91,7 @@ class Engine:
         self._pad = detectors.attacks
         pad_crop = None if self._pad is None else self._pad.crop
         acquirer = Acquirer(encoder.card.crop, detectors.faces, limits.photo, limits.faces, pad_crop)
-        memory = _OTHER_BYTES + _BYTES_PER_PIXEL * limits.photo_pixels
+        memory = AcquisitionSettings(finder=detectors.faces, limits=limits.photo).budget.memory
         self._pool = WorkerPool(acquirer, seconds=limits.photo_seconds, memory=memory, preload=_PRELOADED)
         self._batcher = Batcher(encoder.embed, observe=observe)
         self._explainer = ThreadPoolExecutor(1, "explaining")
