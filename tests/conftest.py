@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 from PIL import Image
-from trained import aligned_run, folder, run, whole_photos  # noqa: F401 - fixtures
+from trained import aligned_run, folder, party, run, whole_photos  # noqa: F401 - fixtures
 
 from visavis.data import generate_faces
 from visavis.faces import FaceFinder

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import call
-from PIL import Image
 from test_gallery import SIZE, FakeEncoder
 from test_verifier import FindsSeveral
 from trained import stand_in
@@ -32,22 +31,6 @@ from visavis.faces import AcquisitionSettings, Crop
 from visavis.metrics.histograms import ScoreHistogram
 
 pretrained = pytest.mark.skipif(not PRETRAINED_FILE.is_file(), reason="this installation comes without an encoder")
-
-
-@pytest.fixture
-def party(folder, tmp_path):
-    """Three photos of two or three faces, one of a wall, and a note."""
-    photos = tmp_path / "party"
-    (photos / "late").mkdir(parents=True)
-    for name, people in (("a.png", (0, 1)), ("b.png", (1, 2, 3)), ("late/c.png", (3, 0))):
-        photo = Image.new("RGB", (360, 120))
-        for place, person in enumerate(people):
-            face = Image.open(folder / f"person-{person:02d}" / f"{place}.png").resize((120, 120))
-            photo.paste(face, (120 * place, 0))
-        photo.save(photos / name)
-    Image.new("RGB", (360, 120), (90, 120, 150)).save(photos / "wall.png")
-    (photos / "note.txt").write_text("bring cake")
-    return photos
 
 
 class FindsUpright(FindsSeveral):

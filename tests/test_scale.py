@@ -73,7 +73,8 @@ def test_rows_hold_what_the_encoder_gives(photos, tmp_path):
     result = embedded(photos, tmp_path / "e.parquet")
     assert (result.photos, result.rows, result.failures, result.shards, result.resumed) == (8, 7, 1, 3, 0)
     table = table_of(tmp_path / "e.parquet")
-    assert table.column_names == ["source", "person", "box", "landmarks", "detector_score", "warnings", "embedding"]
+    names = ["source", "face", "person", "box", "landmarks", "detector_score", "sharpness", "warnings", "embedding"]
+    assert table.column_names == names and table["face"].to_pylist() == [1] * 7
     assert table["source"].to_pylist() == [f"anna/{n}.png" for n in range(4)] + [f"ben/{n}.png" for n in (4, 5, 6)]
     assert table["person"].to_pylist() == ["anna"] * 4 + ["ben"] * 3
     assert table["box"].null_count == 7  # no face was detected
@@ -92,7 +93,8 @@ def test_faces_are_found_in_whole_photos(finder, photos, tmp_path):
     result = embedded(photos, tmp_path / "e.parquet", EmbeddingSettings(policy="all", photos_per_shard=4))
     assert (result.rows, result.failures) == (7, 2)
     table = table_of(tmp_path / "e.parquet")
-    assert table["source"].to_pylist()[:3] == ["anna/0.png", "anna/1.png", "anna/1.png#2"]
+    assert table["source"].to_pylist()[:3] == ["anna/0.png", "anna/1.png", "anna/1.png"]
+    assert table["face"].to_pylist()[:3] == [1, 1, 2] and min(table["sharpness"].to_pylist()) > 0
     assert table["box"].to_pylist()[2] == [4, 4, 99, 99]
     assert table["detector_score"].to_pylist()[0] == 0.75
     np.testing.assert_allclose(table["landmarks"].to_pylist()[0], (CANONICAL_LANDMARKS + 4).ravel(), rtol=1e-6)

@@ -72,6 +72,22 @@ def aligned_run(folder, tmp_path_factory):
 
 
 @pytest.fixture
+def party(folder, tmp_path):
+    """Three photos of two or three faces, one of a wall, and a note."""
+    photos = tmp_path / "party"
+    (photos / "late").mkdir(parents=True)
+    for name, people in (("a.png", (0, 1)), ("b.png", (1, 2, 3)), ("late/c.png", (3, 0))):
+        photo = Image.new("RGB", (360, 120))
+        for place, person in enumerate(people):
+            face = Image.open(folder / f"person-{person:02d}" / f"{place}.png").resize((120, 120))
+            photo.paste(face, (120 * place, 0))
+        photo.save(photos / name)
+    Image.new("RGB", (360, 120), (90, 120, 150)).save(photos / "wall.png")
+    (photos / "note.txt").write_text("bring cake")
+    return photos
+
+
+@pytest.fixture
 def whole_photos(monkeypatch, folder, tmp_path):
     """Two photos with a face in the middle, and one of a wall."""
     stand_in(monkeypatch, FindsOne())

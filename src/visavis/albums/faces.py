@@ -1,7 +1,8 @@
 """All faces of an album as columns, and how much each is worth in a comparison."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from visavis.data import Intake
 from visavis.wording import counted
 
-__all__ = ["AlbumFaces", "Failure", "describe_failures"]
+__all__ = ["AlbumFaces", "Failure", "describe_failures", "join_faces"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -102,6 +103,24 @@ class AlbumFaces:
     def describe_rest(self) -> list[str]:
         """Return which photos had no face or could not be read, and which files are no photos, a line each."""
         return [*describe_failures(self.failures), *self.intake.describe()]
+
+
+def join_faces(parts: Sequence[AlbumFaces]) -> AlbumFaces:
+    """Return the faces of several parts of an album, at least one, as those of the whole."""
+    intake = parts[0].intake
+    return AlbumFaces(
+        photos=tuple(chain.from_iterable(part.photos for part in parts)),
+        numbers=np.concatenate([part.numbers for part in parts]),
+        boxes=np.concatenate([part.boxes for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
+        eye_distances=np.concatenate([part.eye_distances for part in parts]),
+        sharpness=np.concatenate([part.sharpness for part in parts]),
+        warnings=tuple(chain.from_iterable(part.warnings for part in parts)),
+        embeddings=np.concatenate([part.embeddings for part in parts]),
+        thumbnails=tuple(chain.from_iterable(part.thumbnails for part in parts)),
+        failures=tuple(chain.from_iterable(part.failures for part in parts)),
+        intake=replace(intake, photos=sum(part.intake.photos for part in parts)),
+    )
 
 
 def describe_failures(failures: Sequence[Failure]) -> list[str]:

@@ -2,23 +2,25 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from visavis.albums.faces import AlbumFaces, Failure, describe_failures
 from visavis.albums.known import open_known
 from visavis.albums.reading import ReadingSettings, read_faces
+from visavis.albums.tables import faces_of_table
 from visavis.albums.videos import split_moment
 from visavis.data import Intake
 from visavis.data.intake import PassedOver
-from visavis.encoders import load_encoder
+from visavis.encoders import Encoder, load_encoder
 from visavis.errors import check_numbers
 from visavis.files import check_path, write_csv
 from visavis.gallery import Gallery, Hit
 from visavis.gallery.search_rules import SearchRule, choose_rule, name_faces
+from visavis.scale import is_table
 from visavis.verification import Verifier
 from visavis.wording import counted
 
@@ -42,7 +44,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FaceDecision:
     """Who a face shows.
 
@@ -73,7 +75,7 @@ class FaceDecision:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return {**vars(self), "box": self.box and list(self.box), "warnings": list(self.warnings), "time": self.time}
+        return {**asdict(self), "box": self.box and list(self.box), "warnings": list(self.warnings), "time": self.time}
 
     def row(self) -> list[Any]:
         """Return it as a row of a table."""
@@ -225,13 +227,15 @@ def find_people(
 
     Args:
         known: A gallery, a folder or archive of people, or a photo; see `open_known`.
-        photos: A folder of photos and videos at any depth, a `.tar` or `.zip` of photos, or a photo or a video.
+        photos: A folder of photos and videos at any depth, a `.tar` or `.zip` of photos, or a photo or a video; or a table of all
+            faces of photos, which `scale.embed_photos` wrote with the same encoder. A table is read a file at a time.
         settings: How photos become faces; None: with the bundled encoder.
-        work: A folder that keeps the faces, so that an interrupted call is resumed and new photos are read alone; None: none.
+        work: A folder that keeps the faces, so that an interrupted call is resumed and new photos are read alone; None: none. It is
+            not needed for a table.
         options: The threshold, or the rate to choose it for, and which folders are the known people.
 
     Raises:
-        DataError: If there are no photos, or no known people.
+        DataError: If there are no photos, or no known people; if a table is damaged or of another encoder.
         GalleryError: If a gallery cannot be opened.
         ModelError: If the model has no operating point for the rate that is given.
 
@@ -252,12 +256,26 @@ def find_people(
         if threshold is None:
             rule, undecided = choose_rule(encoder.card, options.target_fpir, count)
             threshold = None if rule is None else rule.rule.score
-        folder = check_path(work) if work is not None else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="visavis-")))
-        faces = read_faces(photos, folder, settings, encoder=encoder)
-        decided = decide_faces(faces, gallery, threshold)
+        decided, failures, intakes = list[FaceDecision](), list[Failure](), list[Intake]()
+        for faces in _parts(photos, settings, work, encoder):
+            decided += decide_faces(faces, gallery, threshold)
+            failures += faces.failures
+            intakes.append(faces.intake)
     lost = () if enrolled is None else enrolled.failures
     passed_over = () if enrolled is None else enrolled.passed_over
-    return FoundPeople(decided, Known(count, threshold, rule, undecided, lost, passed_over), faces.failures, faces.intake)
+    known_people = Known(count, threshold, rule, undecided, lost, passed_over)
+    intake = replace(intakes[0], photos=sum(intake.photos for intake in intakes))
+    return FoundPeople(tuple(decided), known_people, tuple(failures), intake)
+
+
+def _parts(photos: Path | str, settings: ReadingSettings, work: Path | str | None, encoder: Encoder) -> Iterator[AlbumFaces]:
+    """Yield the faces of each file of a table, or those of all photos."""
+    if is_table(photos):
+        yield from faces_of_table(photos, settings, encoder=encoder)
+        return
+    with ExitStack() as stack:
+        folder = check_path(work) if work is not None else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="visavis-")))
+        yield read_faces(photos, folder, settings, encoder=encoder)
 
 
 def decide_faces(faces: AlbumFaces, gallery: Gallery, threshold: float | None) -> tuple[FaceDecision, ...]:

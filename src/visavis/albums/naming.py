@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from visavis.albums.faces import AlbumFaces
-from visavis.albums.reading import ReadingSettings, open_album, photo_pixels, thumbnail
+from visavis.albums.reading import ReadingSettings, thumbnail
+from visavis.albums.tables import open_pictures
 from visavis.data.names import check_name
 from visavis.errors import DataError
 from visavis.files import atomic_write, write_csv
@@ -89,26 +90,27 @@ def write_people(
         out: The folder.
         faces: The faces of the album.
         names: The name of each; None: it has none.
-        photos: Where they are.
+        photos: Where they are: the photos, or a table; the photos of a table that are not there any more are left out.
         settings: How the photos were read.
 
     Returns:
-        How many faces each person has.
+        How many faces of each person were written.
     """
     counts: dict[str, int] = {}
-    written = set[Path]()
-    named = [(place, name) for place, name in enumerate(names) if name is not None]
-    with open_album(photos, settings) as files:
+    named, keys = {place: name for place, name in enumerate(names) if name is not None}, faces.keys
+    files = {
+        place: out / name / f"face-{hashlib.sha256(keys[place].encode()).hexdigest()[:16]}.jpg" for place, name in named.items()
+    }
+    with open_pictures(photos, faces.intake.root, settings) as picture:
         last, pixels = "", None
-        for place, name in named:
-            if pixels is None or faces.photos[place] != last:
-                last, pixels = faces.photos[place], photo_pixels(faces.photos[place], files, settings)
-            file = out / name / f"face-{hashlib.sha256(faces.keys[place].encode()).hexdigest()[:16]}.jpg"
-            with atomic_write(file, private=True) as temporary:
+        for place, name in named.items():
+            if faces.photos[place] != last:
+                last, pixels = faces.photos[place], picture(faces.photos[place])
+            if pixels is None:
+                continue
+            with atomic_write(files[place], private=True) as temporary:
                 temporary.write_bytes(thumbnail(pixels, faces.boxes[place].astype(np.float64), None))
-            written.add(file)
             counts[name] = counts.get(name, 0) + 1
-    for file in out.glob("*/face-*.jpg"):
-        if file not in written:
-            file.unlink()
+    for file in set(out.glob("*/face-*.jpg")) - set(files.values()):
+        file.unlink()
     return counts

@@ -4,12 +4,18 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from visavis.albums.pages import render
 from visavis.albums.sorting import Album
+from visavis.albums.tables import MOST_THUMBNAILS
 from visavis.files import atomic_write, make_private_folder
+from visavis.wording import counted
 
-__all__ = ["write_review"]
+__all__ = ["MOST_FACES", "write_review"]
 
+MOST_FACES = 20_000
+"""How many faces the page shows; a browser needs seconds for more."""
 _THUMBNAILS = "thumbnails"
 
 
@@ -18,23 +24,42 @@ def write_review(album: Album, photos: Path | str, out: Path) -> Path:
 
     Args:
         album: What `sort_photos` returned, with thumbnails.
-        photos: The photos that it was called with.
+        photos: The photos, or the table, that it was called with.
         out: The folder of the album.
     """
     make_private_folder(out / _THUMBNAILS)
-    for place, picture in enumerate(album.faces.thumbnails):
-        with atomic_write(out / _file(place), private=True) as temporary:
-            temporary.write_bytes(picture)
+    groups = _groups(album)
+    for face in (face for group in groups for face in group["faces"] if face["file"]):
+        with atomic_write(out / face["file"], private=True) as temporary:
+            temporary.write_bytes(album.faces.thumbnails[face["place"]])
     command = shlex.join(["visavis", "sort", str(photos), "--out", str(out), "--names", "names.csv"])
-    return render(out / "index.html", "sort.html", title="Album", summary=album.describe(), groups=_groups(album), command=command)
+    summary = [*album.describe(), *_left_out(album, groups)]
+    return render(out / "index.html", "sort.html", title="Album", summary=summary, groups=groups, command=command)
 
 
-def _file(place: int) -> str:
-    return f"{_THUMBNAILS}/{place:07d}.jpg"
+def _left_out(album: Album, groups: list[dict[str, Any]]) -> list[str]:
+    """Return what the page does not show, a line each."""
+    faces = [face for group in groups for face in group["faces"]]
+    lines = []
+    if len(faces) < len(album.faces):
+        lines.append(f"This page shows {len(faces):,} of {len(album.faces):,} faces, of the largest groups; faces.csv lists all.")
+    if missing := sum(not face["file"] for face in faces):
+        lines.append(
+            f"{counted(missing, 'face')} without a picture: those of a table get one if the photos are still there and the album "
+            f"has at most {MOST_THUMBNAILS:,} faces."
+        )
+    return lines
+
+
+def _file(album: Album, place: int) -> str:
+    return f"{_THUMBNAILS}/{place:07d}.jpg" if album.faces.thumbnails[place] else ""
 
 
 def _groups(album: Album) -> list[dict[str, Any]]:
-    """Return people with their faces, named ones and larger ones first, then those seen once, then faces that are not sure."""
+    """Return people with their faces, named ones and larger ones first, then those seen once, then faces that are not sure.
+
+    Of very many faces, those are left out that would come last.
+    """
     members: dict[int, list[int]] = {}
     for place, group in enumerate(album.groups):
         members.setdefault(int(group), []).append(place)
@@ -47,14 +72,16 @@ def _groups(album: Album) -> list[dict[str, Any]]:
     if -1 in members:
         hint = "Faces that may belong to a person above, or that are too small or blurred. Choose one to name it."
         groups.append({"title": "Not sure", "name": "", "hint": hint, "faces": _faces(album, members[-1])})
-    return groups
+    ends = np.cumsum([len(group["faces"]) for group in groups])
+    return groups[: int(np.searchsorted(ends, max(MOST_FACES, int(ends[0])), side="right"))] if groups else []
 
 
-def _faces(album: Album, places: list[int]) -> list[dict[str, str]]:
+def _faces(album: Album, places: list[int]) -> list[dict[str, Any]]:
     return [
         {
-            "key": album.faces.keys[place],
-            "file": _file(place),
+            "place": place,
+            "key": f"{album.faces.photos[place]}#{album.faces.numbers[place]}",
+            "file": _file(album, place),
             "warnings": "; ".join(album.faces.warnings[place]),
             "note": f"perhaps person {album.nearest[place] + 1}" if album.nearest[place] >= 0 else "",
         }

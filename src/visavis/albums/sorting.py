@@ -14,7 +14,8 @@ from visavis.albums.faces import AlbumFaces
 from visavis.albums.joining import Joined, join_poor_faces
 from visavis.albums.naming import Names, read_names
 from visavis.albums.probabilities import Cut, MergeModel, choose_cut, wrong_merge_interval
-from visavis.albums.reading import ReadingSettings, read_faces
+from visavis.albums.reading import ReadingSettings
+from visavis.albums.tables import album_faces
 from visavis.data.folders import check_outside
 from visavis.encoders import load_encoder
 from visavis.encoders.card import Card
@@ -102,10 +103,10 @@ class Album:
     def write_csv(self, path: Path) -> None:
         """Write a row for each face."""
         columns = ("face", "photo", "person", "name", "perhaps", "left", "top", "width", "height", "detector_score", "warnings")
-        faces = self.faces
+        faces, keys = self.faces, self.faces.keys
         rows = (
             [
-                faces.keys[place],
+                keys[place],
                 faces.photos[place],
                 "" if self.groups[place] < 0 else int(self.groups[place]),
                 self.names[place] or "",
@@ -134,7 +135,8 @@ def sort_photos(
     """Sort the faces of unlabelled photos by person.
 
     Args:
-        photos: A folder of photos at any depth, or a `.tar` or `.zip` of one.
+        photos: A folder of photos at any depth, or a `.tar` or `.zip` of one; or a table of all their faces, which
+            `scale.embed_photos` wrote with the same encoder.
         out: The folder of the album, outside of that of the photos. It keeps the faces, so that an interrupted call is resumed and
             new photos are read alone, and the names that were given.
         settings: How photos become faces; None: with the bundled encoder.
@@ -144,7 +146,8 @@ def sort_photos(
             name stay together, faces of different names apart.
 
     Raises:
-        DataError: If there are no photos, if `out` was begun with another encoder, or if the names cannot be read.
+        DataError: If there are no photos, if `out` was begun with another encoder, or if the names cannot be read; if a table is
+            damaged or of another encoder.
         ModelError: If the card of the model has no histogram.
         ValueError: If `precision` is out of range.
 
@@ -162,7 +165,7 @@ def sort_photos(
     given = read_names(folder / _NAMES) if (folder / _NAMES).is_file() else Names()
     if names is not None:
         given = given.updated(read_names(Path(names)))
-    faces = read_faces(photos, folder / _WORK, settings, encoder=encoder)
+    faces = album_faces(photos, folder / _WORK, settings, encoder=encoder)
     album = group_faces(faces, encoder.card, precision=precision, names=given)
     if names is not None:
         given.write(folder / _NAMES)
@@ -188,7 +191,8 @@ def group_faces(faces: AlbumFaces, card: Card, *, precision: float = PRECISION, 
     """
     names = names or Names()
     good, poor = _good_and_poor(faces, names)
-    keys, photos = [faces.keys[place] for place in good], [faces.photos[place] for place in good]
+    every = faces.keys
+    keys, photos = [every[place] for place in good], [faces.photos[place] for place in good]
     named = names.groups(keys)
     apart = [*_same_photo(photos), [group[0] for group in named.values()]]
     embeddings = faces.embeddings[good]

@@ -79,7 +79,7 @@ def embed(photos: str, out: str, *, engine: Any, workers: int | None, quiet: boo
     PHOTOS is a folder with one sub-folder per person, a .tar or .zip of one, a URI such as s3://bucket/photos, or a data set
     that prepare wrote. Each file is written atomically. Photos without an embedding are listed with the reasons. After an
     interruption, run it again: it resumes where it stopped. The engine ray uses the cluster at RAY_ADDRESS, or this machine if
-    that is not set.
+    that is not set. find and sort take the table in place of photos, if it has every face: --face all.
     """
     from visavis.scale import EmbeddingSettings, embed_photos
 

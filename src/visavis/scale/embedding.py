@@ -76,9 +76,9 @@ def embed_photos(
 ) -> Embedded:
     """Embed many photos into a folder of Parquet files, which Parquet readers open as one table.
 
-    Its columns are source, person, box (left, top, width, height), landmarks (five times x and y), detector_score, warnings and
-    embedding (`float32`, unit length); digests of the encoder and of its card are in the metadata. An interrupted call is
-    resumed by calling again.
+    Its columns are source, face (its number in the photo, the largest first), person, box (left, top, width, height), landmarks
+    (five times x and y), detector_score, sharpness, warnings and embedding (`float32`, unit length); digests of the encoder and of
+    its card are in the metadata. An interrupted call is resumed by calling again.
 
     Args:
         photos: A folder with one sub-folder per person, or a `.tar` or `.zip` of one; a URI of an object store, such as

@@ -18,9 +18,10 @@ from visavis.scale.sources import Photo
 
 __all__ = ["EmbeddingSettings", "Shard", "Table", "make_shards"]
 
-ENCODER_KEY, CROP_KEY, CARD_KEY, SETTINGS_KEY, FAILURES_KEY = (
-    f"visavis.{name}".encode() for name in ("encoder", "crop", "card", "settings", "failures")
+ENCODER_KEY, CROP_KEY, CARD_KEY, ROOT_KEY, SETTINGS_KEY, FAILURES_KEY = (
+    f"visavis.{name}".encode() for name in ("encoder", "crop", "card", "photos", "settings", "failures")
 )
+_COLUMNS = 2  # version; files of different ones have different names, so that they do not mix
 FAILURES, PASSED_OVER = "_failures.csv", "_passed_over.csv"  # Parquet readers ignore names that begin with _ or .
 
 Failure = tuple[str, str, str]
@@ -106,8 +107,8 @@ class Shard:
 
     @cached_property
     def name(self) -> str:
-        """File name: the number of the first photo, and a digest of photos, settings and encoder."""
-        content = json.dumps([self.encoder, {**self.settings.to_json(), "model": None}, self.photos])
+        """File name: the number of the first photo, and a digest of photos, settings, encoder and columns."""
+        content = json.dumps([_COLUMNS, self.encoder, {**self.settings.to_json(), "model": None}, self.photos])
         return f"part-{self.first:010d}-{hashlib.sha256(content.encode()).hexdigest()[:16]}.parquet"
 
 
@@ -142,11 +143,17 @@ class Table:
         infos = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
         return {info.base_name for info in infos if info.base_name.startswith("part-")}
 
-    def has(self, shard: Shard) -> bool:
-        """Return whether a shard exists."""
+    def exists(self, name: str) -> bool:
+        """Return whether there is a file of this name."""
         from pyarrow import fs
 
-        return self.system.get_file_info(f"{self.path}/{shard.name}").type == fs.FileType.File
+        return bool(self.system.get_file_info(f"{self.path}/{name}").type == fs.FileType.File)
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        with self.system.open_input_stream(f"{self.path}/{name}") as stream:
+            content: bytes = stream.read()
+        return content
 
     def write(self, name: str, content: bytes | memoryview) -> None:
         """Write a file atomically: on a disk through a temporary file; object stores publish a file when it is complete."""
@@ -180,10 +187,12 @@ def schema(size: int, metadata: dict[bytes, bytes]) -> Any:
     return pa.schema(
         [
             pa.field("source", pa.string(), nullable=False),
+            pa.field("face", pa.int32(), nullable=False),
             pa.field("person", pa.string(), nullable=False),
             ("box", pa.list_(pa.float32(), 4)),
             ("landmarks", pa.list_(pa.float32(), 10)),
             ("detector_score", pa.float32()),
+            ("sharpness", pa.float32()),
             pa.field("warnings", pa.list_(pa.string()), nullable=False),
             pa.field("embedding", pa.list_(pa.float32(), size), nullable=False),
         ],

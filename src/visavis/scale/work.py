@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from visavis.data.objects import is_uri
 from visavis.data.preparation import LANDMARKS, TABLE
 from visavis.encoders import Encoder
 from visavis.encoders.loading import load_expected
 from visavis.errors import ImageError
 from visavis.faces import AcquisitionSettings, AlignedFace, Crop
 from visavis.images import decode_image
-from visavis.scale.shards import CARD_KEY, CROP_KEY, ENCODER_KEY, FAILURES_KEY, SETTINGS_KEY, Shard, Table, schema
+from visavis.scale.shards import CARD_KEY, CROP_KEY, ENCODER_KEY, FAILURES_KEY, ROOT_KEY, SETTINGS_KEY, Shard, Table, schema
 from visavis.scale.sources import Source, open_source
 from visavis.workers.isolated import isolated
 
@@ -34,11 +35,13 @@ class _Row:
 
     source: str
     person: str
-    face: npt.NDArray[np.uint8]
+    pixels: npt.NDArray[np.uint8]
     box: list[float] | None = None
     landmarks: list[float] | None = None
     detector_score: float | None = None
+    sharpness: float | None = None
     warnings: list[str] = field(default_factory=list)
+    face: int = 1
 
 
 def embed_shard(shard: Shard) -> int:
@@ -47,12 +50,12 @@ def embed_shard(shard: Shard) -> int:
     The task is idempotent, also when two processes run it at once.
     """
     table = Table(shard.out)
-    if not table.has(shard):
+    if not table.exists(shard.name):
         encoder = load_expected(shard.settings.model, shard.encoder, otherwise=_OTHER_ENCODER)
         failures: list[tuple[str, str, str]] = []
         rows, embeddings = [], []
         for batch in _batches(_rows_of(shard, encoder, failures)):
-            embeddings.append(encoder.embed(np.stack([row.face for row in batch])))
+            embeddings.append(encoder.embed(np.stack([row.pixels for row in batch])))
             rows += [_columns(row) for row in batch]
         table.write(shard.name, _parquet(shard, encoder, rows, embeddings=embeddings, failures=failures))
     return len(shard.photos)
@@ -82,8 +85,8 @@ def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]
     read = isolated(work, acquisition.budget, acquisition.warm_up)
     for name, person, _, path in shard.photos:
         try:
-            for number, row in enumerate(read(source.fetch(path), name)):
-                yield replace(row, source=name if number == 0 else f"{name}#{number + 1}", person=person)
+            for number, row in enumerate(read(source.fetch(path), name), 1):
+                yield replace(row, source=name, person=person, face=number)
         except (ImageError, OSError) as error:
             failures.append((name, person, str(error).removeprefix(f"{name}: ")))
 
@@ -91,7 +94,7 @@ def _rows_of(shard: Shard, encoder: Encoder, failures: list[tuple[str, str, str]
 def _detect(acquisition: AcquisitionSettings, crop: Crop, content: Path | bytes, name: str) -> list[_Row]:
     """Return a row for each face of a photo, without source and person."""
     found = acquisition.acquire(content, name=name)
-    return [_Row("", "", face.cut(crop), *_where(face), list(face.warnings)) for face in found]
+    return [_Row("", "", face.cut(crop), *_where(face), round(face.sharpness, 1), list(face.warnings)) for face in found]
 
 
 def _decode(acquisition: AcquisitionSettings, crop: Crop, content: Path | bytes, name: str) -> list[_Row]:
@@ -131,15 +134,17 @@ def _recorded(root: str, stamp: str) -> Callable[[int], tuple[Any, ...]] | None:
     def row(number: int) -> tuple[Any, ...]:
         score = table["score"][number].as_py()
         warnings = [text for text in (table["warnings"][number].as_py() or "").split("; ") if text]
+        sharpness = float(table["sharpness"][number].as_py())
         if score is None:
-            return None, None, None, warnings
-        return *([float(column[number].as_py()) for column in columns] for columns in (box, landmarks)), float(score), warnings
+            return None, None, None, sharpness, warnings
+        places = ([float(column[number].as_py()) for column in columns] for columns in (box, landmarks))
+        return *places, float(score), sharpness, warnings
 
     return row
 
 
 def _columns(row: _Row) -> dict[str, Any]:
-    return {name: value for name, value in vars(row).items() if name != "face"}
+    return {name: value for name, value in vars(row).items() if name != "pixels"}
 
 
 def _parquet(
@@ -162,6 +167,7 @@ def _parquet(
             ENCODER_KEY: shard.encoder.encode(),
             CROP_KEY: json.dumps(encoder.card.crop.to_json()).encode(),
             CARD_KEY: hashlib.sha256(card.encode()).hexdigest().encode(),
+            ROOT_KEY: (shard.root if is_uri(shard.root) else str(Path(shard.root).absolute())).encode("utf-8", "surrogateescape"),
             SETTINGS_KEY: json.dumps(shard.settings.to_json()).encode(),
             FAILURES_KEY: json.dumps(failures).encode(),
         },
