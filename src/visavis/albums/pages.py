@@ -51,7 +51,7 @@ def _left_out(found: FoundPeople, shown: Sequence[Mapping[str, Any]]) -> list[st
     """Return what the page does not show, a line each."""
     lines, photos = [], len({face.photo for face in found.named})
     if photos > len(shown):
-        lines.append(f"This page shows the first {len(shown):,} of {photos:,} photos of known people; faces.csv lists all.")
+        lines.append(f"This page shows the first {len(shown):,} of {counted(photos, 'photo')} of known people; faces.csv lists all.")
     if missing := sum(photo["file"] is None for photo in shown):
         lines.append(f"{counted(missing, 'photo')} cannot be read any more below {found.intake.root}: listed without a picture.")
     return lines
