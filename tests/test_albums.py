@@ -270,10 +270,15 @@ def test_lists_of_names_are_checked(tmp_path):
     assert read_names(tmp_path / "again.csv") == names
     changed = names.updated(Names({"b.jpg#2": "Berta"}, frozenset({"a.jpg#1"})))
     assert changed == Names({"b.jpg#2": "Berta"}, frozenset({"a.jpg#1"}))
+    path.write_text("face,name\na.jpg#1,\nb.jpg#2,\n")
+    assert names.updated(read_names(path)) == Names()
     for content, message in (
         ("who,name\na,b\n", "line 2 must have a face and a name; the first line must be: face,name"),
         ("face,name\na,b\na,c\n", "line 3: a has two names: b and c"),
         ("face,name\na,\u202eb\n", "line 2: "),
+        ("face,name\na,../../b\n", r"line 2: a person's name becomes a folder: it must have no / .*, got '../../b'"),
+        ("face,name\na,.ssh\n", "not begin with a dot"),
+        (f"face,name\na,{'b' * 201}\n", "at most 200 bytes"),
     ):
         path.write_text(content)
         with pytest.raises(DataError, match=message):

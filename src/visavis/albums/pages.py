@@ -16,7 +16,7 @@ from visavis.files import atomic_write, make_private_folder
 from visavis.images import Pixels
 from visavis.wording import counted
 
-__all__ = ["MOST_PHOTOS", "render", "write_annotated", "write_found_page"]
+__all__ = ["MOST_PHOTOS", "render", "render_html", "write_annotated", "write_found_page"]
 
 MOST_PHOTOS = 2000
 """How many photos a page shows; a browser needs seconds for more."""
@@ -51,7 +51,9 @@ def _left_out(found: FoundPeople, shown: Sequence[Mapping[str, Any]]) -> list[st
     """Return what the page does not show, a line each."""
     lines, photos = [], len({face.photo for face in found.named})
     if photos > len(shown):
-        lines.append(f"This page shows the first {len(shown):,} of {counted(photos, 'photo')} of known people; faces.csv lists all.")
+        lines.append(
+            f"This page shows the first {len(shown):,} of {counted(photos, 'photo')} of known people; faces.csv lists all."
+        )
     if missing := sum(photo["file"] is None for photo in shown):
         lines.append(f"{counted(missing, 'photo')} cannot be read any more below {found.intake.root}: listed without a picture.")
     return lines
@@ -99,10 +101,15 @@ def _box(face: FaceDecision, width: int, height: int) -> dict[str, Any]:
     }
 
 
+def render_html(template: str, **values: Any) -> str:
+    """Return a page."""
+    loader = jinja2.ChoiceLoader([jinja2.PackageLoader("visavis.albums"), jinja2.PackageLoader("visavis.evaluation")])
+    return jinja2.Environment(loader=loader, autoescape=True).get_template(template).render(**values)
+
+
 def render(path: Path, template: str, **values: Any) -> Path:
     """Write a page that only its owner may read."""
-    loader = jinja2.ChoiceLoader([jinja2.PackageLoader("visavis.albums"), jinja2.PackageLoader("visavis.evaluation")])
-    html = jinja2.Environment(loader=loader, autoescape=True).get_template(template).render(**values)
+    html = render_html(template, **values)
     with atomic_write(path, private=True) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return path

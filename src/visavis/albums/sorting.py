@@ -1,7 +1,7 @@
 """Sort the faces of unlabelled photos by person, with a stated expected precision."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from visavis.albums.joining import Joined, join_poor_faces
 from visavis.albums.naming import Names, read_names
 from visavis.albums.probabilities import Cut, MergeModel, choose_cut, wrong_merge_interval
 from visavis.albums.reading import ReadingSettings
+from visavis.albums.source import AlbumSource
 from visavis.albums.tables import album_faces
 from visavis.data.folders import check_outside
 from visavis.encoders import load_encoder
@@ -24,13 +25,13 @@ from visavis.faces.alignment import BLURRED, SMALL
 from visavis.files import check_path, make_private_folder, write_csv
 from visavis.wording import counted
 
-__all__ = ["Album", "PRECISION", "group_faces", "sort_photos"]
+__all__ = ["FACES", "NAMES", "PRECISION", "Album", "group_faces", "sort_photos"]
 
 PRECISION = 0.99
 """The expected share of pairs of faces within groups that are of one person, unless another one is given."""
 _PERHAPS = 0.1  # probability of belonging to a group from which a face that stays alone is not sure
 _LEAST = 0.1  # similarity below which no merge is considered
-_FACES, _WORK, _NAMES = "faces.csv", ".faces", "names.csv"
+FACES, NAMES, _WORK = "faces.csv", "names.csv", ".faces"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,6 +45,7 @@ class Album:
         nearest: `(n,)`, for a face that is not sure, the person that it may be, or -1.
         cut: Where groups end, and how many of them are expected to be wrong.
         precision: The precision that was asked for.
+        given: The names that were given to faces, and those that are not to be sorted.
     """
 
     faces: AlbumFaces
@@ -52,11 +54,17 @@ class Album:
     nearest: npt.NDArray[np.int64]
     cut: Cut
     precision: float
+    given: Names = field(default_factory=Names)
 
     @property
     def unsure(self) -> int:
         """Number of faces in the "not sure" pile."""
-        return int((self.groups < 0).sum())
+        return int((self.groups < 0).sum()) - self.rejected
+
+    @property
+    def rejected(self) -> int:
+        """Number of faces that are not to be sorted."""
+        return sum(key in self.given.rejected for key in self.faces.keys) if self.given.rejected else 0
 
     @property
     def people(self) -> tuple[int, int]:
@@ -74,7 +82,9 @@ class Album:
             f"expected share of pairs of a person's faces that are right: {self.cut.precision:.3f} (asked for: {self.precision:g})",
         ]
         named = len({name for name in self.names if name is not None})
-        return [*lines, *([f"named: {counted(named, 'person')}"] if named else []), *self.faces.describe_rest()]
+        lines += [f"named: {counted(named, 'person')}"] if named else []
+        lines += [f"not in the album: {counted(self.rejected, 'face')}"] if self.rejected else []
+        return [*lines, *self.faces.describe_rest()]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -162,14 +172,15 @@ def sort_photos(
     if encoder.card.histogram is None:
         raise ModelError("the model records no distribution of scores. Measure one: visavis calibrate MODEL DATA --out NEW")
     make_private_folder(folder)
-    given = read_names(folder / _NAMES) if (folder / _NAMES).is_file() else Names()
+    given = read_names(folder / NAMES) if (folder / NAMES).is_file() else Names()
     if names is not None:
         given = given.updated(read_names(Path(names)))
     faces = album_faces(photos, folder / _WORK, settings, encoder=encoder)
     album = group_faces(faces, encoder.card, precision=precision, names=given)
     if names is not None:
-        given.write(folder / _NAMES)
-    album.write_csv(folder / _FACES)
+        given.write(folder / NAMES)
+    album.write_csv(folder / FACES)
+    AlbumSource.of(photos, precision, settings).write(folder)
     return album
 
 
@@ -212,7 +223,7 @@ def group_faces(faces: AlbumFaces, card: Card, *, precision: float = PRECISION, 
     number = cut.wrong_merges + joined.wrong
     cut = replace(cut, wrong_merges=number, interval=wrong_merge_interval(number))
     groups, nearest = _by_size(groups, nearest)
-    return Album(faces, groups, _labels(groups, faces, names), nearest, cut, precision)
+    return Album(faces, groups, _labels(groups, faces, names), nearest, cut, precision, names)
 
 
 def _good_and_poor(faces: AlbumFaces, names: Names) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

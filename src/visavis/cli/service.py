@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from visavis.cli.groups import SectionedGroup
 from visavis.cli.options import (
@@ -26,6 +27,11 @@ keys_option = click.option("--keys", "file", type=click.Path(path_type=Path), re
 @click.command(epilog="Example: visavis serve --gallery door.gallery --keys keys.db --host 0.0.0.0 --allow-host faces.example.org")
 @options(model_option)
 @click.option("--gallery", help="The gallery: a file or a Milvus collection; created if missing.")
+@click.option(
+    "--album",
+    type=click.Path(path_type=Path),
+    help="Serve the review page of this album of `visavis sort` instead, to this machine.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to bind.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port to bind; 0 picks a free one."
@@ -46,10 +52,22 @@ keys_option = click.option("--keys", "file", type=click.Path(path_type=Path), re
     help="Searches per hour, client and subject that nearly match, before the client is locked out; 0 disables it.",
 )
 @click.option("--max-requests", type=click.IntRange(min=1), default=64, show_default=True, help="Requests in progress at a time.")
-def serve(rate_limit: float, max_failures: int, max_requests: int, limits: Any, **settings: Any) -> None:
-    """Run the REST service and its web page.
+@click.pass_context
+def serve(
+    context: click.Context,
+    /,
+    *,
+    album: Path | None,
+    rate_limit: float,
+    max_failures: int,
+    max_requests: int,
+    limits: Any,
+    **settings: Any,
+) -> None:
+    """Run the REST service and its web page, or the review page of an album.
 
-    Needs: pip install 'visavis[serve]'. A key in VISAVIS_GALLERY_KEY protects the gallery's key file.
+    Needs: pip install 'visavis[serve]'. A key in VISAVIS_GALLERY_KEY protects the gallery's key file. Of the other options, --album
+    takes --host and --port.
     """
     from visavis.errors import MissingDependencyError
 
@@ -59,6 +77,12 @@ def serve(rate_limit: float, max_failures: int, max_requests: int, limits: Any, 
         raise MissingDependencyError(f"serving needs: pip install 'visavis[serve]' ({error.name} is missing)") from error
     from visavis.service.limits import ServiceLimits
 
+    if album is not None:
+        _check_alone(context)
+        from visavis.service.albums import serve_album
+
+        serve_album(album, host=settings["host"], port=settings["port"], started=_show_address)
+        return
     service_limits = ServiceLimits.for_photos(
         limits,
         rate=rate_limit or None,
@@ -66,7 +90,23 @@ def serve(rate_limit: float, max_failures: int, max_requests: int, limits: Any, 
         requests=max_requests,
         client_requests=max(1, max_requests // 2),
     )
-    server.serve(server.ServiceSettings(**settings, limits=service_limits), started=lambda url: click.echo(f"visavis serves {url}"))
+    server.serve(server.ServiceSettings(**settings, limits=service_limits), started=_show_address)
+
+
+def _show_address(url: str) -> None:
+    click.echo(f"visavis serves {url}")
+
+
+def _check_alone(context: click.Context) -> None:
+    """Refuse options that an album does not take: how its photos are read is kept in it."""
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in ("album", "host", "port")
+        and context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"--album takes --host and --port only, got {', '.join(given)}")
 
 
 @click.group(cls=SectionedGroup, epilog="Example: visavis keys create door --scope read --keys keys.db")

@@ -5,15 +5,18 @@ import logging
 import time
 import traceback
 import uuid
+from typing import Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from visavis.service.access import Access
+from visavis.service.limits import ServiceLimits
+from visavis.service.metrics import Metrics
 from visavis.service.problems import BusyError, problem_of, problem_response
-from visavis.service.state import ServiceState
 
-__all__ = ["SECURITY_HEADERS", "RequestMiddleware", "log_internal_error"]
+__all__ = ["SECURITY_HEADERS", "Guarded", "RequestMiddleware", "log_internal_error"]
 
 _CLIENT_CLOSED_REQUEST = 499
 """Status in logs and metrics of a request whose client disconnected before it was complete."""
@@ -33,10 +36,24 @@ SECURITY_HEADERS = {
 """Headers of every response. Responses of the API are not cached either; files of the page are revalidated."""
 
 
+class Guarded(Protocol):
+    """What the middleware needs of a service.
+
+    Attributes:
+        access: Access rules.
+        limits: Limits of requests.
+        metrics: Metrics.
+    """
+
+    access: Access
+    limits: ServiceLimits
+    metrics: Metrics
+
+
 class RequestMiddleware:
     """The outermost middleware of the application."""
 
-    def __init__(self, app: ASGIApp, *, service: ServiceState) -> None:
+    def __init__(self, app: ASGIApp, *, service: Guarded) -> None:
         """Wrap an application."""
         self._app, self._service = app, service
 
@@ -82,7 +99,7 @@ class RequestMiddleware:
     def _add_headers(self, message: Message, request_id: str, *, cacheable: bool) -> None:
         headers = MutableHeaders(scope=message)
         for name, value in SECURITY_HEADERS.items():
-            headers[name] = value
+            headers.setdefault(name, value)
         headers["X-Request-ID"] = request_id
         headers["Cache-Control"] = "no-cache" if cacheable else "no-store"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from visavis.encoders import load_encoder
 from visavis.errors import VisavisError
@@ -26,7 +27,7 @@ from visavis.service.limits import ServiceLimits
 from visavis.service.metrics import Metrics
 from visavis.service.state import ServiceState
 
-__all__ = ["ListenError", "ServiceSettings", "assemble", "listen", "make_server", "serve"]
+__all__ = ["ListenError", "ServiceSettings", "assemble", "listen", "make_server", "run_server", "serve", "server_of"]
 
 _ALL_INTERFACES = ("0.0.0.0", "::")
 
@@ -116,8 +117,13 @@ def assemble(settings: ServiceSettings) -> ServiceState:
 
 def make_server(service: ServiceState, settings: ServiceSettings, *, started: Callable[[str], Any]) -> uvicorn.Server:
     """Create the server of a service; `started` is called with its address once it accepts requests."""
+    return server_of(create_app(service), settings, started=started)
+
+
+def server_of(app: ASGIApp, settings: ServiceSettings, *, started: Callable[[str], Any]) -> uvicorn.Server:
+    """Create the server of an application, likewise."""
     config = uvicorn.Config(
-        create_app(service),
+        app,
         host=settings.host,
         port=settings.port,
         access_log=False,  # paths contain names
@@ -143,11 +149,15 @@ def serve(settings: ServiceSettings, *, started: Callable[[str], Any]) -> None:
     Raises:
         ListenError: If the address cannot be used, before the model is loaded.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     with listen(settings.host, settings.port) as listener:
-        server = make_server(assemble(settings), settings, started=started)
-        signal.signal(signal.SIGTERM, lambda number, frame: None)  # the server handles it, and raises it again when it is done
-        server.run(sockets=[listener])
+        run_server(make_server(assemble(settings), settings, started=started), listener)
+
+
+def run_server(server: uvicorn.Server, listener: socket.socket, *, level: int = logging.INFO) -> None:
+    """Run a server until SIGTERM or Ctrl-C; messages of at least a level are logged."""
+    logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    signal.signal(signal.SIGTERM, lambda number, frame: None)  # the server handles it, and raises it again when it is done
+    server.run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:
