@@ -74,7 +74,9 @@ def _left_out(album: Album, groups: list[dict[str, Any]]) -> list[str]:
     faces = [face for group in groups for face in group["faces"]]
     lines = []
     if len(faces) < len(album.faces):
-        lines.append(f"This page shows {len(faces):,} of {counted(len(album.faces), 'face')}, of the largest groups; faces.csv lists all.")
+        lines.append(
+            f"This page shows {len(faces):,} of {counted(len(album.faces), 'face')}, of the largest groups; faces.csv lists all."
+        )
     if missing := sum(not face["file"] for face in faces):
         lines.append(
             f"{counted(missing, 'face')} without a picture: those of a table get one if the photos are still there and the album "

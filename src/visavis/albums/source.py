@@ -64,7 +64,11 @@ class AlbumSource:
             content: dict[str, Any] = json.loads(path.read_text())
             finder = FaceFinder() if content["finder"] is None else FaceFinder(**content["finder"])
             acquisition = AcquisitionSettings("all", content["fallback"], finder, Limits(**content["limits"]))
-            return cls(content["photos"], content["precision"], ReadingSettings(content["model"], acquisition, thumbnails=True))
+            return cls(
+                content["photos"],
+                content["precision"],
+                ReadingSettings(content["model"], acquisition, thumbnails=True, videos=False),
+            )
         except FileNotFoundError as error:
             raise DataError(f"{album}: not an album. Make one with: visavis sort PHOTOS --out {album}") from error
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -67,8 +67,8 @@ def find(
     """Find known people among all faces of many photos.
 
     KNOWN is a folder with one sub-folder per person, a photo of one person, or a gallery. PHOTOS is a folder of photos and videos
-    at any depth, a .tar or .zip of photos, a photo or a video; or a table of faces: visavis embed PHOTOS --out TABLE --face all. Exit
-    codes: 0 a known person was found, 1 none was, 2 an error.
+    at any depth, a .tar or .zip of photos, a photo or a video; or a table of faces: visavis embed PHOTOS --out TABLE --face all.
+    Exit codes: 0 a known person was found, 1 none was, 2 an error.
     """
     from visavis.albums.finding import FindOptions, find_people
     from visavis.albums.pages import write_annotated, write_found_page
