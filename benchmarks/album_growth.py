@@ -2,11 +2,11 @@
 
     python benchmarks/faces.py && python benchmarks/albums.py --parts search && python benchmarks/album_growth.py
 
-The embeddings are synthetic: the mean embedding of each person is drawn from a normal distribution with mean and covariance of those
-of LFW's people, and each of its faces adds what sets a random face of LFW apart from the mean of its person. Every person has ten
-faces, in photos of two. Tables of 1,000 photos, ten times as many, and so on, are written as `visavis embed --face all` writes them.
-`find` searches for 30 of the people in a gallery of three references each. Each command runs in a process of its own, as a user
-starts it. Writes `results/album_growth.json`. About 20 minutes for 100,000 photos on 2 otherwise idle cores.
+The embeddings are synthetic. The mean of each person is drawn from a normal distribution with mean and covariance of those of LFW's
+people; each face adds what sets a random face of LFW apart from the mean of its person. Every person has ten photos of one face.
+Tables of 1,000 photos, ten times as many, and so on, are written as `visavis embed --face all` writes them. `find` searches for 30 of the
+people in a gallery of three references each. Each command runs in a process of its own, as a user starts it. Writes
+`results/album_growth.json`. About 20 minutes for 100,000 photos on 2 cores.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from visavis.metrics import unit_rows
 from visavis.scale.shards import ENCODER_KEY, FAILURES, FAILURES_KEY, ROOT_KEY, SETTINGS_KEY, EmbeddingSettings, Table, schema
 
 Floats = npt.NDArray[np.float32]
-FACES_EACH, FACES_OF_PHOTO, PHOTOS_OF_FILE, KNOWN = 10, 2, 1024, 30
+FACES_EACH, FACES_OF_PHOTO, PHOTOS_OF_FILE, KNOWN = 10, 1, 1024, 30
 
 
 def draw(people: People, photos: int, rng: np.random.Generator) -> Floats:
