@@ -74,12 +74,21 @@ def test_a_model_is_evaluated_on_templates(folder, tmp_path, capsys):
         ("ijbx_template_pair_label", ["7 12 2"], "each line must have two templates and 0 or 1"),
         ("ijbx_template_pair_label", ["7 12 1", "7 99 0"], "line 2: template 99 has no photos"),
         ("ijbx_template_pair_label", ["7 12 1", "12 7 0"], "pair 2 is non-mated, but mated pairs connect"),
+        ("ijbx_template_pair_label", [""], "template_pair_label.txt: must have at least one pair, got none"),
+        ("ijbx_face_tid_mid", [], "face_tid_mid.txt: line 1: must have 3 columns, got 0"),
         ("other_template_pair_label", ["7 12 1"], r"must have one file meta/\*_template_pair_label.txt.*got 2"),
     ],
 )
 def test_lists_that_cannot_be_used_are_named(folder, name, lines, message):
     write(folder, name, lines)
     with pytest.raises(DataError, match=message):
+        read_ijb(folder)
+
+
+@pytest.mark.parametrize("name", ["ijbx_face_tid_mid", "ijbx_name_5pts_score", "ijbx_template_pair_label"])
+def test_a_list_in_another_encoding_is_named(folder, name):
+    (folder / "meta" / f"{name}.txt").write_bytes("7 12 1\n".encode("utf-16"))
+    with pytest.raises(DataError, match=f"{name}.txt: must be in UTF-8 .* at byte 0"):
         read_ijb(folder)
 
 

@@ -6,6 +6,7 @@ IJBC/meta/ijbc_name_5pts_score.txt            photo, five landmarks, detector sc
 IJBC/meta/ijbc_template_pair_label.txt        template, template, 1 mated or 0 non-mated
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,13 +83,26 @@ def _list_of(folder: Path, ending: str) -> Path:
 
 
 def _rows(path: Path, columns: int) -> list[list[str]]:
-    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [line.split() for line in _text_of(path).splitlines()]
     for number, row in enumerate(rows, start=1):
         if len(row) != columns:
             raise DataError(f"{path}: line {number}: must have {columns} columns, got {len(row)}")
     if not rows:
         raise DataError(f"{path}: must have at least one line, got none")
     return rows
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise _other_encoding(path, error) from None
+
+
+def _other_encoding(path: Path, error: UnicodeDecodeError) -> DataError:
+    return DataError(f"{path}: must be in UTF-8 ({error.reason} at byte {error.start})")
 
 
 def _numbers(path: Path, rows: list[list[str]], kind: type) -> npt.NDArray[np.float64]:
@@ -105,9 +119,17 @@ def _numbers(path: Path, rows: list[list[str]], kind: type) -> npt.NDArray[np.fl
 def _read_pairs(path: Path, known: npt.NDArray[np.int64], *, name: str) -> PairProtocol:
     """Read the pairs, with templates numbered by their place among those that have photos."""
     try:
-        table = np.loadtxt(path, dtype=np.int64, ndmin=2)
+        with path.open(encoding="utf-8") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a file without lines
+            table = np.loadtxt(file, dtype=np.int64, ndmin=2)  # line by line: IJB-C has 15 million
+    except UnicodeDecodeError as error:
+        raise _other_encoding(path, error) from None
     except ValueError as error:
         raise DataError(f"{path}: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    if not table.size:
+        raise DataError(f"{path}: must have at least one pair, got none")
     if table.shape[1] != 3 or not np.isin(table[:, 2], (0, 1)).all():
         raise DataError(f"{path}: each line must have two templates and 0 or 1")
     places = np.searchsorted(known, table[:, :2]).clip(max=len(known) - 1)
