@@ -1,16 +1,18 @@
-"""Every loss on AT&T and on LFW's own photos, three seeds each: EER of unseen people with intervals, and the time it took.
+"""Every loss on AT&T, LFW's own photos and signatures, three seeds each: EER of unseen people with intervals, and the time it took.
 
-    python benchmarks/losses.py [--data att --data lfw] [--loss arcface ...] [--seeds 3] [--att-steps 600] [--lfw-steps 3000]
+    python benchmarks/losses.py [--data att ...] [--loss arcface ...] [--seeds 3] [--att-steps 600] [--lfw-steps 3000]
+                                [--signature-steps 400]
 
 From random weights, with the hyperparameters that `config_for` chooses for the data, the same for every loss. A seed draws the
 people of training, validation and test (70, 15 and 15 %), the weights and the batches; every loss gets the same people. AT&T: all
-pairs of 6 people. LFW: all pairs of about 860 people, the centre of the deep-funneled photos, at 64 x 64. The table has the mean
-over the seeds, the smallest and the largest, the difference to supervised contrastive on the same people and seeds, and the
-seconds of training. The interval of each run is the bootstrap over its test people.
+pairs of 6 people. LFW: all pairs of about 860 people, the centre of the deep-funneled photos, at 64 x 64. Signatures: all pairs of
+23 of the 150 synthetic signers of `examples/signatures.py`, not mirrored, and changed mildly. The table has the mean over the
+seeds, the smallest and the largest, the difference to supervised contrastive on the same people and seeds, and the seconds of
+training. The interval of each run is the bootstrap over its test people.
 
 Each run is written to `runs/losses/DATA-LOSS-SEED.json` as soon as it ends, and is not repeated: the command can be interrupted
-and started again. Writes `results/losses.json` from the runs that are there. Estimated on 2 cores: 2 minutes for each run on AT&T,
-25 on LFW; with 27 runs each, 1 and 11 hours.
+and started again. Writes `results/losses.json` from the runs that are there. Estimated on 2 cores: 2 minutes for each run on AT&T
+or signatures, 25 on LFW; with 27 runs each, 1 hour for each of the former and 11 for LFW.
 
 Ablation of margins and scale, on generated faces of 64 people, 120 steps with the `classic` network, one seed, validation EER of 16
 people: supervised contrastive 19.9 %; ArcFace with margin 0.5 and scale 64 41 %, 0.5 and 16 31 %, 0.2 and 16 31 %, 0.2 and 10 21 %;
@@ -21,6 +23,7 @@ people are few.
 
 import argparse
 import json
+import runpy
 import time
 from pathlib import Path
 from typing import Any, get_args
@@ -33,23 +36,31 @@ from visavis.data.lfw import LFW_CROP
 from visavis.evaluation import evaluate_all_pairs
 from visavis.files import atomic_write
 from visavis.models import embed, embedding_of
+from visavis.training.augmentation import Augmentation
 from visavis.training.configuration import LossName, config_for
 from visavis.training.trainer import train
 
 BASELINE = "supervised-contrastive"
 FOLDER = RUNS / "losses"
+SIGNATURES = Path(__file__).parents[1] / "examples" / "signatures.py"
+
+
+MILD = Augmentation(rotation=5, scale=0.1, shift=0.05, contrast=0.3, gamma=1.3, side_light=0, cutout=0)
+SETTINGS: dict[str, dict[str, Any]] = {"att": {}, "lfw": {}, "signatures": {"augmentation": MILD, "flip": False}}
 
 
 def read_faces(name: str) -> FaceDataset:
-    """Return the faces of a data set."""
+    """Return the photos of a data set."""
     if name == "att":
         return read_archive(PHOTOS / "att_faces.tar", size=(64, 64), gray=True)
+    if name == "signatures":
+        return runpy.run_path(str(SIGNATURES))["signatures"](150, 8)
     return read_archive(LFW, size=(64, 64), crop=LFW_CROP)
 
 
-def measure(split: Split, *, loss: str, steps: int, seed: int) -> dict[str, Any]:
+def measure(split: Split, *, loss: str, steps: int, seed: int, **settings: Any) -> dict[str, Any]:
     """Train with a loss, and return the EER of the test people with its interval, and the seconds."""
-    config = config_for(split.train, loss=loss, steps=steps, seed=seed)
+    config = config_for(split.train, loss=loss, steps=steps, seed=seed, **settings)
     start = time.perf_counter()
     run = train(split, config)
     seconds = time.perf_counter() - start
@@ -111,13 +122,14 @@ def main() -> None:
     """Run what has not been run, and write the table."""
     names = get_args(LossName)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", action="append", choices=["att", "lfw"], help="may be given twice; default: both")
+    parser.add_argument("--data", action="append", choices=list(SETTINGS), help="may be given several times; default: all")
     parser.add_argument("--loss", action="append", choices=names, help="may be given several times; default: all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--att-steps", type=int, default=600)
     parser.add_argument("--lfw-steps", type=int, default=3000)
+    parser.add_argument("--signature-steps", type=int, default=400)
     options = parser.parse_args()
-    steps = {"att": options.att_steps, "lfw": options.lfw_steps}
+    steps = {"att": options.att_steps, "lfw": options.lfw_steps, "signatures": options.signature_steps}
     FOLDER.mkdir(parents=True, exist_ok=True)
     for data in options.data or steps:
         faces = None
@@ -125,7 +137,7 @@ def main() -> None:
             for loss in options.loss or names:
                 if measured(data, loss, seed, steps[data]) is None:
                     faces = read_faces(data) if faces is None else faces
-                    row = measure(split_people(faces, seed=seed), loss=loss, steps=steps[data], seed=seed)
+                    row = measure(split_people(faces, seed=seed), loss=loss, steps=steps[data], seed=seed, **SETTINGS[data])
                     with atomic_write(run_path(data, loss, seed)) as temporary:
                         temporary.write_text(json.dumps(row))
                 print(data, loss, seed, measured(data, loss, seed, steps[data]), flush=True)
@@ -134,7 +146,8 @@ def main() -> None:
         found = {loss: {s: row for s in range(options.seeds) if (row := measured(data, loss, s, steps[data]))} for loss in names}
         tables[data] = summarise({loss: own for loss, own in found.items() if own})
         print(as_text(data, tables[data]))
-    command = f"python benchmarks/losses.py --seeds {options.seeds} --att-steps {steps['att']} --lfw-steps {steps['lfw']}"
+    lengths = f"--att-steps {steps['att']} --lfw-steps {steps['lfw']} --signature-steps {steps['signatures']}"
+    command = f"python benchmarks/losses.py --seeds {options.seeds} {lengths}"
     write_result("losses", {"baseline": BASELINE, **tables}, command=command)
 
 

@@ -51,6 +51,29 @@ def test_figures_go_between_their_marks(page):
     assert "stale" not in filled
 
 
+def test_losses_are_a_table_as_far_as_they_were_run(page):
+    text = "<!-- figures losses: how -->\n<!-- end of figures -->\n"
+    results = page.read_results()
+    results.pop("losses", None)
+    assert "`python benchmarks/losses.py` compares all losses" in page.with_figures(text, results)
+
+    def row(mean, seconds):
+        return {"eer": {"mean": mean, "smallest": mean / 2, "largest": 2 * mean}, "seconds": seconds}
+
+    att = {"contrastive": row(0.04, 50), "triplet": row(0.02, 90)}
+    results["losses"] = {
+        "command": "python benchmarks/losses.py --seeds 3",
+        "att": att,
+        "lfw": {},
+        "signatures": {"triplet": row(0.1, 5)},
+    }
+    filled = page.with_figures(text, results)
+    assert "| loss | AT&T | signatures |\n| --- | --- | --- |\n" in filled
+    assert "| `contrastive` | 4.0 % (2.0 % to 8.0 %), 50 s | |\n" in filled
+    assert "| `triplet` | 2.0 % (1.0 % to 4.0 %), 1.5 min | 10.0 % (5.0 % to 20.0 %), 5.0 s |\n" in filled
+    assert "The lowest mean: `triplet` on AT&T; `triplet` on signatures." in filled
+
+
 @pytest.mark.parametrize("text", ["<urlopen error [Errno -3]>", "a | b", "say `--out`", "``", "*x* _y_ [z](u) &lt; \\ $", "50 %"])
 def test_output_of_a_program_is_shown_as_it_is(page, text):
     markdown = pytest.importorskip("markdown", reason="the docs need the extra docs")
