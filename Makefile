@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := -m pip --disable-pip-version-check install --quiet
-BENCHMARKS := basics allpairs throughput training faces detector turned nonfaces encoding decision bulk gallery gallery_crashes gallery_milvus service photo_pool hostile encoder quality_gate intake labels albums decisions population evaluating att losses lfw fine_tuning inversion guarantees coverage growth first_minutes
+BENCHMARKS := basics allpairs throughput training faces detector turned nonfaces encoding decision bulk gallery gallery_crashes gallery_milvus service photo_pool hostile encoder quality_gate intake labels albums video decisions population evaluating att losses lfw fine_tuning inversion guarantees coverage growth first_minutes
 
 .PHONY: demo serve test test-slow test-lowest browser lint setup lock sbom bench clean
 

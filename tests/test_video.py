@@ -1,9 +1,13 @@
 """Videos: frames are sampled and bounded, faces become tracks, each track gets one decision, and what is wrong is said."""
 
+import functools
+import http.server
 import json
 import os
 import signal
+import socket
 import sys
+import threading
 import weakref
 
 import numpy as np
@@ -22,6 +26,7 @@ from videos import write_video
 import visavis
 from visavis.albums.deciding import TrackDecider
 from visavis.albums.finding import FindOptions, find_people
+from visavis.albums.pages import write_annotated, write_found_page
 from visavis.albums.reading import ReadingSettings, open_album, photo_pixels
 from visavis.albums.watching import WatchOptions, watch_video
 from visavis.data import IntakeRules, open_photos
@@ -84,7 +89,7 @@ def door(tmp_path):
 def quarters(monkeypatch):
     """The encoder and the detector of these frames, in place of the bundled ones."""
     stand_in(monkeypatch, Blobs())
-    monkeypatch.setattr("visavis.albums.watching.load_encoder", lambda model: Quarters.of_faces())
+    monkeypatch.setattr("visavis.albums.watching.load_encoder", lambda model, **options: Quarters.of_faces())
     return Quarters.of_faces()
 
 
@@ -203,6 +208,28 @@ def test_frames_of_a_camera_that_come_too_fast_are_passed_over(tmp_path, monkeyp
         for _ in video._current():
             used, clock[0] = used + 1, clock[0] + 9
         assert used == 100
+
+
+def test_addresses_are_opened_and_silence_ends_them(tmp_path):
+    write_video(tmp_path / "a.mp4", walking(10, (ANNA, 10)))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with VideoSource(f"http://127.0.0.1:{server.server_port}/a.mp4") as video:
+            assert len(list(video.frames())) == 5
+        server.shutdown()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(DataError, match="cannot be opened \\(nothing came for 0.5 seconds\\)"):
+            VideoSource(address, VideoSettings(timeout=0.5))
+
+
+def test_a_device_is_named_by_its_format():
+    with VideoSource("testsrc=size=320x240:rate=25", VideoSettings(input_format="lavfi")) as video:
+        frames = [frame for frame, _ in zip(video.frames(), range(6), strict=False)]
+        assert video.live and [round(frame.time, 2) for frame in frames] == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    with pytest.raises(DataError, match="/dev/video99: no such file or device"):
+        VideoSource("/dev/video99")
 
 
 def test_overlaps_are_those_of_boxes():
@@ -472,7 +499,7 @@ def test_a_watch_from_python(door, quarters, tmp_path):
 
 
 def test_a_model_of_whole_photos_is_refused(door, quarters, monkeypatch, tmp_path):
-    monkeypatch.setattr("visavis.albums.watching.load_encoder", lambda model: Quarters())
+    monkeypatch.setattr("visavis.albums.watching.load_encoder", lambda model, **options: Quarters())
     with pytest.raises(ModelError, match="need a model of aligned faces"):
         next(watch_video(write_video(tmp_path / "a.mp4", walking(5, (ANNA, 10))), door))
 
@@ -555,6 +582,8 @@ def test_people_are_found_in_videos(door, holiday, reading, tmp_path):
         pixels = photo_pixels(anna.photo, files, reading)
     left, top, width, height = (round(value) for value in anna.box)
     assert abs(int(pixels[top + 20, left + 20, 0]) - ANNA[0]) < 20
+    page = write_found_page(found, holiday, tmp_path / "out", reading).read_text()
+    assert f"<h2>{anna.photo}</h2>" in page and write_annotated(found, holiday, tmp_path / "annotated", reading) == 2
     single = find_people(door, holiday / "clips" / "b.mp4", settings=reading)
     assert [face.subject for face in single.named] == ["anna"]
 

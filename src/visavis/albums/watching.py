@@ -175,7 +175,7 @@ def watch_video(
                 print(event.to_json())
     """
     settings, options = settings or ReadingSettings(), options or WatchOptions()
-    encoder = load_encoder(settings.model)
+    encoder = load_encoder(settings.model, threads=1)  # two more detect faces meanwhile
     if not encoder.card.aligned:
         raise ModelError("the model takes whole photos; faces of videos need a model of aligned faces")
     verifier = Verifier(encoder, acquisition=settings.acquisition)

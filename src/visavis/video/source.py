@@ -136,7 +136,7 @@ class VideoSource:
         try:
             self._container.seek(int((start + time) / self._stream.time_base), stream=self._stream)  # to the key frame before
         except (self._av.FFmpegError, ValueError) as error:
-            self.stopped = _reason(error)
+            self.stopped = self._reason(error)
             return None
         found = (frame for frame in self._decoded() if frame.time is not None and frame.time - start + _TICK >= time)
         return next((self._upright(frame) for frame in found), None)
@@ -171,8 +171,8 @@ class VideoSource:
             raise DataError(f"{self.name}: no such file or device") from error
         except (self._av.FFmpegError, ValueError) as error:
             if local:
-                raise DataError(f"{self.name}: not a video, or damaged ({_reason(error)})") from error
-            raise DataError(f"{self.name}: cannot be opened ({_reason(error)})") from error
+                raise DataError(f"{self.name}: not a video, or damaged ({self._reason(error)})") from error
+            raise DataError(f"{self.name}: cannot be opened ({self._reason(error)})") from error
 
     def _prepare(self) -> Any:
         """Choose the stream of pictures, and give its decoder the limit."""
@@ -218,7 +218,7 @@ class VideoSource:
             except (self._av.FFmpegError, ValueError) as error:
                 self.damaged, empty, frames = self.damaged + 1, empty + 1, []
                 if empty >= _MOST_DAMAGED:
-                    self.stopped = f"{counted(empty, 'damaged packet')} one after another ({_reason(error)})"
+                    self.stopped = f"{counted(empty, 'damaged packet')} one after another ({self._reason(error)})"
                     return
             empty = 0 if frames else empty
             yield from frames
@@ -227,7 +227,12 @@ class VideoSource:
         try:
             yield from self._container.demux(self._stream)
         except (self._av.FFmpegError, ValueError) as error:
-            self.stopped = _reason(error)
+            self.stopped = self._reason(error)
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, self._av.error.ExitError):  # what FFmpeg says if PyAV's time is up
+            return f"nothing came for {self.settings.timeout:g} seconds"
+        return (getattr(error, "strerror", None) or str(error)).lower()
 
     def _upright(self, frame: Any) -> Pixels:
         pixels = frame.to_ndarray(format="rgb24")
@@ -251,7 +256,3 @@ def load_av() -> Any:
         raise MissingDependencyError("videos need: pip install 'visavis[video]'") from error
     av.logging.set_level(None)  # FFmpeg prints what is reported here as counts
     return av
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()
