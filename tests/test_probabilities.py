@@ -44,6 +44,12 @@ def test_a_higher_score_is_wrong_less_often_and_more_people_more_often(card):
     assert (many.wrong(scores) >= few.wrong(scores)).all()
 
 
+def test_the_highest_scores_are_wrong_the_least_often(card):
+    """Few pairs of the card have the highest scores; that says nothing against faces of a large album that have them."""
+    model = MergeModel.fit(card, crowd(1000, 3, 3, 0.7)[0])
+    assert (np.diff(model.wrong(np.linspace(0.5, 1.0, 51))) <= 0).all() and model.wrong(1.0) < 0.01
+
+
 def test_as_many_merges_are_wrong_as_expected(card):
     wrong, expected, inside = 0, 0.0, 0
     for seed in range(12):

@@ -116,6 +116,8 @@ class _Groups:
         room = (max(0, count - 1), self.sums.shape[1] if self.sums.ndim == 2 else 0)
         self.sums = np.concatenate([self.sums.reshape(count, room[1]), np.zeros(room, np.float32)])
         self.weights = np.concatenate([self.weights, np.ones(room[0], np.float32)])
+        self.means = self.sums / self.weights[:, None]
+        self.places = np.full(len(self.sums), -1, dtype=np.int64)  # among the active groups, while they are compared
         self.sizes = [1] * count
         self.heights = [1.0] * count
         self.active = set(range(count))
@@ -132,6 +134,7 @@ class _Groups:
         height = min(similarity, self.heights[first], self.heights[second])
         self.merges.append(Merge(first, second, height, cosine, (self.sizes[first], self.sizes[second])))
         self.sums[new], self.weights[new] = one + other, self.weights[first] + self.weights[second]
+        self.means[new] = self.sums[new] / self.weights[new]
         self.sizes.append(self.sizes[first] + self.sizes[second])
         self.heights.append(height)
         self.active -= {first, second}
@@ -171,23 +174,30 @@ class _Groups:
 
     def _nearest(self, groups: list[int]) -> dict[int, tuple[int, float]]:
         """Return the nearest other group of each of some groups, and its similarity."""
-        others = np.array(sorted(self.active))
-        place = {int(group): number for number, group in enumerate(others)}
-        means = self.sums[others] / self.weights[others, None]
-        found = dict[int, tuple[int, float]]()
+        others, found = np.array(sorted(self.active)), dict[int, tuple[int, float]]()
+        self.places[:] = -1
+        self.places[others] = np.arange(len(others))
         for start in range(0, len(groups), _BLOCK):
-            some = groups[start : start + _BLOCK]
-            best, scores = np.zeros(len(some), dtype=np.int64), np.full(len(some), _NONE, dtype=np.float32)
-            rows = self.sums[some] / self.weights[some, None]
-            for column in range(0, len(others), _BLOCK):
-                block = rows @ means[column : column + _BLOCK].T
-                for row, group in enumerate(some):
-                    barred = [place[group], *(place[other] for other in self.forbidden.get(group, ()) if other in place)]
-                    inside = [number - column for number in barred if column <= number < column + block.shape[1]]
-                    block[row, inside] = _NONE
-                columns = block.argmax(axis=1)
-                values = block[np.arange(len(some)), columns]
-                better = values > scores
-                best[better], scores[better] = columns[better] + column, values[better]
-            found |= {group: (int(others[best[row]]), float(scores[row])) for row, group in enumerate(some)}
+            found |= self._nearest_of(groups[start : start + _BLOCK], others)
         return found
+
+    def _nearest_of(self, groups: list[int], others: Numbers) -> dict[int, tuple[int, float]]:
+        """Return the same for a block of groups among all active ones."""
+        best, scores = np.zeros(len(groups), dtype=np.int64), np.full(len(groups), _NONE, dtype=np.float32)
+        rows, (barred_rows, barred_columns) = self.means[groups], self._barred(groups)
+        for column in range(0, len(others), _BLOCK):
+            block = rows @ self.means[others[column : column + _BLOCK]].T
+            inside = (barred_columns >= column) & (barred_columns < column + block.shape[1])
+            block[barred_rows[inside], barred_columns[inside] - column] = _NONE
+            columns = block.argmax(axis=1)
+            values = block[np.arange(len(groups)), columns]
+            better = values > scores
+            best[better], scores[better] = columns[better] + column, values[better]
+        return {group: (int(others[best[row]]), float(scores[row])) for row, group in enumerate(groups)}
+
+    def _barred(self, groups: list[int]) -> tuple[Numbers, Numbers]:
+        """Return which rows and columns may not be merged: a group with itself, and with those that are apart from it."""
+        sets = [(group, *self.forbidden.get(group, ())) for group in groups]
+        rows = np.repeat(np.arange(len(groups)), [len(barred) for barred in sets])
+        columns = self.places[[group for barred in sets for group in barred]]
+        return rows[columns >= 0], columns[columns >= 0]

@@ -92,9 +92,15 @@ class MergeModel:
         return MergeModel(self.centres, self.mated, self.nonmated, share)
 
     def _ratios(self, scores: npt.ArrayLike) -> Floats:
-        """Return log-likelihood ratios, mated to non-mated."""
-        places = np.asarray(scores, dtype=np.float64)
-        return np.asarray(np.interp(places, self.centres, self.mated) - np.interp(places, self.centres, self.nonmated))
+        """Return log-likelihood ratios, mated to non-mated.
+
+        Where there are few pairs of either kind, above the score with the highest ratio, it stays: faces that are more alike are not
+        less probably of one person.
+        """
+        ratios = self.mated - self.nonmated
+        peak = int(ratios.argmax())
+        ratios[peak:] = ratios[peak]
+        return np.asarray(np.interp(np.asarray(scores, dtype=np.float64), self.centres, ratios))
 
     def wrong(self, scores: npt.ArrayLike) -> Floats:
         """Return the probability that pairs with some scores are of two people."""

@@ -1,8 +1,9 @@
 """A gallery in one SQLite file, searched in memory; shared by threads and processes."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,6 +37,12 @@ from visavis.gallery.subjects import SubjectStore
 __all__ = ["SqliteGallery"]
 
 _GONE = ("delete", "remove", "rename", "merge")  # actions after which a subject of this number is no more
+
+
+References = tuple[str, list[str], Embeddings]
+"""The name of a subject, and the numbers and embeddings of its references."""
+
+_SUBJECTS = 1024  # whose references are kept during one search
 
 
 class SqliteGallery:
@@ -134,7 +141,8 @@ class SqliteGallery:
             self._update_matrix(connection)
             store = SubjectStore(connection, self.file)
             found = self._matrix.search(rows, top=top, threshold=threshold)
-            return [self._hits(connection, store, row, subjects) for row, subjects in zip(rows, found, strict=True)]
+            read = lru_cache(_SUBJECTS)(partial(self._references, connection, store))  # many probes find the same subjects
+            return [_hits(read, row, subjects) for row, subjects in zip(rows, found, strict=True)]
 
     def verify(self, subject: str, probe: Embeddings) -> Hit:
         """Compare a probe with a subject, see `Gallery`."""
@@ -142,10 +150,10 @@ class SqliteGallery:
         row = checked_embeddings(np.asarray(probe)[None], self.size, "probe")[0]
         with self.file.reading() as connection:
             store = SubjectStore(connection, self.file)
-            hit = self._hit(connection, store, store.known(subject), row)
-        if hit is None:
+            references = self._references(connection, store, store.known(subject))
+        if references is None:
             raise UnknownSubjectError(f"{self.file.path}: no subject named {subject!r} is enrolled")
-        return hit
+        return Hit.of(*references, row)
 
     def delete(self, subject: str, *, actor: str = "") -> int:
         """Delete a subject, see `Gallery`.
@@ -305,19 +313,20 @@ class SqliteGallery:
         self._enrolled, self._known_subjects = last_number(connection, "enrolled"), last
         self._version = version
 
-    def _hits(self, connection: sqlite3.Connection, store: SubjectStore, probe: Embeddings, found: Found) -> list[Hit]:
-        """Name the subjects that were found; those whose key is destroyed by now are left out."""
-        hits = (self._hit(connection, store, int(number), probe) for number in found.subjects)
-        return [hit for hit in hits if hit is not None]
-
-    def _hit(self, connection: sqlite3.Connection, store: SubjectStore, number: int, probe: Embeddings) -> Hit | None:
-        """Compare a probe `(d,)` with the references of a subject; None: its key is destroyed, or it has none."""
+    def _references(self, connection: sqlite3.Connection, store: SubjectStore, number: int) -> References | None:
+        """Read the references of a subject; None: its key is destroyed, or it has none."""
         stored = connection.execute("SELECT number, subject, embedding FROM enrolled WHERE subject = ?", (number,)).fetchall()
         references, _, embeddings = self.file.embeddings(stored)
         name = store.name(number)
-        return None if name is None or not len(references) else Hit.of(name, list(map(str, references)), embeddings, probe)
+        return None if name is None or not len(references) else (name, list(map(str, references)), embeddings)
 
     def _require_encoder(self) -> None:
         """Refuse embeddings in a gallery that was opened without an encoder."""
         if not self._takes_embeddings:
             raise WrongEncoderError(f"{self.file.path}: opened without an encoder; it accepts no embeddings")
+
+
+def _hits(read: Callable[[int], References | None], probe: Embeddings, found: Found) -> list[Hit]:
+    """Compare a probe `(d,)` with the subjects that were found; those whose key is destroyed by now are left out."""
+    subjects = map(read, found.subjects.tolist())
+    return [Hit.of(*references, probe) for references in subjects if references is not None]
