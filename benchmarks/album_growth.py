@@ -4,8 +4,8 @@
 
 The embeddings are synthetic. The mean of each person is drawn from a normal distribution with mean and covariance of those of LFW's
 people; each face adds what sets a random face of LFW apart from the mean of its person. Every person has ten photos of one face.
-Tables of 1,000 photos, ten times as many, and so on, are written as `visavis embed --face all` writes them. `find` searches for 30 of
-the people in a gallery of three references each. Each command runs in a process of its own, as a user starts it. Writes
+Tables of 1,000 photos, ten times as many, and so on, are written as `visavis embed --face all` does. `find` searches for 30 of the
+people in a gallery of three references each. Each command runs in a process of its own, as a user starts it. Writes
 `results/album_growth.json`. About 20 minutes for 100,000 photos on 2 cores.
 """
 

@@ -65,6 +65,37 @@ def growth_lines(growth: Figures) -> Iterator[str]:
     yield "The exponent is that between the last two sizes, start-up included. For all pairs it approaches 2."
 
 
+def album_growth_lines(result: Figures) -> Iterator[str]:
+    """Yield the table of CPU time and memory of `find` and `sort` by number of photos, projected to ten million."""
+    sizes, most = result["growth"], 10_000_000
+    yield "CPU time and memory of `find` (30 known people) and `sort` with a table of synthetic embeddings, a face in each photo"
+    yield f"(`{result['command']}`, {result['date']}):"
+    yield ""
+    yield (
+        "| command | " + " | ".join(f"{row['photos']:,} photos" for row in sizes) + f" | grows as | at {most:,} photos, projected |"
+    )
+    yield "| --- |" + " --- |" * (len(sizes) + 2)
+    for command, power in (("find", 1), ("sort", 2)):
+        measured = [(row["photos"], row[command]) for row in sizes if command in row]
+        cells = [f"{each['cpu_seconds']:,.1f} s, {each['peak_megabytes']:,.0f} MB" for _, each in measured]
+        cells += ["not measured"] * (len(sizes) - len(measured))
+        yield f"| `{command}` | " + " | ".join(cells) + f" | {_power(measured)} | {_projected(measured, most, power)} |"
+    yield ""
+    yield "Grows as: between the last two sizes, start-up included; `sort` approaches n^2. Projected from these sizes: `find` with"
+    yield "the time that each further photo took, `sort` with its square, memory with the bytes of each further photo."
+
+
+def _projected(measured: list[tuple[int, Figures]], most: int, power: int) -> str:
+    """Format hours and gigabytes at a size that was not measured; time grows with a power of the size, memory with the size."""
+    if len(measured) < 2:
+        return ""
+    (few, before), (many, after) = measured[-2:]
+    share = (most**power - many**power) / (many**power - few**power)
+    seconds = after["cpu_seconds"] + share * (after["cpu_seconds"] - before["cpu_seconds"])
+    slope = (after["peak_megabytes"] - before["peak_megabytes"]) / (many - few)
+    return f"{seconds / 3600:,.1f} hours, {(after['peak_megabytes'] + slope * (most - many)) / 1000:,.0f} GB"
+
+
 def _power(measured: list[tuple[int, Figures]]) -> str:
     """Format the exponent of growth between the last two sizes."""
     if len(measured) < 2:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from costs import cost_lines, growth_lines
+from costs import album_growth_lines, cost_lines, growth_lines
 from coverage_lines import coverage_lines, guarantee_lines
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -277,7 +277,11 @@ def templates() -> Environment:
     """Return the templates of the figures, named as in the marks."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "figures"), undefined=StrictUndefined)
     environment.globals.update(
-        cost_lines=cost_lines, growth_lines=growth_lines, coverage_lines=coverage_lines, guarantee_lines=guarantee_lines
+        cost_lines=cost_lines,
+        growth_lines=growth_lines,
+        album_growth_lines=album_growth_lines,
+        coverage_lines=coverage_lines,
+        guarantee_lines=guarantee_lines,
     )
     environment.filters.update(
         code=code_span,

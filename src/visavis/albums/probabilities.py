@@ -94,7 +94,7 @@ class MergeModel:
     def _ratios(self, scores: npt.ArrayLike) -> Floats:
         """Return log-likelihood ratios, mated to non-mated.
 
-        Where there are few pairs of either kind, above the score with the highest ratio, it stays: faces that are more alike are not
+        Where there are few pairs of either kind, above the score with the highest ratio, it stays: faces that are more alike are no
         less probably of one person.
         """
         ratios = self.mated - self.nonmated
