@@ -6,10 +6,12 @@ No people of View 2's first two folds were used to fit the bundled encoder. Of t
 user might have, most of them with a single photo. `visavis.train` fine-tunes the encoder on them with its defaults. The result and
 the start are measured on all pairs of the other people of the two folds. A draw is lost where the start is better on 97.5 % of the
 paired bootstrap samples of these people, and won where the result is. The faces are those of `runs/lfw-faces`, which
-`benchmarks/faces.py` prepares. Writes `results/fine_tuning.json`. Takes minutes for each draw on 2 cores.
+`benchmarks/faces.py` prepares. Each draw is written to `runs/fine-tuning/DRAW-STEPS.json` as soon as it ends, and is not repeated:
+the command can be interrupted and started again. Writes `results/fine_tuning.json`. Takes minutes for each draw on 2 cores.
 """
 
 import argparse
+import json
 import time
 from typing import Any
 
@@ -62,8 +64,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     options = parser.parse_args()
     people, start, rows = people_of_folds(), load_pretrained(), []
+    folder = RUNS / "fine-tuning"
+    folder.mkdir(parents=True, exist_ok=True)
     for draw in range(options.draws):
-        rows.append(one_draw(people, start, draw, options.steps))
+        done = folder / f"{draw}-{options.steps}.json"
+        if not done.is_file():
+            done.write_text(json.dumps(one_draw(people, start, draw, options.steps)))
+        rows.append(json.loads(done.read_text()))
         print(rows[-1], flush=True)
     summary = {
         "draws": rows,
