@@ -5,7 +5,8 @@
 Starts `visavis serve` with a gallery in a process of its own and sends bombs, truncated and forged photos, huge dimensions, wrong
 types, path tricks, damaged forms and parameters out of range to all routes that take photos. Counts what is not answered by a 4xx
 problem with a reason, the longest answer, memory before and after, and who is in the gallery then. Then `hostile_load.py` attacks a
-service with the default limits for `--seconds` in each of four ways. Writes `results/hostile.json`. Takes about four minutes.
+service with the default limits for `--seconds` in each of four ways, and `hostile_files.py` gives archives that expand and hostile
+descriptions of models to the commands that read them. Writes `results/hostile.json`. Takes about five minutes.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import requests
+from hostile_files import measure_files
 from hostile_load import measure_load
 from PIL import Image
 from record import write_result
@@ -276,7 +278,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=20)
     options = parser.parse_args()
-    figures = measure(options.uploads, options.seed) | {"load": measure_load(options.seconds)}
+    figures = measure(options.uploads, options.seed) | {"load": measure_load(options.seconds), "files": measure_files()}
     print(json.dumps(figures, indent=1))
     command = f"python benchmarks/hostile.py --uploads {options.uploads} --seed {options.seed} --seconds {options.seconds:g}"
     write_result("hostile", figures, command=command)
