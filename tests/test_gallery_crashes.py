@@ -1,4 +1,4 @@
-"""A gallery whose processes are killed at random moments, as benchmarks/gallery_crashes.py does it 200 times."""
+"""A gallery whose processes are killed at random moments, as benchmarks/gallery_crashes.py does it 300 times."""
 
 import sys
 from pathlib import Path

@@ -161,11 +161,11 @@ def test_a_damaged_stream_goes_on_and_says_so(tmp_path):
 class _Broken:
     """A packet that cannot be decoded."""
 
-    def __init__(self, library):
-        self.library = library
+    def __init__(self, av):
+        self.av = av
 
     def decode(self):
-        raise self.library.error.InvalidDataError(1, "invalid data")
+        raise self.av.error.InvalidDataError(1, "invalid data")
 
 
 def test_times_never_go_back(tmp_path):

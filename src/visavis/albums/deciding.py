@@ -21,8 +21,8 @@ class TrackDecision:
 
     Attributes:
         subject: The enrolled person; None: a person who is not enrolled, or there is no decision.
-        score: Comparison score of the track's template with that person, or else with the most similar one; None: nobody is
-            enrolled.
+        score: Comparison score of the track's template with that person, or else with the most similar one; None: no subject
+            is enrolled.
         candidates: The most similar subjects, best first.
         threshold: Minimum score; None: there is none.
         fpir: The expected false positive identification rate of a track; None: it is not known, or there is no decision.

@@ -34,7 +34,7 @@ class WatchOptions:
         frames: Number of usable frames after which a track is decided about, at least 1; default 10. A track that ends before is
             decided about at its end.
         target_fpir: Choose the threshold for this false positive identification rate of a track; None: for 0.01, and if the model
-            has no operating point for that, nobody is named, see `choose_rule`.
+            has no operating point for that, no name is given, see `choose_rule`.
         threshold: Minimum score, instead.
         people_depth: Which folders are the known people; see `IntakeRules`.
         out: An MP4 of the sampled frames with boxes and names; None: none.

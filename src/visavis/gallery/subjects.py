@@ -24,7 +24,7 @@ class SubjectStore:
     def __init__(self, connection: sqlite3.Connection, file: GalleryFile) -> None:
         """Work in a transaction on a file."""
         self._connection, self._file = connection, file
-        self._last: dict[str, int] = {}  # the last number given in each table; nobody else writes in a write transaction
+        self._last: dict[str, int] = {}  # the last number given in each table; a write transaction is alone
         self._used: tuple[int, SubjectKey] | None = None  # the key that was used last, and whose it is
         self.moved: list[int] = []
 

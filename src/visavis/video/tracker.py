@@ -169,7 +169,7 @@ class Tracker:
     ) -> Floats:
         """Return log-odds `(t, n)` that each face continues each track; minus infinity where the face was not compared.
 
-        Small and blurred faces are like nobody, themselves included: that a poor one is unlike a track says nothing.
+        Small and blurred faces are unlike all others, even of the same person, so a low score of a poor one is no evidence.
         """
         odds = np.full((len(tracks), len(sightings)), -np.inf)
         calibration: Any = self._encoder.card.calibration
