@@ -32,8 +32,8 @@ def export_for_browser(model: Path | str, out: Path | str, *, overwrite: bool = 
     """Write a folder that a web server can publish as it is, apart from onnxruntime-web, which npm installs into it.
 
     Photos are decoded, faces detected, aligned and embedded in the browser, with the arithmetic of `Verifier`. The card in the
-    folder has thresholds, calibration, crop, digests and licences, and names no person: `model.onnx` has digests instead of people's
-    names.
+    folder has thresholds, calibration, crop, digests and licences, and names no person: `model.onnx` has digests instead of
+    people's names.
 
     Args:
         model: What `load_encoder` takes; a Keras model needs the extra `export`.
