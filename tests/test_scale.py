@@ -1,7 +1,9 @@
 """Bulk embedding: the same rows from every engine, each file once, failures listed, and gone on with after an interruption."""
 
+import gc
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from visavis.faces import CANONICAL_LANDMARKS, Face
 from visavis.images import Limits
 from visavis.scale import EmbeddingSettings, embed_photos, work
 from visavis.scale.shards import Table
-from visavis.scale.sources import list_photos
+from visavis.scale.sources import list_photos, open_source
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -183,6 +185,19 @@ def test_photos_are_read_wherever_they_are(photos, tmp_path, kind):
     embedded(photos, tmp_path / "plain.parquet")
     assert embedded(root, tmp_path / "e.parquet").failures == 1
     np.testing.assert_array_equal(vectors_of(tmp_path / "e.parquet"), vectors_of(tmp_path / "plain.parquet"))
+
+
+def test_an_archive_that_a_reference_cycle_holds_is_closed(photos, tmp_path):
+    first, second = (shutil.make_archive(str(tmp_path / name), "zip", photos) for name in "ab")
+    cycle = [open_source(first, "")]
+    cycle.append(cycle)  # as an exception and its traceback can be
+    gc.collect(0)  # an older source is finalized after its file
+    open_source(second, "")
+    del cycle
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [str(warning.message) for warning in caught if first in str(warning.message)] == []
 
 
 def test_an_object_store_takes_the_table(photos, tmp_path):

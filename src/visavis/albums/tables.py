@@ -20,7 +20,7 @@ from visavis.errors import VisavisError
 from visavis.images import Pixels, read_image
 from visavis.scale import SavedTable, is_table
 from visavis.scale.reading import TableRows
-from visavis.scale.sources import open_source
+from visavis.scale.sources import Source, open_source
 
 __all__ = ["MOST_THUMBNAILS", "Pictures", "album_faces", "faces_of_table", "open_pictures"]
 
@@ -90,18 +90,18 @@ def open_pictures(photos: Path | str, root: str, settings: ReadingSettings) -> I
             yield lambda name: photo_pixels(name, files, settings)
         return
     try:
-        fetch = open_source(root, "", settings.acquisition.limits).fetch
+        source = open_source(root, "", settings.acquisition.limits)
     except (VisavisError, OSError):
-        fetch = None
-    yield partial(_picture, fetch, settings)
+        source = Source()
+    yield partial(_picture, source, settings)
 
 
-def _picture(fetch: Callable[[str], Path | bytes] | None, settings: ReadingSettings, name: str) -> Pixels | None:
+def _picture(source: Source, settings: ReadingSettings, name: str) -> Pixels | None:
     """Decode a photo of a table if it is there, below the root."""
-    if fetch is None or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+    if source.fetch is None or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         return None
     try:
-        return read_image(fetch(name), name=name, limits=settings.acquisition.limits)
+        return read_image(source.fetch(name), name=name, limits=settings.acquisition.limits)
     except (VisavisError, OSError, KeyError):
         return None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import finalize
 
 from visavis.data import Intake, IntakeRules, open_photos, read_saved
 from visavis.data.dataset import FACES
@@ -35,17 +36,15 @@ class Photo(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """An open source of photos or faces.
+    """An open source of photos or faces. An archive stays open as long as this object lives.
 
     Attributes:
         fetch: Returns the file or bytes of a photo by its path; None for a prepared data set.
         faces: Faces of a prepared data set, `(n, h, w, c)` uint8, memory-mapped; None for photos.
-        opened: Keeps an archive open.
     """
 
     fetch: Callable[[str], Path | bytes] | None = None
     faces: Any = None
-    opened: ExitStack | None = None
 
 
 def is_prepared(root: str) -> bool:
@@ -105,4 +104,6 @@ def open_source(root: str, stamp: str, limits: Limits | None = None) -> Source:
         return Source(fetch=lambda path: Path(root) / path)
     opened = ExitStack()
     place = root if is_uri(root) else Path(root)
-    return Source(fetch=opened.enter_context(open_store(place, max_bytes=max_bytes)).fetch, opened=opened)
+    source = Source(fetch=opened.enter_context(open_store(place, max_bytes=max_bytes)).fetch)
+    finalize(source, opened.close)  # the collector may take the file first where an exception's traceback holds both
+    return source
