@@ -161,6 +161,14 @@ def test_a_gain_is_stated_with_its_interval_and_rates():
     ]
 
 
+def test_a_start_that_cannot_be_improved_says_so():
+    kept = StartComparison("the bundled encoder", True, 15, 0.0, 0.0, (0.0, 0.0), 0.002, 0.0, 0.002, 0.0)
+    assert str(kept) == (
+        "kept the start: the bundled encoder ranks all pairs of your 15 validation people correctly, which cannot be improved "
+        "(EER 0.00%, FMR 0.20%, FNMR 0.00%)"
+    )
+
+
 class Fixed:
     """An encoder whose embeddings are the first two pixels, as a point on the circle; noise makes it worse."""
 

@@ -239,6 +239,15 @@ def test_a_trained_network_that_gets_no_better_comes_back(split, trained):
     assert all((a == b).all() for a, b in zip(embedding_of(run.siamese).get_weights(), before, strict=True))
 
 
+def test_training_ends_where_no_step_could_replace_the_start(split, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("visavis.training.validation.equal_error_rate", lambda curve: (0.0, 1.0))
+    run = train(split, fine_tuning(), start=trained, out=tmp_path)
+    assert (run.best_step, [row["step"] for row in run.history]) == (0, [0])
+    resumed = train(split, fine_tuning(), start=trained, out=tmp_path, options=RunOptions(resume=True))
+    assert_same_run(resumed, run)
+    assert train(split, little()).history[-1]["step"] > 0  # from random weights, the last step counts
+
+
 def test_a_trained_network_is_adapted_to_the_training_people_first(split, trained):
     before = [np.array(value) for value in trained.get_weights()]
     run = train(split, fine_tuning(learning_rate=1e-12), start=trained)

@@ -47,10 +47,10 @@ class StartComparison:
     def __str__(self) -> str:
         """Return a summary of two or three lines."""
         if self.kept:
-            return (
-                f"kept the start: no better than {self.start} on your {self.people} validation people "
-                f"(EER {self.start_eer:.2%}, FMR {self.fmr:.2%}, FNMR {self.fnmr:.2%})"
-            )
+            why = f"no better than {self.start} on your {self.people} validation people"
+            if self.start_eer == 0:
+                why = f"{self.start} ranks all pairs of your {self.people} validation people correctly, which cannot be improved"
+            return f"kept the start: {why} (EER {self.start_eer:.2%}, FMR {self.fmr:.2%}, FNMR {self.fnmr:.2%})"
         low, high = (100 * value for value in self.difference)
         before = "" if self.start_fmr is None else f" (start: FMR {self.start_fmr:.2%}, FNMR {self.start_fnmr:.2%})"
         return (

@@ -208,8 +208,9 @@ class Trainer:
             self._validate(math.nan)
         steps = self.config.optimization.steps
         hidden = {None: None, True: False, False: True}[self.options.progress if self.devices.primary else False]
-        with tqdm(total=steps, initial=self.step, desc="training", unit="batch", disable=hidden) as bar:
-            self._run_steps(callbacks, bar)
+        if not self.stopped:
+            with tqdm(total=steps, initial=self.step, desc="training", unit="batch", disable=hidden) as bar:
+                self._run_steps(callbacks, bar)
         callbacks.on_train_end()
 
     def _run_steps(self, callbacks: keras.callbacks.CallbackList, bar: tqdm) -> None:

@@ -97,7 +97,13 @@ class ValidationMonitor:
 
     @property
     def should_stop(self) -> bool:
-        """Whether early stopping ends training here: no lower equal error rate in `patience` validation steps."""
+        """Whether training ends here.
+
+        Either by early stopping, after `patience` validation steps without a lower equal error rate; or because a trained network
+        has no errors on the validation people, so that no later step could replace the weights that are kept.
+        """
+        if self.start_weights is not None and self.best_eer == 0:
+            return True
         patience = self.config.validation.patience
         return patience is not None and sum(row["step"] > self.best_step for row in self.history) >= patience
 
