@@ -6,9 +6,11 @@ import keras
 import numpy as np
 from answering import answer
 
-from visavis.models import build_embedding
-from visavis.training.configuration import LOSSES
+from visavis.data import read_arrays
+from visavis.models import build_embedding, build_siamese
+from visavis.training.configuration import LOSSES, TrainingConfig
 from visavis.training.devices import jit_compile
+from visavis.training.validation import ValidationMonitor
 
 
 class Trainer:
@@ -27,9 +29,12 @@ class Trainer:
             self.model = fresh
             loss = LOSSES["supervised-contrastive"](temperature=0.1)
             optimizer = keras.optimizers.AdamW(2e-3, weight_decay=0.004)
-            self.model.compile(optimizer, loss, jit_compile=jit_compile(sys.maxsize))  # as `train` has it
+            self.model.compile(optimizer, loss, jit_compile=jit_compile())  # as `train` has it
             self.model.optimizer.build(self.model.trainable_variables)
         self.model.set_weights(fresh.get_weights())
+        self.siamese = build_siamese(self.model)
+        people = read_arrays(self.validation, np.arange(len(self.validation)))
+        self.monitor = ValidationMonitor(self.siamese, people, TrainingConfig())  # averages the weights as `train` does
         for variable in self.model.optimizer.variables:
             if variable.path.split("/")[-1] != "learning_rate":
                 variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
@@ -42,11 +47,16 @@ class Trainer:
             batch = self.step % len(self.photos)
             self.model.train_on_batch(np.asarray(self.photos[batch]), self.labels[batch])
             self.step += 1
+            self.monitor.update_ema(self.siamese.weights, self.step)
         return True
 
-    def embed(self, path: str) -> bool:
-        """Write the embeddings of the validation people."""
+    def embed(self, path: str, averaged: bool) -> bool:
+        """Write the embeddings of the validation people, by the averaged weights or by those of the last step."""
+        last = self.siamese.get_weights()
+        if averaged:
+            self.siamese.set_weights(self.monitor.ema_weights)
         np.save(path, self.model.predict_on_batch(self.validation))
+        self.siamese.set_weights(last)
         return True
 
 

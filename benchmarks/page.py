@@ -78,9 +78,11 @@ def training_rows(figures: Figures) -> Iterator[Row]:
             memory, own = figures["peak_megabytes"][peer], figures["peak_megabytes"][name]
             what = f"training, peak memory ({name})"
             yield Row(what, f"{own:,.0f} MB", peer, f"{memory:,.0f} MB", alone(memory / own), "training")
-            if reached := figures["times_peer_to_same_eer"][name]:
-                splits = f"{len(figures['splits'])} split{'s' if len(figures['splits']) > 1 else ''}"
-                yield Row(f"training, time to the same validation EER ({name})", splits, peer, "", reached, "training")
+            for variant in (name, f"{name}, last weights"):
+                reached = figures["times_peer_to_same_eer"][variant]
+                if reached["splits"]:
+                    splits = f"{reached['splits']} of {len(figures['splits'])} splits"
+                    yield Row(f"training, time to the same validation EER ({variant})", splits, peer, "", reached, "training")
 
 
 def throughput_rows(figures: Figures) -> Iterator[Row]:

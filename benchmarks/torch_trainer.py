@@ -62,8 +62,9 @@ class Trainer:
             self.step += 1
         return True
 
-    def embed(self, path: str) -> bool:
-        """Write the embeddings of the validation people."""
+    def embed(self, path: str, averaged: bool = False) -> bool:
+        """Write the embeddings of the validation people, by the weights of the last step."""
+        assert not averaged
         self.model.eval()
         with torch.no_grad():
             photos = torch.from_numpy(self.validation.astype(np.float32).transpose(0, 3, 1, 2))

@@ -111,15 +111,10 @@ def test_more_devices_need_jax(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("backend", "steps", "avx512", "expected"),
-    [
-        ("tensorflow", 400, False, True),
-        ("tensorflow", 399, False, False),
-        ("tensorflow", 400, True, False),
-        ("jax", 9, True, "auto"),
-    ],
+    ("backend", "gpus", "expected"), [("tensorflow", [], False), ("tensorflow", ["GPU:0"], "auto"), ("jax", [], "auto")]
 )
-def test_xla_is_used_where_it_pays(monkeypatch, backend, steps, avx512, expected):
+def test_xla_is_used_where_it_pays(monkeypatch, backend, gpus, expected):
+    tensorflow = pytest.importorskip("tensorflow")
     monkeypatch.setattr("keras.backend.backend", lambda: backend)
-    monkeypatch.setattr("visavis.training.devices._has_avx512", lambda: avx512)
-    assert jit_compile(steps) == expected
+    monkeypatch.setattr(tensorflow.config, "list_physical_devices", lambda kind: gpus)
+    assert jit_compile() == expected

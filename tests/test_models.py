@@ -9,6 +9,7 @@ from visavis.models import (
     NETWORKS,
     DistanceSigmoid,
     EuclideanDistance,
+    FusedBatchNormalization,
     PairLogits,
     StandardizePhotos,
     build_embedding,
@@ -55,6 +56,27 @@ def test_standardised_photos_have_mean_0_and_deviation_1_and_a_flat_one_is_0():
     result = ops.convert_to_numpy(StandardizePhotos()(faces))
     np.testing.assert_allclose(result.mean(axis=(1, 2, 3)), 0, atol=1e-4)
     np.testing.assert_allclose(result.std(axis=(1, 2, 3)), [0, 1, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [("float32", 1e-4), ("mixed_bfloat16", 0.05)])
+@pytest.mark.parametrize("training", [True, False])
+def test_fused_batch_normalisation_is_that_of_keras(dtype, atol, training):
+    results = []
+    for kind in (keras.layers.BatchNormalization, FusedBatchNormalization):
+        inputs = keras.Input((3, 5, 4))
+        layer = kind(momentum=0.6, gamma_initializer="uniform", beta_initializer=keras.initializers.Constant(0.5), dtype=dtype)
+        model = keras.Model(inputs, keras.layers.Activation("tanh", dtype="float32")(layer(inputs)))
+        layer.gamma.assign([0.5, 1, 2, -1])
+        levels = np.random.default_rng(0).normal(3, 2, (2, 3, 5, 4)).astype(np.float32)
+        targets = np.random.default_rng(1).normal(0, 1, levels.shape).astype(np.float32)
+        model.compile(keras.optimizers.SGD(1.0), "mse")
+        if training:
+            model.train_on_batch(levels, targets)
+        results.append([ops.convert_to_numpy(variable) for variable in layer.variables] + [model.predict_on_batch(levels)])
+        if training:
+            assert (results[-1][0] != [0.5, 1, 2, -1]).all()
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, atol=atol)
 
 
 def test_embed_in_batches_of_any_size():

@@ -1,6 +1,12 @@
 """Embedding networks, the distance layer, and the Siamese model of two inputs."""
 
-from visavis.models.layers import DistanceSigmoid, EuclideanDistance, PairLogits, StandardizePhotos
+from visavis.models.layers import (
+    DistanceSigmoid,
+    EuclideanDistance,
+    FusedBatchNormalization,
+    PairLogits,
+    StandardizePhotos,
+)
 from visavis.models.networks import (
     NETWORKS,
     NetworkName,
@@ -18,6 +24,7 @@ __all__ = [
     "NETWORKS",
     "DistanceSigmoid",
     "EuclideanDistance",
+    "FusedBatchNormalization",
     "NetworkName",
     "PairLogits",
     "StandardizePhotos",

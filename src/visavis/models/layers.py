@@ -1,4 +1,4 @@
-"""Keras layers: photo standardisation, embedding distances, and the head of a Siamese model."""
+"""Keras layers: photo standardisation, batch normalisation, embedding distances, and the head of a Siamese model."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from visavis.backend import keras, layers, ops
 from visavis.models.losses import pairwise_distances
 
-__all__ = ["DistanceSigmoid", "EuclideanDistance", "PairLogits", "StandardizePhotos"]
+__all__ = ["DistanceSigmoid", "EuclideanDistance", "FusedBatchNormalization", "PairLogits", "StandardizePhotos"]
 
 Tensor = Any
 
@@ -33,6 +33,48 @@ class StandardizePhotos(layers.Layer):
         centred = photos - ops.mean(photos, axis=(1, 2, 3), keepdims=True)
         deviation = ops.sqrt(ops.mean(ops.square(centred), axis=(1, 2, 3), keepdims=True))
         return ops.cast(centred / ops.maximum(deviation, 1e-4), self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="visavis")
+class FusedBatchNormalization(layers.BatchNormalization):
+    """Keras's batch normalisation of feature maps `(n, h, w, c)`; in training by the fused kernel of TensorFlow or PyTorch.
+
+    Keras composes it of elementary operations, each of which reads and writes all features. JAX fuses these by itself. The result
+    is the same but for rounding.
+    """
+
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
+        """Return the features normalised, in training by the statistics of the batch, which also move the moving averages."""
+        normalise = _FUSED.get(keras.backend.backend())
+        if normalise is None or not training or not self.trainable or mask is not None:
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance = normalise(inputs, ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32"), self.epsilon)
+        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            average.assign(average * self.momentum + value * (1 - self.momentum))
+        return outputs
+
+
+def _normalise_by_tensorflow(inputs: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return normalised features, and mean and variance `(c,)` of the batch."""
+    import tensorflow as tf
+
+    empty = tf.zeros(0)
+    outputs, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=inputs, scale=gamma, offset=beta, mean=empty, variance=empty, epsilon=epsilon, is_training=True
+    )
+    count = tf.cast(tf.size(inputs) // tf.size(gamma), tf.float32)
+    return outputs, mean, unbiased * ((count - 1) / count)  # Keras averages the biased variance
+
+
+def _normalise_by_torch(inputs: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Likewise."""
+    import torch
+
+    outputs, mean, inverse = torch.native_batch_norm(inputs.permute(0, 3, 1, 2), gamma, beta, None, None, True, 0.0, epsilon)
+    return outputs.permute(0, 2, 3, 1), mean, inverse.pow(-2) - epsilon
+
+
+_FUSED = {"tensorflow": _normalise_by_tensorflow, "torch": _normalise_by_torch}
 
 
 @keras.saving.register_keras_serializable(package="visavis")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from visavis.backend import keras, layers
 from visavis.errors import check_option
 from visavis.metrics import unit_rows
-from visavis.models.layers import DistanceSigmoid, EuclideanDistance, StandardizePhotos
+from visavis.models.layers import DistanceSigmoid, EuclideanDistance, FusedBatchNormalization, StandardizePhotos
 
 __all__ = [
     "NETWORKS",
@@ -209,7 +209,8 @@ class _Blocks:
         return {"use_bias": False, "kernel_initializer": initializer, "dtype": self._dtype, "name": f"{_PRODUCT}{self._made}"}
 
     def normalise(self, x: Tensor) -> Tensor:
-        return layers.BatchNormalization(momentum=0.98, dtype=self._dtype, name=f"{_NORMALISE}{self._made}")(x)
+        kind = FusedBatchNormalization if len(x.shape) == 4 else layers.BatchNormalization
+        return kind(momentum=0.98, dtype=self._dtype, name=f"{_NORMALISE}{self._made}")(x)
 
     def dense(self, x: Tensor, units: int) -> Tensor:
         return layers.Dense(units, **self._product())(x)

@@ -9,8 +9,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Devices", "jit_compile", "use_devices"]
 
-_WORTH_COMPILING = 400  # steps
 _ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
 
 
@@ -121,22 +118,12 @@ def use_devices(devices: int | Literal["all"]) -> Devices:
     return Devices(distribution, jax.process_index(), jax.process_count())
 
 
-def jit_compile(steps: int) -> bool | Literal["auto"]:
-    """Return Keras's `jit_compile` for a run of this many steps.
-
-    On TensorFlow, compiling a step by XLA takes seconds and makes it a fifth shorter, except on processors with AVX-512, which
-    TensorFlow's own convolutions use.
-    """
+def jit_compile() -> bool | Literal["auto"]:
+    """Return Keras's `jit_compile` for a training step: no XLA for TensorFlow on processors, whose own kernels are faster there."""
     from visavis.backend import keras
 
     if keras.backend.backend() != "tensorflow":
         return "auto"
-    return steps >= _WORTH_COMPILING and not _has_avx512()
+    import tensorflow as tf
 
-
-@cache
-def _has_avx512() -> bool:
-    try:
-        return "avx512f" in Path("/proc/cpuinfo").read_text()
-    except OSError:  # not Linux
-        return False
+    return "auto" if tf.config.list_physical_devices("GPU") else False

@@ -193,7 +193,7 @@ class Trainer:
         with self.devices.scope():
             model, loss = build_training_model(self.embedding, self.loss, self.loss_layer, trunk=self.trunk, head=self.head)
             optimizer = build_optimizer(config.optimization, steps=steps, multiplier=multiplier)
-            model.compile(optimizer, loss=loss, jit_compile=jit_compile(steps))
+            model.compile(optimizer, loss=loss, jit_compile=jit_compile())
             optimizer.build(model.trainable_variables)
         return model
 
