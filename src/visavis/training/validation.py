@@ -68,11 +68,12 @@ class ValidationMonitor:
     def update_ema(self, variables: list[keras.Variable], step: int) -> None:
         """Move the averaged weights towards those of this step; the decay rises to its full value over the first steps."""
         decay = min(self.config.optimization.ema_decay, (1 + step) / (10 + step))
-        weights = [keras.ops.convert_to_numpy(variable) for variable in variables]
         if not self.ema_weights:
-            self.ema_weights = [np.array(value) for value in weights]
-        for mean, value in zip(self.ema_weights, weights, strict=True):
-            mean += (1 - decay) * (value - mean)
+            self.ema_weights = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+        for mean, variable in zip(self.ema_weights, variables, strict=True):
+            change = keras.ops.convert_to_numpy(variable) - mean
+            change *= 1 - decay
+            mean += change
 
     def validate(self, step: int, *, loss: float, learning_rate: float) -> None:
         """Measure the averaged weights on the validation people, and remember them if they are the best.
