@@ -59,8 +59,9 @@ sbom: setup
 # Comparisons first, then what takes hours. Peers that need other versions than ours get their own environments.
 bench: setup
 	$(BIN)/python $(PIP) --require-hashes --requirement requirements/bench.txt
-	test -f runs/torch/.installed || ($(PYTHON) -m venv runs/torch \
-		&& runs/torch/bin/pip install --quiet torch==2.13.0 pytorch-metric-learning==2.9.0 --editable . && touch runs/torch/.installed)
+	for backend in tensorflow jax torch; do test -f runs/$$backend/.installed || ($(PYTHON) -m venv runs/$$backend \
+		&& runs/$$backend/bin/pip install --quiet --editable ".[$$backend]" && touch runs/$$backend/.installed) || exit 1; done
+	runs/torch/bin/pip install --quiet pytorch-metric-learning==2.9.0
 	test -f runs/recognition/.installed || ($(PYTHON) -m venv runs/recognition \
 		&& runs/recognition/bin/pip install --quiet dlib-bin==20.0.1.post1 face_recognition_models==0.3.0 'setuptools<81' Pillow numpy click \
 		&& runs/recognition/bin/pip install --quiet --no-deps face_recognition==1.3.0 && touch runs/recognition/.installed)

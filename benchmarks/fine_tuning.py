@@ -7,7 +7,8 @@ user might have, most of them with a single photo. `visavis.train` fine-tunes th
 the start are measured on all pairs of the other people of the two folds. A draw is lost where the start is better on 97.5 % of the
 paired bootstrap samples of these people, and won where the result is. The faces are those of `runs/lfw-faces`, which
 `benchmarks/faces.py` prepares. Each draw is written to `runs/fine-tuning/DRAW-STEPS.json` as soon as it ends, and is not repeated:
-the command can be interrupted and started again. Writes `results/fine_tuning.json`. Takes minutes for each draw on 2 cores.
+the command can be interrupted and started again. Writes `results/fine_tuning.json`. Takes up to 5 minutes for each draw on 2 cores;
+where the start has no errors on the validation people, training ends at once.
 """
 
 import argparse
