@@ -11,8 +11,8 @@ seeds, the smallest and the largest, the difference to supervised contrastive on
 training. The interval of each run is the bootstrap over its test people.
 
 Each run is written to `runs/losses/DATA-LOSS-SEED.json` as soon as it ends, and is not repeated: the command can be interrupted
-and started again. Writes `results/losses.json` from the runs that are there. On 2 cores 1 minute for each run on AT&T or signatures,
-10 on LFW (with `--mixed-precision`, which applies to LFW, on a processor that computes in bfloat16); 27 runs each.
+and started again. Writes `results/losses.json` from the runs that are there. On 2 cores 1 minute for each of 27 runs on AT&T and on
+signatures, 10 on LFW with `--mixed-precision`, which applies to LFW alone, on a processor that computes in bfloat16.
 
 Ablation of margins and scale, on generated faces of 64 people, 120 steps with the `classic` network, one seed, validation EER of 16
 people: supervised contrastive 19.9 %; ArcFace with margin 0.5 and scale 64 41 %, 0.5 and 16 31 %, 0.2 and 16 31 %, 0.2 and 10 21 %;
