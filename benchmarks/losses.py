@@ -7,7 +7,7 @@ From random weights, with the hyperparameters that `config_for` chooses for the 
 people of training, validation and test (70, 15 and 15 %), the weights and the batches; every loss gets the same people. AT&T: all
 pairs of 6 people. LFW: all pairs of about 860 people, the centre of the deep-funneled photos, at 64 x 64. Signatures: all pairs of
 23 of the 150 synthetic signers of `examples/signatures.py`, not mirrored, and changed mildly. The table has the mean over the
-seeds, the smallest and the largest, the difference to supervised contrastive on the same people and seeds, and the seconds of
+seeds, the smallest and the largest, the difference to supervised contrastive on the same people and seeds, and the CPU seconds of
 training. The interval of each run is the bootstrap over its test people.
 
 Each run is written to `runs/losses/DATA-LOSS-SEED.json` as soon as it ends, and is not repeated: the command can be interrupted
@@ -59,11 +59,11 @@ def read_faces(name: str) -> FaceDataset:
 
 
 def measure(split: Split, *, loss: str, steps: int, seed: int, **settings: Any) -> dict[str, Any]:
-    """Train with a loss, and return the EER of the test people with its interval, and the seconds."""
+    """Train with a loss, and return the EER of the test people with its interval, and the CPU seconds."""
     config = config_for(split.train, loss=loss, steps=steps, seed=seed, **settings)
-    start = time.perf_counter()
+    start = time.process_time()  # other jobs on the machine hardly change it
     run = train(split, config)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     embeddings = embed(embedding_of(run.siamese), split.test.faces, flip=config.flip)
     evaluation = evaluate_all_pairs(embeddings, split.test.labels)
     return {
@@ -109,7 +109,7 @@ def summarise(rows: dict[str, dict[int, dict[str, Any]]]) -> dict[str, Any]:
 
 def as_text(name: str, table: dict[str, Any]) -> str:
     """Return a table for the terminal, the lowest EER first."""
-    lines = [f"{name}: EER, mean (smallest .. largest of the seeds); interval of each seed; seconds"]
+    lines = [f"{name}: EER, mean (smallest .. largest of the seeds); interval of each seed; CPU seconds"]
     for loss, row in sorted(table.items(), key=lambda item: item[1]["eer"]["mean"]):
         eer = row["eer"]
         intervals = ", ".join("{:.2%} .. {:.2%}".format(*run["interval"]) for run in row["runs"].values())

@@ -79,10 +79,8 @@ def training_rows(figures: Figures) -> Iterator[Row]:
             what = f"training, peak memory ({name})"
             yield Row(what, f"{own:,.0f} MB", peer, f"{memory:,.0f} MB", alone(memory / own), "training")
             for variant in (name, f"{name}, last weights"):
-                reached = figures["times_peer_to_same_eer"][variant]
-                if reached["splits"]:
-                    splits = f"{reached['splits']} of {len(figures['splits'])} splits"
-                    yield Row(f"training, time to the same validation EER ({variant})", splits, peer, "", reached, "training")
+                reached, splits = figures["times_peer_to_same_eer"][variant], f"{figures['splits']} splits, 95 % interval"
+                yield Row(f"training, time to the same validation EER ({variant})", splits, peer, "", reached, "training")
 
 
 def throughput_rows(figures: Figures) -> Iterator[Row]:

@@ -4,19 +4,19 @@
         python -m venv runs/$backend && runs/$backend/bin/pip install --editable ".[$backend]"
     done
     runs/torch/bin/pip install pytorch-metric-learning==2.9.0
-    python benchmarks/training.py [--rounds 9] [--splits 8] [--seconds 15]
+    python benchmarks/training.py [--rounds 9] [--splits 12] [--steps 160]
 
 The `classic` network on photos of AT&T at 64 x 64 pixels, batches of 64 (16 people, 4 photos each), supervised contrastive loss
 over all pairs, AdamW. Our sampler makes and augments all batches in advance, so only the step is compared. Four processes take
 steps alternately: photos and pairs per second, and peak memory. Each backend has an environment of its own, because TensorFlow
 loads JAX where it finds it.
 
-Then each trains from random weights, with a validation every 10 steps. Measured is the time to one EER for all, the median of the
-later halves of everyone's validations, taking the mean of three validations. (An EER at which one of them settles would favour that
-one: where it was lucky, the goal is low for the others, and it has reached it itself.) Ours are validated by averaged weights, as
-`visavis.train` does, and besides by the weights of the last step, as pytorch-metric-learning is. The EER of 12 people at successive
-validations scatters by one percentage point, so the time on one split is mostly chance; reported are the median and the
-range of all splits. Compilation is reported separately. Writes `results/training.json`. About 15 minutes on 2 cores.
+Then each trains from random weights, with a validation every 10 steps, on several splits. The EER of 12 people scatters by one
+percentage point from one validation to the next, so the time to an EER on one split is chance. Measured is the time to one EER on
+the mean curves of all splits: the median of the later halves of everyone's mean curves, taking the mean of three validations. The
+interval is the bootstrap over the splits. Ours are validated by averaged weights, as `visavis.train` does, and besides by the
+weights of the last step, as pytorch-metric-learning is. Compilation is reported separately. Writes `results/training.json`. About
+12 minutes on 2 cores.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from visavis.training.batches import Batches, BatchShape
 
 HERE = Path(__file__).parent
 PEER, LAST = "pytorch-metric-learning", ", last weights"
-BATCHES, STEPS, LOOK = 400, 10, 10
+BATCHES, STEPS, LOOK, RESAMPLES = 160, 10, 10, 500
 LIGHT = Augmentation(rotation=5, scale=0.06, shift=0.03, contrast=0.15, gamma=1.2, side_light=0.2, cutout=0.2, noise=3, blur=0)
 Looks = list[tuple[float, float]]
 
@@ -87,13 +87,13 @@ def throughput(processes: dict[str, Worker], *, photos: int, rounds: int) -> dic
     }
 
 
-def race(processes: dict[str, Worker], split: Split, *, folder: Path, seed: int, seconds: float) -> dict[str, Looks]:
-    """Return seconds of steps and validation EER of each, a few steps at a time, until the peer has had so many seconds."""
+def race(processes: dict[str, Worker], split: Split, *, folder: Path, seed: int, steps: int) -> dict[str, Looks]:
+    """Return seconds of steps and validation EER of each, a few steps at a time."""
     looks: dict[str, Looks] = {}
     spent = dict.fromkeys(processes, 0.0)
     for worker in processes.values():
         worker.ask(do="begin", seed=seed)
-    while spent[PEER] < seconds:
+    for _ in range(steps // LOOK):
         for name, worker in processes.items():
             start = time.perf_counter()
             worker.ask(do="train", steps=LOOK)
@@ -106,29 +106,38 @@ def race(processes: dict[str, Worker], split: Split, *, folder: Path, seed: int,
     return looks
 
 
-def settled(*looks: Looks) -> float:
-    """Return the median EER of the later halves of some sides' validations."""
-    return statistics.median(eer for own in looks for _, eer in own[len(own) // 2 :])
+def seconds_to_one_eer(looks: dict[str, np.ndarray]) -> tuple[float, dict[str, float | None]]:
+    """Return an EER and the seconds of each side to it, from the looks `(splits, looks, 2)` of each side."""
+    means = {who: own.mean(axis=0) for who, own in looks.items()}
+    goal = statistics.median(eer for own in means.values() for _, eer in own[len(own) // 2 :])
+    return goal, {who: time_to(goal, [tuple(look) for look in own]) for who, own in means.items()}
 
 
-def times_peer(rows: list[dict[str, Any]], who: str) -> dict[str, Any]:
-    """Return how many times as fast as the peer the goal was reached, and in how many splits; the peer's own time is 1."""
-    reached = [row["seconds"] for row in rows if row["seconds"][who] and row["seconds"][PEER]]
-    times = [seconds[PEER] / seconds[who] for seconds in reached]
-    return {**(spread(times) if times else {}), "splits": len(times)}
+def times_peer(looks: dict[str, np.ndarray], who: str) -> dict[str, float]:
+    """Return how many times as fast as the peer a side reached one EER, with the 95 % interval of the bootstrap over splits."""
+    rng, count = np.random.default_rng(0), len(looks[PEER])
+    pair = {name: looks[name] for name in (who, PEER)}
+    _, whole = seconds_to_one_eer(pair)
+    ratios = []
+    for _ in range(RESAMPLES):
+        drawn = rng.integers(0, count, count)
+        _, seconds = seconds_to_one_eer({name: own[drawn] for name, own in pair.items()})
+        ratios.append((seconds[PEER] or np.inf) / (seconds[who] or np.inf))
+    low, high = np.nanquantile(ratios, [0.025, 0.975])
+    return {"median": (whole[PEER] or np.nan) / (whole[who] or np.nan), "least": float(low), "most": float(high)}
 
 
 def main() -> None:
     """Measure steps, then time to the same error."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--splits", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=15.0, help="seconds of the peer's steps on each split")
+    parser.add_argument("--splits", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=160)
     options = parser.parse_args()
     faces = read_archive(PHOTOS / "att_faces.tar", size=(64, 64), gray=True)
     speeds: dict[str, Any] = {}
     memory: dict[str, float] = {}
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Looks]] = []
     for seed in range(options.splits):
         split = split_people(faces, fractions=(0.7, 0.3, 0), seed=seed)
         with tempfile.TemporaryDirectory() as name:
@@ -136,17 +145,23 @@ def main() -> None:
             photos = make_batches(split, folder)
             processes = workers(folder)
             speeds = speeds or throughput(processes, photos=photos, rounds=options.rounds)
-            looks = race(processes, split, folder=folder, seed=seed, seconds=options.seconds)
+            rows.append(race(processes, split, folder=folder, seed=seed, steps=options.steps))
             memory = {who: worker.ask(do="memory") for who, worker in processes.items()}
             for worker in processes.values():
                 worker.__exit__()
-        goal = settled(*looks.values())
-        seconds = {who: time_to(goal, own) for who, own in looks.items()}
-        rows.append({"seed": seed, "goal_eer": goal, "seconds": seconds, "settled": {w: settled(own) for w, own in looks.items()}})
-        print(speeds if seed == 0 else "", memory, rows[-1], flush=True)
-    reached = {who: times_peer(rows, who) for who in rows[0]["seconds"]}
-    figures = {"throughput": speeds, "peak_megabytes": memory, "times_peer_to_same_eer": reached, "splits": rows}
-    command = f"python benchmarks/training.py --rounds {options.rounds} --splits {options.splits} --seconds {options.seconds:g}"
+        print(seed, memory, {who: own[-1] for who, own in rows[-1].items()}, flush=True)
+    looks = {who: np.array([row[who] for row in rows]) for who in rows[0]}
+    goal, seconds = seconds_to_one_eer(looks)
+    figures = {
+        "throughput": speeds,
+        "peak_megabytes": memory,
+        "splits": options.splits,
+        "goal_eer": goal,
+        "seconds_to_goal": seconds,
+        "times_peer_to_same_eer": {who: times_peer(looks, who) for who in looks},
+        "mean_eers": {who: [round(float(eer), 4) for eer in own[:, :, 1].mean(axis=0)] for who, own in looks.items()},
+    }
+    command = f"python benchmarks/training.py --rounds {options.rounds} --splits {options.splits} --steps {options.steps}"
     write_result("training", figures, command=command)
 
 
