@@ -22,15 +22,17 @@ from visavis.data import generate_faces, split_people
 from visavis.training.batches import BatchShape
 from visavis.training.trainer import train
 split = split_people(generate_faces(14, 5, size=32, gray=True, seed=3), fractions=(0.6, 0.4, 0))
-little = dict(network="classic", embedding_size=16, batch=BatchShape(6, 2), steps=5, validate_every=1)
 result = {"distributed": devices.distributed, "processes": devices.processes, "primary": devices.primary}
 from visavis.backend import keras
 keras.utils.set_random_seed(0)
-layers = keras.layers
-small = keras.Sequential([keras.Input((32, 32, 1)), layers.AveragePooling2D(4), layers.Flatten(), layers.Dense(16)])
-options = {"arcface": {"network": small, "sampled_classes": 7}, "triplet": {"network": small, "memory": 20}}
-for loss in ("supervised-contrastive", "binary-crossentropy", *options):
-    changes = {**little, **options.get(loss, {}), "loss": loss}
+layers = keras.layers  # a small network, which is compiled in a second
+network = keras.Sequential([keras.Input((32, 32, 1)), layers.AveragePooling2D(2), layers.Conv2D(4, 3, strides=2, use_bias=False)])
+for layer in (layers.BatchNormalization(), layers.ReLU(), layers.Flatten(), layers.Dense(16), layers.BatchNormalization()):
+    network.add(layer)
+little = dict(network=network, batch=BatchShape(6, 2), steps=5, validate_every=1)
+options = {"supervised-contrastive": {}, "binary-crossentropy": {}, "arcface": {"sampled_classes": 7}, "triplet": {"memory": 20}}
+for loss, own in options.items():
+    changes = {**little, **own, "loss": loss}
     run = train(split, out=sys.argv[2] + loss, options=RunOptions(devices=devices), **changes)
     assert run.siamese.predict_on_batch([split.validation.faces[:3]] * 2).shape == (3, 1)
     result[loss] = {"losses": [row["loss"] for row in run.history], "eer": [row["validation_eer"] for row in run.history]}
