@@ -152,7 +152,8 @@ def main() -> None:
         print(as_text(data, tables[data]))
     lengths = f"--att-steps {steps['att']} --lfw-steps {steps['lfw']} --signature-steps {steps['signatures']}"
     precision = " --mixed-precision" if options.mixed_precision else ""
-    command = f"python benchmarks/losses.py --seeds {options.seeds} {lengths}{precision}"
+    measured_data = "".join(f" --data {data}" for data in tables if tables[data])
+    command = f"python benchmarks/losses.py{measured_data} --seeds {options.seeds} {lengths}{precision}"
     write_result("losses", {"baseline": BASELINE, **tables}, command=command)
 
 

@@ -13,7 +13,7 @@ loads JAX where it finds it.
 
 Then each trains from random weights, with a validation every 10 steps, on several splits. The EER of 12 people scatters by one
 percentage point from one validation to the next, so the time to an EER on one split is chance. Measured is the time to one EER on
-the mean curves of all splits: the median of the later halves of everyone's mean curves, taking the mean of three validations. The
+the mean curves of all splits: the median of the later halves of both sides' curves, taking the mean of three validations. The
 interval is the bootstrap over the splits. Ours are validated by averaged weights, as `visavis.train` does, and besides by the
 weights of the last step, as pytorch-metric-learning is. Compilation is reported separately. Writes `results/training.json`. About
 12 minutes on 2 cores.
@@ -106,25 +106,23 @@ def race(processes: dict[str, Worker], split: Split, *, folder: Path, seed: int,
     return looks
 
 
-def seconds_to_one_eer(looks: dict[str, np.ndarray]) -> tuple[float, dict[str, float | None]]:
-    """Return an EER and the seconds of each side to it, from the looks `(splits, looks, 2)` of each side."""
+def seconds_to_one_eer(looks: dict[str, np.ndarray]) -> dict[str, float]:
+    """Return the seconds of each side to the same EER, from the looks `(splits, looks, 2)` of each; infinite if not reached."""
     means = {who: own.mean(axis=0) for who, own in looks.items()}
     goal = statistics.median(eer for own in means.values() for _, eer in own[len(own) // 2 :])
-    return goal, {who: time_to(goal, [tuple(look) for look in own]) for who, own in means.items()}
+    return {who: time_to(goal, [tuple(look) for look in own]) or np.inf for who, own in means.items()}
 
 
 def times_peer(looks: dict[str, np.ndarray], who: str) -> dict[str, float]:
     """Return how many times as fast as the peer a side reached one EER, with the 95 % interval of the bootstrap over splits."""
     rng, count = np.random.default_rng(0), len(looks[PEER])
-    pair = {name: looks[name] for name in (who, PEER)}
-    _, whole = seconds_to_one_eer(pair)
-    ratios = []
-    for _ in range(RESAMPLES):
-        drawn = rng.integers(0, count, count)
-        _, seconds = seconds_to_one_eer({name: own[drawn] for name, own in pair.items()})
-        ratios.append((seconds[PEER] or np.inf) / (seconds[who] or np.inf))
-    low, high = np.nanquantile(ratios, [0.025, 0.975])
-    return {"median": (whole[PEER] or np.nan) / (whole[who] or np.nan), "least": float(low), "most": float(high)}
+
+    def times(splits: np.ndarray) -> float:
+        seconds = seconds_to_one_eer({name: looks[name][splits] for name in (who, PEER)})
+        return seconds[PEER] / seconds[who]
+
+    low, high = np.nanquantile([times(rng.integers(0, count, count)) for _ in range(RESAMPLES)], [0.025, 0.975])
+    return {"median": float(times(np.arange(count))), "least": float(low), "most": float(high)}
 
 
 def main() -> None:
@@ -151,13 +149,10 @@ def main() -> None:
                 worker.__exit__()
         print(seed, memory, {who: own[-1] for who, own in rows[-1].items()}, flush=True)
     looks = {who: np.array([row[who] for row in rows]) for who in rows[0]}
-    goal, seconds = seconds_to_one_eer(looks)
     figures = {
         "throughput": speeds,
         "peak_megabytes": memory,
         "splits": options.splits,
-        "goal_eer": goal,
-        "seconds_to_goal": seconds,
         "times_peer_to_same_eer": {who: times_peer(looks, who) for who in looks},
         "mean_eers": {who: [round(float(eer), 4) for eer in own[:, :, 1].mean(axis=0)] for who, own in looks.items()},
     }
