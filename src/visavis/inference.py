@@ -3,11 +3,12 @@
 import logging
 import os
 from pathlib import Path
-from typing import Any, Literal
-
-import onnxruntime
+from typing import TYPE_CHECKING, Any, Literal
 
 from visavis.errors import MissingDependencyError, check_option
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 __all__ = ["PROVIDER_VARIABLE", "Provider", "batch_size", "open_session", "provider_of"]
 
@@ -33,7 +34,7 @@ _logger = logging.getLogger("visavis")
 
 def open_session(
     model: Path | bytes, *, threads: int | None = None, provider: Provider | None = None, dequantize: bool = False
-) -> onnxruntime.InferenceSession:
+) -> "onnxruntime.InferenceSession":
     """Load a model.
 
     Args:
@@ -49,6 +50,8 @@ def open_session(
         MissingDependencyError: If a provider was named that this installation of ONNX Runtime lacks or that cannot start.
         ValueError: If `provider` is none of these.
     """
+    import onnxruntime  # not with the module, as training runs without it
+
     chosen: Any = provider if provider is not None else os.environ.get(PROVIDER_VARIABLE) or "auto"
     check_option(PROVIDER_VARIABLE if provider is None else "provider", chosen, Provider)
     available = onnxruntime.get_available_providers()
@@ -71,18 +74,20 @@ def open_session(
     return _session(model, threads, "cpu", dequantize)
 
 
-def provider_of(session: onnxruntime.InferenceSession) -> str:
+def provider_of(session: "onnxruntime.InferenceSession") -> str:
     """Return the provider that runs a session, as `open_session` names it."""
     first = session.get_providers()[0]
     return next((name for name, full in _NAMES.items() if full == first), first)
 
 
-def batch_size(session: onnxruntime.InferenceSession) -> int:
+def batch_size(session: "onnxruntime.InferenceSession") -> int:
     """Return how many faces at a time suit the provider of a session."""
     return _BATCHES.get(provider_of(session), _ACCELERATOR_BATCH)
 
 
-def _session(model: Path | bytes, threads: int | None, provider: str, dequantize: bool) -> onnxruntime.InferenceSession:
+def _session(model: Path | bytes, threads: int | None, provider: str, dequantize: bool) -> "onnxruntime.InferenceSession":
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 4

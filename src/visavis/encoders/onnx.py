@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from visavis.encoders.card import Card
 from visavis.encoders.description import Description, read_description
@@ -22,6 +21,7 @@ from visavis.metrics import unit_rows
 
 if TYPE_CHECKING:
     import onnx
+    import onnxruntime
 
 __all__ = ["CARD_KEY", "DESCRIPTION_KEY", "QUANTIZED_KEY", "OnnxEncoder", "copy_with_card", "load_onnx", "onnx_digest"]
 
@@ -42,7 +42,7 @@ class OnnxEncoder:
     """
 
     card: Card
-    session: onnxruntime.InferenceSession = field(repr=False)
+    session: "onnxruntime.InferenceSession" = field(repr=False)
     model: Path | bytes = field(repr=False)
     description: Description | None = field(default=None, repr=False)
 
@@ -149,7 +149,7 @@ def load_described(
     return OnnxEncoder(card, session, path, description)
 
 
-def check_input(path: Path, session: onnxruntime.InferenceSession, description: Description) -> None:
+def check_input(path: Path, session: "onnxruntime.InferenceSession", description: Description) -> None:
     """Check that a model takes what its description says.
 
     Raises:
@@ -218,7 +218,7 @@ def _read(model: Path | bytes) -> "onnx.ModelProto":
         raise ModelError(f"{name}: cannot be read ({error})") from error
 
 
-def _open(path: Path, threads: int | None, provider: Provider | None) -> onnxruntime.InferenceSession:
+def _open(path: Path, threads: int | None, provider: Provider | None) -> "onnxruntime.InferenceSession":
     try:
         quantized = QUANTIZED_KEY.encode() in path.read_bytes()
         return open_session(path, threads=threads, provider=provider, dequantize=quantized)

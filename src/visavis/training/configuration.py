@@ -253,9 +253,9 @@ class TrainingConfig:
         if unknown := sorted(changes.keys() - own - _GROUP_OF.keys()):
             raise ValueError(f"unknown hyperparameter: {', '.join(unknown)}")
         values = {name: value for name, value in changes.items() if name in own}
-        for group in dict.fromkeys(_GROUP_OF[name] for name in changes.keys() - own):
-            of_group = {name: value for name, value in changes.items() if _GROUP_OF.get(name) == group}
-            values[group] = replace(values.get(group, getattr(self, group)), **of_group)
+        for group in _GROUPS:  # always in this order, so of two wrong values it is always the same that the error names
+            if of_group := {name: value for name, value in changes.items() if _GROUP_OF.get(name) == group}:
+                values[group] = replace(values.get(group, getattr(self, group)), **of_group)
         return replace(self, **values)
 
     def to_json(self) -> dict[str, Any]:
