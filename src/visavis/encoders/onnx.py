@@ -23,7 +23,19 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-__all__ = ["CARD_KEY", "DESCRIPTION_KEY", "QUANTIZED_KEY", "OnnxEncoder", "copy_with_card", "load_onnx", "onnx_digest"]
+__all__ = [
+    "CARD_KEY",
+    "DESCRIPTION_KEY",
+    "QUANTIZED_KEY",
+    "OnnxEncoder",
+    "check_input",
+    "copy_with_card",
+    "load_onnx",
+    "network_inputs",
+    "network_outputs",
+    "onnx_digest",
+    "open_network",
+]
 
 CARD_KEY = "visavis.card"
 QUANTIZED_KEY = "visavis.quantized"  # of a file whose weights, and no activations, are in 8 bits
@@ -82,28 +94,38 @@ class OnnxEncoder:
 
     def _run(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Embed one batch, mirrored as well if the card says so."""
-        outputs = self._outputs(faces)
+        outputs = network_outputs(self.session, self.description, faces)
         if not self.card.flip:
             return np.asarray(outputs, dtype=np.float32)
-        mirrored = self._outputs(faces[:, :, ::-1])
+        mirrored = network_outputs(self.session, self.description, faces[:, :, ::-1])
         return np.asarray((unit_rows(outputs) + unit_rows(mirrored)) / 2, dtype=np.float32)
 
-    def network_inputs(self, faces: npt.NDArray[Any]) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield what the network takes for some faces, in as many parts as its batch size needs, the last one padded with zeros.
 
-        Args:
-            faces: `(n, h, w, c)`, of the card's size.
-        """
-        inputs, shape = np.asarray(faces, dtype=np.float32), self.session.get_inputs()[0].shape
-        if self.description is not None:
-            inputs = self.description.prepare(inputs)
-            if shape[1] == inputs.shape[3]:
-                inputs = np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
-        return _parts(inputs, shape[0])
+def network_inputs(
+    session: "onnxruntime.InferenceSession", description: Description | None, faces: npt.NDArray[Any]
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield what a network takes for some faces, in as many parts as its batch size needs, the last one padded with zeros.
 
-    def _outputs(self, faces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        name = self.session.get_inputs()[0].name
-        return np.concatenate([self.session.run(None, {name: part})[0] for part in self.network_inputs(faces)])[: len(faces)]
+    Args:
+        session: The network, with one input.
+        description: How a face becomes its input; None: RGB or gray levels of 0 .. 255 as they are.
+        faces: `(n, h, w, c)`, of the size that the network takes.
+    """
+    inputs, shape = np.asarray(faces, dtype=np.float32), session.get_inputs()[0].shape
+    if description is not None:
+        inputs = description.prepare(inputs)
+        if shape[1] == inputs.shape[3]:
+            inputs = np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
+    return _parts(inputs, shape[0])
+
+
+def network_outputs(
+    session: "onnxruntime.InferenceSession", description: Description | None, faces: npt.NDArray[Any]
+) -> npt.NDArray[np.float32]:
+    """Return the first output of a network for some faces, one row for each; see `network_inputs`."""
+    name = session.get_inputs()[0].name
+    parts = [session.run(None, {name: part})[0] for part in network_inputs(session, description, faces)]
+    return np.concatenate(parts)[: len(faces)]
 
 
 def load_onnx(path: Path, *, threads: int | None = None, provider: Provider | None = None) -> OnnxEncoder:
@@ -120,7 +142,7 @@ def load_onnx(path: Path, *, threads: int | None = None, provider: Provider | No
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
-    session = _open(path, threads, provider)
+    session = open_network(path, threads=threads, provider=provider)
     metadata = session.get_modelmeta().custom_metadata_map
     if CARD_KEY not in metadata:
         description = read_description(path)
@@ -143,10 +165,26 @@ def load_described(
         ModelError: If it is damaged, or does not take what the description says.
         MissingDependencyError: If the provider is not available.
     """
-    session = _open(path, threads, provider)
+    session = open_network(path, threads=threads, provider=provider)
     if description is not None:
         check_input(path, session, description)
     return OnnxEncoder(card, session, path, description)
+
+
+def open_network(path: Path, *, threads: int | None = None, provider: Provider | None = None) -> "onnxruntime.InferenceSession":
+    """Open an ONNX file; see `visavis.inference.open_session`.
+
+    Raises:
+        ModelError: If it is not an ONNX model that can be run.
+        MissingDependencyError: If the provider is not available.
+    """
+    try:
+        quantized = QUANTIZED_KEY.encode() in path.read_bytes()
+        return open_session(path, threads=threads, provider=provider, dequantize=quantized)
+    except (VisavisError, ValueError):
+        raise
+    except Exception as error:  # ONNX Runtime's own errors have no common base
+        raise ModelError(f"{path}: not an ONNX model, a damaged one, or one that needs a newer ONNX Runtime ({error}).") from error
 
 
 def check_input(path: Path, session: "onnxruntime.InferenceSession", description: Description) -> None:
@@ -216,16 +254,6 @@ def _read(model: Path | bytes) -> "onnx.ModelProto":
     except Exception as error:  # of protobuf, of onnx, or of the operating system
         name = "the model" if isinstance(model, bytes) else model
         raise ModelError(f"{name}: cannot be read ({error})") from error
-
-
-def _open(path: Path, threads: int | None, provider: Provider | None) -> "onnxruntime.InferenceSession":
-    try:
-        quantized = QUANTIZED_KEY.encode() in path.read_bytes()
-        return open_session(path, threads=threads, provider=provider, dequantize=quantized)
-    except (VisavisError, ValueError):
-        raise
-    except Exception as error:  # ONNX Runtime's own errors have no common base
-        raise ModelError(f"{path}: not an ONNX model, a damaged one, or one that needs a newer ONNX Runtime ({error}).") from error
 
 
 def _fits(shape: list[Any], layout: tuple[int, ...]) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from visavis.encoders.onnx import CARD_KEY, DESCRIPTION_KEY, OnnxEncoder
+from visavis.encoders.onnx import CARD_KEY, DESCRIPTION_KEY, OnnxEncoder, network_inputs
 from visavis.errors import ModelError
 
 __all__ = ["write_quantized"]
@@ -70,7 +70,7 @@ class _Reader:
 
 def _inputs(encoder: OnnxEncoder, faces: npt.NDArray[Any]) -> Iterator[npt.NDArray[np.float32]]:
     for start in range(0, len(faces), _BATCH):
-        yield from encoder.network_inputs(faces[start : start + _BATCH])
+        yield from network_inputs(encoder.session, encoder.description, faces[start : start + _BATCH])
 
 
 def _write_float32(encoder: OnnxEncoder, path: Path) -> None:

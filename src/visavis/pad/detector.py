@@ -5,17 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from visavis.encoders.description import Description, is_finite, read_toml
-from visavis.encoders.onnx import check_input, onnx_digest
+from visavis.encoders.onnx import check_input, network_outputs, onnx_digest, open_network
 from visavis.errors import ModelError, check_option
 from visavis.faces import Crop
-from visavis.inference import Provider, batch_size, open_session
+from visavis.inference import Provider, batch_size
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 __all__ = ["Activation", "PadDescription", "PadDetector", "PadModel", "PresentationCheck", "check_presentation", "load_pad"]
 
@@ -160,7 +162,7 @@ class PadModel:
     """
 
     description: PadDescription
-    session: onnxruntime.InferenceSession = field(repr=False)
+    session: "onnxruntime.InferenceSession" = field(repr=False)
     path: Path
 
     @property
@@ -190,16 +192,10 @@ class PadModel:
         return np.concatenate([self._scores(faces[start : start + step]) for start in range(0, len(faces), step)])
 
     def _scores(self, faces: npt.NDArray[np.uint8]) -> Scores:
-        taken = self.session.get_inputs()[0]
-        prepared = self.description.face.prepare(np.asarray(faces, dtype=np.float32))
-        if taken.shape[1] == prepared.shape[3]:
-            prepared = np.ascontiguousarray(prepared.transpose(0, 3, 1, 2))
         try:
-            parts = prepared[:, None] if taken.shape[0] == 1 else [prepared]
-            outputs = np.concatenate([np.asarray(self.session.run(None, {taken.name: part})[0], np.float64) for part in parts])
+            outputs = network_outputs(self.session, self.description.face, faces).astype(np.float64).reshape(len(faces), -1)
         except Exception as error:  # ONNX Runtime's own errors have no common base
             raise ModelError(f"{self.path}: the presentation attack detector failed ({error})") from error
-        outputs = outputs.reshape(len(faces), -1)
         if self.description.activation == "softmax":
             outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
             outputs /= outputs.sum(axis=1, keepdims=True)
@@ -247,17 +243,10 @@ def load_pad(path: Path | str, *, threads: int | None = None, provider: Provider
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if description.sha256 and found != description.sha256.lower():
         raise ModelError(f"{path}: its SHA-256 must be {description.sha256} as {described} says, got {found}")
-    try:
-        session = open_session(path, threads=threads, provider=provider)
-    except Exception as error:  # ONNX Runtime's own errors have no common base
-        if error.__class__.__module__.startswith("visavis") or isinstance(error, ValueError):
-            raise
-        raise ModelError(f"{path}: not an ONNX model, a damaged one, or one that needs a newer ONNX Runtime ({error})") from error
+    session = open_network(path, threads=threads, provider=provider)
     check_input(path, session, description.face)
     if not description.face.crop.aligned:
         raise ModelError(f"{described}: aligned must be true, since the face is cut out of its photo")
-    if isinstance(size := session.get_inputs()[0].shape[0], int) and size != 1:
-        raise ModelError(f"{path}: its batch size must be 1 or free, got {size}")
     return PadModel(description, session, path)
 
 
