@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from visavis.data import generate_faces, split_people, split_photos
+from visavis.data import generate_faces, read_arrays, split_people, split_photos
 from visavis.errors import DataError, LeakError, TrainingError
 from visavis.files import atomic_write
 from visavis.models import NETWORKS, NetworkName, copy_network, embed, embedding_of, head_of
@@ -481,7 +481,9 @@ def test_hyperparameters_suit_the_data(split):
     assert config_for(split.train, loss="arcface").loss_options == {"margins": (1.0, 0.2, 0.0), "scale": 10.0}
     assert config_for(split.train, loss="arcface", loss_options={"scale": 64.0}).loss_options == {"scale": 64.0}
     assert config_for(split.train, loss="arcface", trained=True).loss_options == {}
-    assert config_for(generate_faces(240, 2, size=32, gray=True), loss="arcface").loss_options == {}
+    photos = read_arrays(np.zeros((100_000, 4, 4, 1), np.uint8), np.arange(100_000) // 2, name="many")
+    assert config_for(photos, loss="arcface").loss_options == {}, "those of the paper"
+    assert config_for(photos.select(np.arange(1000)), loss="cosface").loss_options == {"margins": (1.0, 0.0, 0.1), "scale": 10.0}
     assert config_for(split.train, trained=True).batch.composites == 0
     wild = generate_faces(240, 2, size=32, gray=True)
     assert config_for(wild).batch.single_people > 0

@@ -61,7 +61,8 @@ _FEW = 100  # people
 _STRONG = Augmentation(rotation=15, scale=0.2, shift=0.1, contrast=0.4, gamma=1.8, side_light=0.8, cutout=0.7)
 _MANY_COMPOSITES = BatchShape(people=8, photos=4, composites=16)
 _MANY_PEOPLE = BatchShape(people=24, photos=4)
-# The margins and scales of the papers are for millions of photos. In a few hundred steps on few people little is learnt with them.
+# The margins and scales of the papers are for millions of photos. In a few thousand steps on fewer, little is learnt with them.
+_MANY_PHOTOS = 100_000
 _MILD_MARGINS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "adaface": {"margin": 0.1, "scale": 10.0},
@@ -313,7 +314,7 @@ def config_for(dataset: FaceDataset, *, trained: bool = False, frozen: bool = Fa
         suited["batch"] = _MANY_COMPOSITES
     if changes.get("loss") == "contrastive":
         suited["loss_options"] = {"margin": 1.4}  # non-mated pairs at a right angle: such unit embeddings are 1.41 apart
-    elif few and not trained and isinstance(changes.get("loss"), str) and changes["loss"] in _MILD_MARGINS:
+    elif not trained and len(dataset) < _MANY_PHOTOS and isinstance(changes.get("loss"), str) and changes["loss"] in _MILD_MARGINS:
         suited["loss_options"] = dict(_MILD_MARGINS[changes["loss"]])
     return TrainingConfig().replace(**{**suited, **changes})
 
