@@ -59,6 +59,19 @@ def test_the_threshold_of_a_negative_offset_accepts_nothing_but_equal_photos(spl
     assert run.threshold == make_card(run, split, data="these").calibration.even_score == 1
 
 
+def test_a_model_that_has_learnt_nothing_has_probabilities_of_one_half(caplog):
+    rng = np.random.default_rng(0)
+    backgrounds = np.tile(rng.integers(0, 248, (5, 32, 32, 1)), (12, 1, 1, 1))  # no two photos of a person have the same one
+    photos = (backgrounds + rng.integers(0, 8, backgrounds.shape)).astype(np.uint8)
+    split = split_people(read_arrays(photos, np.arange(60) // 5, name="backgrounds"))
+    run = train(split, little(steps=1, learning_rate=1e-9))
+    assert "mated pairs do not score higher than non-mated pairs" in caplog.text
+    assert "all probabilities are 0.5. Train for more steps, or on more people" in caplog.text
+    first, second = split.test.faces[:2][:, None]
+    assert run.siamese.predict([first, second], verbose=0)[0, 0] == pytest.approx(0.5, abs=1e-3)
+    assert make_card(run, split, data="these").calibration.probability(0.9) == pytest.approx(0.5, abs=1e-3)
+
+
 def test_the_model_decides_by_a_threshold_for_a_false_match_rate_not_by_the_equal_error_rate(split):
     run = train(split, little())
     threshold = make_card(run, split, data="these").threshold

@@ -1,6 +1,7 @@
 """Train an embedding network: batches in, a Siamese model with a calibrated head out; resumable at every validation step."""
 
 import json
+import logging
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from tqdm import tqdm
 from visavis.backend import keras
 from visavis.data import Split, check_leaks
 from visavis.encoders.loading import CHECKPOINT
-from visavis.errors import TrainingError
+from visavis.errors import DataError, TrainingError
 from visavis.files import write_csv
 from visavis.metrics import all_pairs_curve
 from visavis.metrics.calibration import fit_sigmoid
@@ -54,6 +55,8 @@ class BatchSource(Protocol):
 
 HISTORY = "history.csv"
 _PREFETCH = 3  # batches
+_FLAT = 1e-4  # offset and slope of a head whose probabilities are 0.5
+_logger = logging.getLogger("visavis")
 
 
 def train(
@@ -285,14 +288,22 @@ class Trainer:
         )
 
     def finish(self) -> TrainingRun:
-        """Select the weights, calibrate the head on the validation people, and return the model."""
+        """Select the weights, calibrate the head on the validation people, and return the model.
+
+        Where mated pairs of these people do not score higher than non-mated ones, all probabilities become one half, and a warning
+        is logged.
+        """
         monitor = self.monitor
         head = head_of(monitor.siamese)
         embedding_of(monitor.siamese).trainable = True
         embeddings = monitor.select_weights()
         curve = all_pairs_curve(embeddings, monitor.validation.labels)
         if not isinstance(self.loss, BatchBinaryCrossentropy):
-            head.calibrate(*fit_sigmoid(curve))
+            try:
+                head.calibrate(*fit_sigmoid(curve))
+            except DataError as error:
+                head.calibrate(_FLAT, _FLAT)
+                _logger.warning("%s; all probabilities are 0.5. Train for more steps, or on more people", error)
         return TrainingRun(monitor.siamese, self.config, monitor.history, monitor.best_step, embeddings, curve)
 
     def _write(self, out: Path) -> None:
