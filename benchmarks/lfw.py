@@ -5,7 +5,7 @@
 
 Five networks cover the ten folds. Network k leaves out the people of two folds at once, which is stricter than the protocol. A
 further 5 % of its people are validation people for checkpoint selection. The threshold of each fold is the one with the best
-accuracy on the nine other folds. Runs go to `runs/lfw-FACES-K` and are resumed; the scores of a finished network are kept there.
+accuracy on the nine other folds. Runs go to `runs/lfw-FACES-LOSS-STEPS-K` and are resumed; finished scores are kept there.
 Also measured: scores normalised by the training people (AS-norm, 50 nearest); and whether the running statistics of batch
 normalisation are those of the averaged weights: they are computed again from 20 batches of training photos, and the validation EER
 with them. Writes `results/lfw-FACES.json`. About 40 minutes with `--mixed-precision` on 2 cores.
@@ -56,6 +56,11 @@ def lfw_faces(kind: str, side: int) -> FaceDataset:
     return load_dataset(RUNS / "lfw-faces", size=(side, side))
 
 
+def validation_eer(network: keras.Model, split: Split) -> float:
+    """Return the EER of all pairs of the validation people."""
+    return float(equal_error_rate(all_pairs_curve(embed(network, split.validation.faces), split.validation.labels))[0])
+
+
 def recomputed_statistics(network: keras.Model, split: Split, config: TrainingConfig) -> dict[str, float]:
     """Compute the statistics of batch normalisation again from training photos, and compare; the network stays as it is."""
     weights = network.get_weights()
@@ -67,17 +72,16 @@ def recomputed_statistics(network: keras.Model, split: Split, config: TrainingCo
             layer.momentum = number / (number + 1)  # so that the moving averages are the means over the batches
         network(batches[number][0].astype(np.float32), training=True)
     ratios = np.concatenate([was / np.array(layer.moving_variance) for was, layer in zip(running, normalisations, strict=True)])
-    eer = equal_error_rate(all_pairs_curve(embed(network, split.validation.faces), split.validation.labels))[0]
+    recomputed = validation_eer(network, split)
     for layer, momentum in zip(normalisations, momenta, strict=True):
         layer.momentum = momentum
     network.set_weights(weights)
-    before = equal_error_rate(all_pairs_curve(embed(network, split.validation.faces), split.validation.labels))[0]
     return {
         "smallest_variance_ratio": float(ratios.min()),
         "median_variance_ratio": float(np.median(ratios)),
         "largest_variance_ratio": float(ratios.max()),
-        "validation_eer": float(before),
-        "validation_eer_recomputed": float(eer),
+        "validation_eer": validation_eer(network, split),
+        "validation_eer_recomputed": recomputed,
     }
 
 
@@ -132,7 +136,7 @@ def main() -> None:
     for first in range(0, 10, FOLDS_AT_ONCE):
         folds = list(range(first, first + FOLDS_AT_ONCE))
         if wanted & set(folds):
-            out = RUNS / f"lfw-{options.faces}-{'-'.join(map(str, folds))}"
+            out = RUNS / f"lfw-{options.faces}-{options.loss}-{options.steps}-{'-'.join(map(str, folds))}"
             scores[:, np.isin(protocol.folds, folds)] = scores_without(faces, protocol, folds, config, out)
             networks.append(json.loads((out / "facts.json").read_text()))
     tested = np.isfinite(scores[0])
