@@ -12,6 +12,8 @@ from visavis.training.configuration import LOSSES, TrainingConfig
 from visavis.training.devices import jit_compile
 from visavis.training.validation import ValidationMonitor
 
+CONFIG = TrainingConfig().replace(validate_every=10)  # as often as `training.py` asks
+
 
 class Trainer:
     """Trains on prepared batches."""
@@ -34,7 +36,7 @@ class Trainer:
         self.model.set_weights(fresh.get_weights())
         self.siamese = build_siamese(self.model)
         people = read_arrays(self.validation, np.arange(len(self.validation)))
-        self.monitor = ValidationMonitor(self.siamese, people, TrainingConfig())  # averages the weights as `train` does
+        self.monitor = ValidationMonitor(self.siamese, people, CONFIG)  # averages the weights as `train` does
         for variable in self.model.optimizer.variables:
             if variable.path.split("/")[-1] != "learning_rate":
                 variable.assign(keras.ops.zeros(variable.shape, variable.dtype))

@@ -1,14 +1,14 @@
 """LFW View 2: each fold is tested by a network that was not trained on its people, from random weights and LFW's photos alone.
 
-    python benchmarks/faces.py && python benchmarks/lfw.py [--faces aligned] [--loss NAME] [--steps 2500] [--mixed-precision]
-                                                          [--folds 0,1,2, ...]
+    python benchmarks/faces.py && python benchmarks/lfw.py [--faces aligned] [--network NAME] [--loss NAME] [--steps 2500]
+                                                          [--mixed-precision] [--folds 0,1,2, ...] [--out lfw-FACES]
 
 Five networks cover the ten folds. Network k leaves out the people of two folds at once, which is stricter than the protocol. A
 further 5 % of its people are validation people for checkpoint selection. The threshold of each fold is the one with the best
-accuracy on the nine other folds. Runs go to `runs/lfw-FACES-LOSS-STEPS-K` and are resumed; finished scores are kept there.
-Also measured: scores normalised by the training people (AS-norm, 50 nearest); and whether the running statistics of batch
-normalisation are those of the averaged weights: they are computed again from 20 batches of training photos, and the validation EER
-with them. Writes `results/lfw-FACES.json`. About 40 minutes with `--mixed-precision` on 2 cores.
+accuracy on the nine other folds. Runs go to `runs/lfw-FACES-DIGEST-FOLDS`, with the digest of the hyperparameters, and are resumed;
+finished scores are kept there. Also measured: scores normalised by the training people (AS-norm, 50 nearest); and whether the
+running statistics of batch normalisation are those of the averaged weights: they are computed again from 20 batches of training
+photos, and the validation EER with them. Writes `results/lfw-FACES.json`. About 40 minutes with `--mixed-precision` on 2 cores.
 
 `--faces aligned` uses the faces that `benchmarks/faces.py` detected and aligned (and the centre of a photo without a detected
 face); `--faces centre` crops the centre of every photo.
@@ -30,13 +30,13 @@ from typing import get_args
 
 import keras
 import numpy as np
-from record import LFW, PHOTOS, RUNS, write_result
+from record import LFW, PHOTOS, RUNS, short_digest, write_result
 
 from visavis.data import FaceDataset, PairProtocol, Split, lfw_folds, load_dataset, read_lfw, read_lfw_pairs, split_people
 from visavis.evaluation import evaluate_folds
 from visavis.metrics import all_pairs_curve, equal_error_rate
 from visavis.metrics.normalisation import normalised_scores
-from visavis.models import embed, embedding_of
+from visavis.models import NetworkName, embed, embedding_of
 from visavis.training.batches import Batches
 from visavis.training.configuration import LossName, TrainingConfig, config_for
 from visavis.training.run_options import RunOptions
@@ -61,17 +61,22 @@ def validation_eer(network: keras.Model, split: Split) -> float:
     return float(equal_error_rate(all_pairs_curve(embed(network, split.validation.faces), split.validation.labels))[0])
 
 
+def variance_of(layer: keras.layers.BatchNormalization) -> np.ndarray:
+    """Return a copy of the running variances `(c,)`."""
+    return np.array(keras.ops.convert_to_numpy(layer.moving_variance))
+
+
 def recomputed_statistics(network: keras.Model, split: Split, config: TrainingConfig) -> dict[str, float]:
     """Compute the statistics of batch normalisation again from training photos, and compare; the network stays as it is."""
     weights = network.get_weights()
     normalisations = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    running, momenta = [np.array(layer.moving_variance) for layer in normalisations], [layer.momentum for layer in normalisations]
+    running, momenta = [variance_of(layer) for layer in normalisations], [layer.momentum for layer in normalisations]
     batches = Batches(split.train, config.batch, config.augmentation, seed=config.seed + 1)
     for number in range(STATISTICS_BATCHES):
         for layer in normalisations:
             layer.momentum = number / (number + 1)  # so that the moving averages are the means over the batches
         network(batches[number][0].astype(np.float32), training=True)
-    ratios = np.concatenate([was / np.array(layer.moving_variance) for was, layer in zip(running, normalisations, strict=True)])
+    ratios = np.concatenate([was / variance_of(layer) for was, layer in zip(running, normalisations, strict=True)])
     recomputed = validation_eer(network, split)
     for layer, momentum in zip(normalisations, momenta, strict=True):
         layer.momentum = momentum
@@ -122,21 +127,25 @@ def main() -> None:
     """Train or resume, and score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--faces", choices=["aligned", "centre"], default="aligned")
+    parser.add_argument("--network", choices=get_args(NetworkName), default="compact")
     parser.add_argument("--loss", choices=get_args(LossName), default="supervised-contrastive")
     parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--mixed-precision", action="store_true", help="faster on a processor with AVX-512 for 16 bits")
     parser.add_argument("--folds", default="0,1,2,3,4,5,6,7,8,9", help="the folds, counted from 0")
+    parser.add_argument("--out", help="name of the file in results/")
     options = parser.parse_args()
     wanted = {int(fold) for fold in options.folds.split(",")}
     faces = lfw_faces(options.faces, SIDE)
     protocol = read_lfw_pairs(PHOTOS / "lfw-pairs.txt", faces)
-    config = config_for(faces, loss=options.loss, steps=options.steps, mixed_precision=options.mixed_precision)
+    config = config_for(
+        faces, network=options.network, loss=options.loss, steps=options.steps, mixed_precision=options.mixed_precision
+    )
     scores = np.full((len(SCORES), len(protocol.labels)), np.nan)
     networks = []
     for first in range(0, 10, FOLDS_AT_ONCE):
         folds = list(range(first, first + FOLDS_AT_ONCE))
         if wanted & set(folds):
-            out = RUNS / f"lfw-{options.faces}-{options.loss}-{options.steps}-{'-'.join(map(str, folds))}"
+            out = RUNS / f"lfw-{options.faces}-{short_digest(config.to_json())}-{'-'.join(map(str, folds))}"
             scores[:, np.isin(protocol.folds, folds)] = scores_without(faces, protocol, folds, config, out)
             networks.append(json.loads((out / "facts.json").read_text()))
     tested = np.isfinite(scores[0])
@@ -145,11 +154,12 @@ def main() -> None:
         result = evaluate_folds(row[tested], protocol.labels[tested], protocol.folds[tested])
         print(name, result, sep=":\n")
         figures[name] = result.to_json()
-    training = f"--loss {options.loss} --steps {options.steps}{' --mixed-precision' if options.mixed_precision else ''}"
+    settings = f"--network {options.network} --loss {options.loss} --steps {options.steps}"
+    settings += f"{' --mixed-precision' if options.mixed_precision else ''}{f' --out {options.out}' if options.out else ''}"
     write_result(
-        f"lfw-{options.faces}",
+        options.out or f"lfw-{options.faces}",
         {**figures.pop("network"), **figures, "networks": networks, "config": config.to_json()},
-        command=f"python benchmarks/lfw.py --faces {options.faces} {training} --folds {options.folds}",
+        command=f"python benchmarks/lfw.py --faces {options.faces} {settings} --folds {options.folds}",
     )
 
 

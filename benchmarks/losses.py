@@ -11,9 +11,9 @@ synthetic signers of `examples/signatures.py`, not mirrored, and changed mildly.
 and the largest, the difference to supervised contrastive on the same people and seeds, and the CPU seconds of training. The
 interval of each run is the bootstrap over its test people.
 
-Each run is written to `runs/losses/DATA-LOSS-SEED.json` as soon as it ends, and is not repeated: the command can be interrupted
-and started again. Writes `results/losses.json` from the runs that are there. On 2 cores 1 minute for each of 27 runs on AT&T and on
-signatures, 3 on LFW with `--mixed-precision`, which applies to LFW alone, on a processor that computes in bfloat16.
+Each run is written to `runs/losses/DATA-LOSS-SEED-DIGEST.json` as soon as it ends, the digest of its hyperparameters, and is not
+repeated: the command can be interrupted and started again. Writes `results/losses.json`. On 2 cores 1 minute for each of 27 runs on
+AT&T and on signatures, 3 on LFW with `--mixed-precision`, which applies to LFW alone, on a processor that computes in bfloat16.
 
 Ablation of margins and scale, on generated faces of 64 people, 120 steps with the `classic` network, one seed, validation EER of 16
 people: supervised contrastive 19.9 %; ArcFace with margin 0.5 and scale 64 41 %, 0.5 and 16 31 %, 0.2 and 16 31 %, 0.2 and 10 21 %;
@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from record import LFW, PHOTOS, RUNS, write_result
+from record import LFW, PHOTOS, RUNS, short_digest, write_result
 
 from visavis.data import FaceDataset, Split, read_archive, split_people
 from visavis.data.lfw import LFW_CROP
@@ -41,7 +41,7 @@ from visavis.evaluation import evaluate_all_pairs
 from visavis.files import atomic_write
 from visavis.models import embed, embedding_of
 from visavis.training.augmentation import Augmentation
-from visavis.training.configuration import LossName, config_for
+from visavis.training.configuration import LossName, TrainingConfig, config_for
 from visavis.training.trainer import train
 
 MOST_PHOTOS = 10  # of a person of LFW
@@ -66,9 +66,8 @@ def read_faces(name: str) -> FaceDataset:
     return faces.select(np.sort(order[within < MOST_PHOTOS]))
 
 
-def measure(split: Split, *, loss: str, steps: int, seed: int, **settings: Any) -> dict[str, Any]:
-    """Train with a loss, and return the EER of the test people with its interval, and the CPU seconds."""
-    config = config_for(split.train, loss=loss, steps=steps, seed=seed, **settings)
+def measure(split: Split, config: TrainingConfig) -> dict[str, Any]:
+    """Train, and return the EER of the test people with its interval, and the CPU seconds."""
     start = time.process_time()  # other jobs on the machine hardly change it
     run = train(split, config)
     seconds = time.process_time() - start
@@ -80,22 +79,18 @@ def measure(split: Split, *, loss: str, steps: int, seed: int, **settings: Any) 
         "validation_eer": run.validation_eer,
         "people": len(split.test.people),
         "seconds": seconds,
-        "steps": steps,
+        "steps": config.optimization.steps,
     }
 
 
-def run_path(data: str, loss: str, seed: int) -> Path:
-    """Return the file of one run."""
-    return FOLDER / f"{data}-{loss}-{seed}.json"
-
-
-def measured(data: str, loss: str, seed: int, steps: int) -> dict[str, Any] | None:
-    """Return an earlier run of so many steps, or None."""
-    path = run_path(data, loss, seed)
+def measured(data: str, split: Split, config: TrainingConfig) -> dict[str, Any]:
+    """Measure a loss with its hyperparameters, or read an earlier run with the same."""
+    path = FOLDER / f"{data}-{config.loss}-{config.seed}-{short_digest(config.to_json())}.json"
     if not path.is_file():
-        return None
-    row = json.loads(path.read_text())
-    return row if row["steps"] == steps else None
+        row = measure(split, config)
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(row))
+    return json.loads(path.read_text())
 
 
 def summarise(rows: dict[str, dict[int, dict[str, Any]]]) -> dict[str, Any]:
@@ -143,25 +138,24 @@ def main() -> None:
     steps = {"att": options.att_steps, "lfw": options.lfw_steps, "signatures": options.signature_steps}
     settings = {**SETTINGS, "lfw": {"mixed_precision": options.mixed_precision}}
     FOLDER.mkdir(parents=True, exist_ok=True)
+    tables: dict[str, Any] = {data: {} for data in steps}
     for data in options.data or steps:
-        faces = None
+        faces = read_faces(data)
+        rows: dict[str, dict[int, dict[str, Any]]] = {loss: {} for loss in options.loss or names}
         for seed in range(options.seeds):
-            for loss in options.loss or names:
-                if measured(data, loss, seed, steps[data]) is None:
-                    faces = read_faces(data) if faces is None else faces
-                    row = measure(split_people(faces, seed=seed), loss=loss, steps=steps[data], seed=seed, **settings[data])
-                    with atomic_write(run_path(data, loss, seed)) as temporary:
-                        temporary.write_text(json.dumps(row))
-                print(data, loss, seed, measured(data, loss, seed, steps[data]), flush=True)
-    tables = {}
-    for data in steps:
-        found = {loss: {s: row for s in range(options.seeds) if (row := measured(data, loss, s, steps[data]))} for loss in names}
-        tables[data] = summarise({loss: own for loss, own in found.items() if own})
+            split = split_people(faces, seed=seed)
+            for loss, own in rows.items():
+                config = config_for(split.train, loss=loss, steps=steps[data], seed=seed, **settings[data])
+                own[seed] = measured(data, split, config)
+                print(data, loss, seed, own[seed], flush=True)
+        tables[data] = summarise(rows)
         print(as_text(data, tables[data]))
     lengths = f"--att-steps {steps['att']} --lfw-steps {steps['lfw']} --signature-steps {steps['signatures']}"
     precision = " --mixed-precision" if options.mixed_precision else ""
-    measured_data = "".join(f" --data {data}" for data in tables if tables[data])
-    command = f"python benchmarks/losses.py{measured_data} --seeds {options.seeds} {lengths}{precision}"
+    chosen = "".join(f" --data {data}" for data in options.data or steps) + "".join(
+        f" --loss {loss}" for loss in options.loss or ()
+    )
+    command = f"python benchmarks/losses.py{chosen} --seeds {options.seeds} {lengths}{precision}"
     write_result("losses", {"baseline": BASELINE, **tables}, command=command)
 
 

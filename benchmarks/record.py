@@ -1,10 +1,13 @@
 """Write a benchmark's figures with their command, date and machine."""
 
+import hashlib
 import json
 import os
 import platform
+import shutil
+import subprocess
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +19,42 @@ RUNS = Path(__file__).parents[1] / "runs"
 
 def write_result(name: str, figures: dict[str, Any], *, command: str) -> Path:
     """Write `results/NAME.json` and return its path."""
-    packages = ("visavis", "keras", "tensorflow-cpu", "jax", "numpy", "scikit-learn")
     result = {
         "command": command,
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system(), **_accelerator()},
+        "versions": {"python": platform.python_version(), **_versions()},
         **figures,
     }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     return path
+
+
+def short_digest(values: Any) -> str:
+    """Return eight hexadecimal digits of the SHA-256 of plain values, to name a run by its hyperparameters."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of the packages that figures depend on, of those that are installed."""
+    found = {}
+    for package in ("visavis", "keras", "tensorflow-cpu", "jax", "torch", "numpy", "scikit-learn"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _accelerator() -> dict[str, str]:
+    """Return the name of the GPU, if there is one."""
+    if shutil.which("nvidia-smi") is None:
+        return {}
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    names = subprocess.run(query, capture_output=True, text=True).stdout.split("\n")
+    return {"accelerator": names[0]} if names[0] else {}
 
 
 def _processor() -> str:

@@ -8,6 +8,8 @@ from answering import answer
 from pytorch_metric_learning.losses import SupConLoss
 from torch import nn
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
 
 class Classic(nn.Module):
     """`build_embedding("classic", (64, 64, 1))`, layer for layer."""
@@ -46,7 +48,7 @@ class Trainer:
     def begin(self, seed: int) -> bool:
         """Start from random weights."""
         torch.manual_seed(seed)
-        self.model, self.step = Classic(), 0
+        self.model, self.step = Classic().to(DEVICE), 0
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=2e-3, weight_decay=0.004)
         return True
 
@@ -55,11 +57,13 @@ class Trainer:
         self.model.train()
         for _ in range(steps):
             batch = self.step % len(self.photos)
-            photos = torch.from_numpy(np.asarray(self.photos[batch], dtype=np.float32).transpose(0, 3, 1, 2))
+            photos = on_device(self.photos[batch])
             self.optimizer.zero_grad()
-            self.loss(self.model(photos), torch.from_numpy(self.labels[batch])).backward()
+            self.loss(self.model(photos), torch.from_numpy(self.labels[batch]).to(DEVICE)).backward()
             self.optimizer.step()
             self.step += 1
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
         return True
 
     def embed(self, path: str, averaged: bool = False) -> bool:
@@ -67,9 +71,13 @@ class Trainer:
         assert not averaged
         self.model.eval()
         with torch.no_grad():
-            photos = torch.from_numpy(self.validation.astype(np.float32).transpose(0, 3, 1, 2))
-            np.save(path, self.model(photos).numpy())
+            np.save(path, self.model(on_device(self.validation)).cpu().numpy())
         return True
+
+
+def on_device(photos: np.ndarray) -> torch.Tensor:
+    """Return photos `(n, h, w, 1)` uint8 as levels `(n, 1, h, w)` on the device."""
+    return torch.from_numpy(np.array(photos).transpose(0, 3, 1, 2)).to(DEVICE).float()
 
 
 if __name__ == "__main__":

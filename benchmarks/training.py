@@ -4,7 +4,7 @@
         python -m venv runs/$backend && runs/$backend/bin/pip install --editable ".[$backend]"
     done
     runs/torch/bin/pip install pytorch-metric-learning==2.9.0
-    python benchmarks/training.py [--rounds 9] [--splits 12] [--steps 160]
+    python benchmarks/training.py [--rounds 9] [--splits 12] [--steps 160] [--backends tensorflow,jax,torch] [--out training]
 
 The `classic` network on photos of AT&T at 64 x 64 pixels, batches of 64 (16 people, 4 photos each), supervised contrastive loss
 over all pairs, AdamW. Our sampler makes and augments all batches in advance, so only the step is compared. Four processes take
@@ -37,6 +37,7 @@ from visavis.training.augmentation import Augmentation
 from visavis.training.batches import Batches, BatchShape
 
 HERE = Path(__file__).parent
+BACKENDS = ("tensorflow", "jax", "torch")
 PEER, LAST = "pytorch-metric-learning", ", last weights"
 BATCHES, STEPS, LOOK, RESAMPLES = 160, 10, 10, 500
 LIGHT = Augmentation(rotation=5, scale=0.06, shift=0.03, contrast=0.15, gamma=1.2, side_light=0.2, cutout=0.2, noise=3, blur=0)
@@ -53,10 +54,10 @@ def make_batches(split: Split, folder: Path) -> int:
     return batches.size
 
 
-def workers(folder: Path) -> dict[str, Worker]:
+def workers(folder: Path, backends: list[str]) -> dict[str, Worker]:
     """Start one process for each library."""
     found = {}
-    for backend in ("tensorflow", "jax", "torch"):
+    for backend in backends:
         environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         found[f"ours, {backend}"] = Worker(python_of(backend), str(HERE / "keras_trainer.py"), str(folder), environment=environment)
     return {**found, PEER: Worker(python_of("torch"), str(HERE / "torch_trainer.py"), str(folder))}
@@ -131,6 +132,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--splits", type=int, default=12)
     parser.add_argument("--steps", type=int, default=160)
+    parser.add_argument("--backends", default=",".join(BACKENDS), help="of ours, separated by commas")
+    parser.add_argument("--out", default="training", help="name of the file in results/")
     options = parser.parse_args()
     faces = read_archive(PHOTOS / "att_faces.tar", size=(64, 64), gray=True)
     speeds: dict[str, Any] = {}
@@ -141,7 +144,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             photos = make_batches(split, folder)
-            processes = workers(folder)
+            processes = workers(folder, options.backends.split(","))
             speeds = speeds or throughput(processes, photos=photos, rounds=options.rounds)
             rows.append(race(processes, split, folder=folder, seed=seed, steps=options.steps))
             memory = {who: worker.ask(do="memory") for who, worker in processes.items()}
@@ -157,7 +160,9 @@ def main() -> None:
         "mean_eers": {who: [round(float(eer), 4) for eer in own[:, :, 1].mean(axis=0)] for who, own in looks.items()},
     }
     command = f"python benchmarks/training.py --rounds {options.rounds} --splits {options.splits} --steps {options.steps}"
-    write_result("training", figures, command=command)
+    if options.backends != ",".join(BACKENDS):
+        command += f" --backends {options.backends} --out {options.out}"
+    write_result(options.out, figures, command=command)
 
 
 if __name__ == "__main__":

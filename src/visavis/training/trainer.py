@@ -228,7 +228,7 @@ class Trainer:
             losses.append(self._train_step(photos, targets))
             callbacks.on_train_batch_end(self.step - 1, {"loss": losses[-1]})
             bar.update()
-            if self.step % self.config.validation.validate_every == 0 or self.step == self.config.optimization.steps:
+            if self.monitor.is_due(self.step):
                 self._validate(float(np.mean(losses)), callbacks)
                 losses.clear()
                 bar.set_postfix_str(self._progress_text())

@@ -22,6 +22,7 @@ __all__ = ["ValidationMonitor"]
 Floats = npt.NDArray[np.float32]
 Arrays = list[npt.NDArray[Any]]
 
+_EMA_EVERY = 4  # steps
 _COLLAPSED = 0.98  # mean cosine of all pairs of photos
 
 
@@ -31,6 +32,7 @@ class ValidationMonitor:
     Attributes:
         history: One row for each validation step: step, loss, learning_rate, validation_eer.
         ema_weights: Exponential moving average of the weights; these are what is validated.
+        ema_step: The step at which they were last updated.
         best_step: The validation step with the lowest equal error rate so far; after `select_weights`, that of the weights kept.
         best_eer: The equal error rate at that step.
         best_weights: The averaged weights at that step.
@@ -60,20 +62,32 @@ class ValidationMonitor:
         self.history: list[dict[str, float]] = []
         self.best_step, self.best_eer = 0, math.inf
         self.ema_weights: Arrays = []
+        self.ema_step = 0
         self.best_weights: Arrays = []
         self.start_weights: Arrays | None = siamese.get_weights() if trained else None
         self.trunk: FrozenTrunk | None = None
         self._features: list[Floats] = []
 
     def update_ema(self, variables: list[keras.Variable], step: int) -> None:
-        """Move the averaged weights towards those of this step; the decay rises to its full value over the first steps."""
-        decay = min(self.config.optimization.ema_decay, (1 + step) / (10 + step))
+        """Move the averaged weights towards those of this step, every few steps and before each validation step.
+
+        The decay of one step rises to its full value over the first steps. The weights of the steps between two updates count as
+        those of the later one, which changes the average little and saves most of the time.
+        """
+        if step % _EMA_EVERY and not self.is_due(step):
+            return
         if not self.ema_weights:
             self.ema_weights = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+        decay = min(self.config.optimization.ema_decay, (1 + step) / (10 + step)) ** (step - self.ema_step)
         for mean, variable in zip(self.ema_weights, variables, strict=True):
             change = keras.ops.convert_to_numpy(variable) - mean
             change *= 1 - decay
             mean += change
+        self.ema_step = step
+
+    def is_due(self, step: int) -> bool:
+        """Whether there is a validation step after this step."""
+        return step % self.config.validation.validate_every == 0 or step == self.config.optimization.steps
 
     def validate(self, step: int, *, loss: float, learning_rate: float) -> None:
         """Measure the averaged weights on the validation people, and remember them if they are the best.
@@ -145,3 +159,4 @@ class ValidationMonitor:
         self.history = checkpoint.state["history"]
         self.best_step, self.best_eer = checkpoint.state["best_step"], checkpoint.state["best_eer"]
         self.ema_weights, self.best_weights = checkpoint.ema, checkpoint.best
+        self.ema_step = checkpoint.state["step"]
