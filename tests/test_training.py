@@ -421,6 +421,20 @@ def test_hyperparameters_are_recorded_by_name():
         config.replace(speed=9)
 
 
+def test_weights_are_averaged_every_fourth_step_and_before_each_validation_step(split):
+    monitor = Trainer(split, little(steps=150, validate_every=6, ema_decay=0.9)).monitor
+    variable, each_step, updated = keras.Variable(0.0), 0.0, []
+    for step in range(1, 151):
+        variable.assign(step / 100)
+        decay = min(0.9, (1 + step) / (10 + step))
+        each_step = decay * each_step + (1 - decay) * step / 100
+        monitor.update_ema([variable], step)
+        if monitor.ema_step == step:
+            updated.append(step)
+    assert updated[:7] == [4, 6, 8, 12, 16, 18, 20]
+    assert monitor.ema_weights[0] == pytest.approx(each_step, abs=0.02)
+
+
 def test_an_earlier_validation_step_replaces_the_last_only_if_it_is_better_by_a_standard_error(split):
     trainer = Trainer(split, little())
     trainer.run()
