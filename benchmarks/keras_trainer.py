@@ -2,10 +2,10 @@
 
 import sys
 
-import keras
 import numpy as np
 from answering import answer
 
+from visavis.backend import keras
 from visavis.data import read_arrays
 from visavis.models import build_embedding, build_siamese
 from visavis.training.configuration import LOSSES, TrainingConfig
