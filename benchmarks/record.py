@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -28,8 +29,17 @@ def write_result(name: str, figures: dict[str, Any], *, command: str) -> Path:
     }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path.write_text(json.dumps(_as_json(result), indent=1, allow_nan=False) + "\n")
     return path
+
+
+def _as_json(values: Any) -> Any:
+    """Return the values with None in place of numbers that are infinite or undefined, which JSON does not have."""
+    if isinstance(values, dict):
+        return {name: _as_json(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_as_json(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def short_digest(values: Any) -> str:

@@ -122,7 +122,7 @@ def times_peer(looks: dict[str, np.ndarray], who: str) -> dict[str, float]:
         seconds = seconds_to_one_eer({name: looks[name][splits] for name in (who, PEER)})
         return seconds[PEER] / seconds[who]
 
-    low, high = np.nanquantile([times(rng.integers(0, count, count)) for _ in range(RESAMPLES)], [0.025, 0.975])
+    low, high = np.nanquantile([times(rng.integers(0, count, count)) for _ in range(RESAMPLES)], [0.025, 0.975], method="nearest")
     return {"median": float(times(np.arange(count))), "least": float(low), "most": float(high)}
 
 
@@ -160,8 +160,9 @@ def main() -> None:
         "mean_eers": {who: [round(float(eer), 4) for eer in own[:, :, 1].mean(axis=0)] for who, own in looks.items()},
     }
     command = f"python benchmarks/training.py --rounds {options.rounds} --splits {options.splits} --steps {options.steps}"
-    if options.backends != ",".join(BACKENDS):
-        command += f" --backends {options.backends} --out {options.out}"
+    for name in ("backends", "out"):
+        if getattr(options, name) != parser.get_default(name):
+            command += f" --{name} {getattr(options, name)}"
     write_result(options.out, figures, command=command)
 
 

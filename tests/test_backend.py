@@ -22,7 +22,10 @@ def test_what_native_code_writes_is_discarded_and_nothing_else(capfd):
 
 SCRIPT = """
 from visavis.models import build_embedding, embed
+import os, platform
 import numpy as np
+if platform.machine() in ("x86_64", "AMD64"):
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
 embed(build_embedding("classic", (32, 32, 1)), np.zeros((2, 32, 32, 1)))
 """
 

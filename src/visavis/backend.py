@@ -1,6 +1,7 @@
 """Keras, imported without the start-up messages of its backend."""
 
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,8 +32,9 @@ def stderr_discarded() -> Iterator[None]:
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # for what TensorFlow logs later: warnings and errors only
-# TensorFlow's faster kernels, which it uses by itself only on processors with AVX-512 for neural networks.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+if platform.machine() in ("x86_64", "AMD64"):
+    # TensorFlow's faster kernels, which it uses by itself only on processors with AVX-512 for neural networks.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 with stderr_discarded():
     import keras as keras
     from keras import layers as layers, ops as ops
