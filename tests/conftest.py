@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# As `visavis.backend` has it, and before a test imports Keras: other kernels round otherwise, and a run is resumed to the bit.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np
 import pytest
