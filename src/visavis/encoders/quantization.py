@@ -24,8 +24,9 @@ _PREPROCESSED = {"onnx.quant.pre_process": "onnxruntime.quant"}  # without it th
 def write_quantized(encoder: OnnxEncoder, faces: npt.NDArray[Any], path: Path) -> None:
     """Write a model whose convolutions and matrix products are computed in 8 bits.
 
-    Weights become signed levels of 7 bits with a scale for each output channel, activations unsigned levels of 8 bits with one scale
-    and one zero, from the smallest and the largest value that occurs for some faces. Biases keep 32 bits (Jacob et al., 2018).
+    Weights become signed levels of 7 bits with a scale for each output channel. Activations become unsigned levels of 8 bits with
+    one scale and one zero, from the smallest and the largest value that occurs for some faces. Biases keep 32 bits (Jacob et al.,
+    2018).
 
     Args:
         encoder: The model.
