@@ -152,9 +152,8 @@ def main() -> None:
         print(as_text(data, tables[data]))
     lengths = f"--att-steps {steps['att']} --lfw-steps {steps['lfw']} --signature-steps {steps['signatures']}"
     precision = " --mixed-precision" if options.mixed_precision else ""
-    chosen = "".join(f" --data {data}" for data in options.data or steps) + "".join(
-        f" --loss {loss}" for loss in options.loss or ()
-    )
+    chosen = "".join(f" --data {data}" for data in options.data or steps)
+    chosen += "".join(f" --loss {loss}" for loss in options.loss or ())
     command = f"python benchmarks/losses.py{chosen} --seeds {options.seeds} {lengths}{precision}"
     write_result("losses", {"baseline": BASELINE, **tables}, command=command)
 
