@@ -7,6 +7,9 @@ from keras import ops
 
 from visavis.models import (
     NETWORKS,
+    DirectAveragePooling2D,
+    DirectConv2D,
+    DirectMaxPooling2D,
     DistanceSigmoid,
     EuclideanDistance,
     FusedBatchNormalization,
@@ -77,6 +80,40 @@ def test_fused_batch_normalisation_is_that_of_keras(dtype, atol, training):
             assert (results[-1][0] != [0.5, 1, 2, -1]).all()
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, atol=atol)
+
+
+@pytest.mark.parametrize("sides", [(8, 8), (9, 7), (5, 12)])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(
+    ("kind", "direct", "arguments"),
+    [
+        (keras.layers.Conv2D, DirectConv2D, {"filters": 6, "kernel_size": 3}),
+        (keras.layers.Conv2D, DirectConv2D, {"filters": 6, "kernel_size": (3, 2), "strides": 2, "activation": "relu"}),
+        (keras.layers.Conv2D, DirectConv2D, {"filters": 6, "kernel_size": 4, "strides": (1, 3), "groups": 2}),
+        (keras.layers.Conv2D, DirectConv2D, {"filters": 6, "kernel_size": 1, "use_bias": False}),
+        (keras.layers.Conv2D, DirectConv2D, {"filters": 6, "kernel_size": 2, "dilation_rate": 2}),
+        (keras.layers.MaxPooling2D, DirectMaxPooling2D, {"pool_size": 2}),
+        (keras.layers.MaxPooling2D, DirectMaxPooling2D, {"pool_size": 3, "strides": 1}),
+        (keras.layers.AveragePooling2D, DirectAveragePooling2D, {"pool_size": 2}),
+        (keras.layers.AveragePooling2D, DirectAveragePooling2D, {"pool_size": (2, 3), "strides": (1, 2)}),
+    ],
+)
+def test_direct_layers_are_those_of_keras(kind, direct, arguments, padding, sides):
+    results = []
+    for layer in (kind(padding=padding, **arguments), direct(padding=padding, **arguments)):
+        inputs = keras.Input((*sides, 4))
+        model = keras.Model(inputs, layer(inputs))
+        rng = np.random.default_rng(0)
+        model.set_weights([rng.normal(0, 1, weights.shape).astype(np.float32) for weights in model.get_weights()])
+        levels = rng.normal(0, 1, (2, *sides, 4)).astype(np.float32)
+        assert model.output_shape[1:] == model.predict_on_batch(levels).shape[1:]
+        results.append([model.predict_on_batch(levels)])
+        if model.weights:
+            model.compile(keras.optimizers.SGD(0.1), "mse")
+            model.train_on_batch(levels, np.zeros_like(results[-1][0]))
+            results[-1] += model.get_weights()
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 def test_embed_in_batches_of_any_size():

@@ -1,6 +1,9 @@
 """Embedding networks, the distance layer, and the Siamese model of two inputs."""
 
 from visavis.models.layers import (
+    DirectAveragePooling2D,
+    DirectConv2D,
+    DirectMaxPooling2D,
     DistanceSigmoid,
     EuclideanDistance,
     FusedBatchNormalization,
@@ -22,6 +25,9 @@ from visavis.models.networks import (
 
 __all__ = [
     "NETWORKS",
+    "DirectAveragePooling2D",
+    "DirectConv2D",
+    "DirectMaxPooling2D",
     "DistanceSigmoid",
     "EuclideanDistance",
     "FusedBatchNormalization",

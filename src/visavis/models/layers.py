@@ -1,4 +1,4 @@
-"""Keras layers: photo standardisation, batch normalisation, embedding distances, and the head of a Siamese model."""
+"""Keras layers: photo standardisation, convolution, pooling, batch normalisation, distances, and the head of a Siamese model."""
 
 from typing import Any
 
@@ -7,7 +7,16 @@ import numpy as np
 from visavis.backend import keras, layers, ops
 from visavis.models.losses import pairwise_distances
 
-__all__ = ["DistanceSigmoid", "EuclideanDistance", "FusedBatchNormalization", "PairLogits", "StandardizePhotos"]
+__all__ = [
+    "DirectAveragePooling2D",
+    "DirectConv2D",
+    "DirectMaxPooling2D",
+    "DistanceSigmoid",
+    "EuclideanDistance",
+    "FusedBatchNormalization",
+    "PairLogits",
+    "StandardizePhotos",
+]
 
 Tensor = Any
 
@@ -33,6 +42,69 @@ class StandardizePhotos(layers.Layer):
         centred = photos - ops.mean(photos, axis=(1, 2, 3), keepdims=True)
         deviation = ops.sqrt(ops.mean(ops.square(centred), axis=(1, 2, 3), keepdims=True))
         return ops.cast(centred / ops.maximum(deviation, 1e-4), self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="visavis")
+class DirectConv2D(layers.Conv2D):
+    """Keras's convolution of feature maps `(n, h, w, c)`; on PyTorch without copies.
+
+    Keras copies the features to `(n, c, h, w)` there and back for each layer. PyTorch computes on either order in memory.
+    """
+
+    def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
+        """Return the features convolved."""
+        direct = keras.backend.backend() == "torch" and self.padding == "same" and self.data_format == "channels_last"
+        if not direct or self.dilation_rate != (1, 1):
+            return super().convolution_op(inputs, kernel)
+        from torch.nn import functional
+
+        features = inputs.permute(0, 3, 1, 2)
+        wanted = [_same_padding(*sizes) for sizes in zip(features.shape[2:], self.kernel_size, self.strides, strict=True)]
+        padding = [least for least, _ in wanted]
+        if any(least != most for least, most in wanted):
+            features, padding = functional.pad(features, (*wanted[1], *wanted[0])), [0, 0]
+        weights = ops.convert_to_tensor(kernel).permute(3, 2, 0, 1)
+        outputs = functional.conv2d(features, weights, stride=self.strides, padding=padding, groups=self.groups)
+        return outputs.permute(0, 2, 3, 1)
+
+
+def _same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Return the rows before and after, such that `ceil(side / stride)` remain."""
+    added = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+    return added // 2, added - added // 2
+
+
+@keras.saving.register_keras_serializable(package="visavis")
+class DirectMaxPooling2D(layers.MaxPooling2D):
+    """Keras's maximum pooling of feature maps `(n, h, w, c)`; on PyTorch without copies, as `DirectConv2D`."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the features pooled."""
+        return _pool(self, "max_pool2d", inputs) if _pools_directly(self, inputs) else super().call(inputs)
+
+
+@keras.saving.register_keras_serializable(package="visavis")
+class DirectAveragePooling2D(layers.AveragePooling2D):
+    """Keras's average pooling of feature maps `(n, h, w, c)`; on PyTorch without copies, as `DirectConv2D`."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the features pooled."""
+        return _pool(self, "avg_pool2d", inputs) if _pools_directly(self, inputs) else super().call(inputs)
+
+
+def _pools_directly(layer: Any, inputs: Tensor) -> bool:
+    """Whether PyTorch can pool these features as they are: without padding."""
+    padded = layer.padding == "same" and any(
+        sum(_same_padding(*sizes)) for sizes in zip(inputs.shape[1:3], layer.pool_size, layer.strides, strict=True)
+    )
+    return keras.backend.backend() == "torch" and layer.data_format == "channels_last" and not padded
+
+
+def _pool(layer: Any, function: str, inputs: Tensor) -> Tensor:
+    from torch.nn import functional
+
+    pooled = getattr(functional, function)(inputs.permute(0, 3, 1, 2), layer.pool_size, layer.strides)
+    return pooled.permute(0, 2, 3, 1)
 
 
 @keras.saving.register_keras_serializable(package="visavis")

@@ -14,7 +14,15 @@ import numpy.typing as npt
 from visavis.backend import keras, layers
 from visavis.errors import check_option
 from visavis.metrics import unit_rows
-from visavis.models.layers import DistanceSigmoid, EuclideanDistance, FusedBatchNormalization, StandardizePhotos
+from visavis.models.layers import (
+    DirectAveragePooling2D,
+    DirectConv2D,
+    DirectMaxPooling2D,
+    DistanceSigmoid,
+    EuclideanDistance,
+    FusedBatchNormalization,
+    StandardizePhotos,
+)
 
 __all__ = [
     "NETWORKS",
@@ -216,14 +224,14 @@ class _Blocks:
         return layers.Dense(units, **self._product())(x)
 
     def conv(self, x: Tensor, filters: int, *, strides: int = 1, kernel: int = 3, relu: bool = True) -> Tensor:
-        x = self.normalise(layers.Conv2D(filters, kernel, strides=strides, padding="same", **self._product())(x))
+        x = self.normalise(DirectConv2D(filters, kernel, strides=strides, padding="same", **self._product())(x))
         return layers.ReLU()(x) if relu else x
 
     def residual(self, x: Tensor, filters: int, *, strides: int = 1) -> Tensor:
         y = self.conv(x, filters, strides=strides)
         y = self.conv(y, filters, relu=False)
         if strides > 1:
-            x = layers.AveragePooling2D(strides, padding="same")(x)
+            x = DirectAveragePooling2D(strides, padding="same")(x)
         if x.shape[-1] != filters:
             x = self.conv(x, filters, kernel=1, relu=False)
         return layers.ReLU()(layers.Add()([x, y]))
@@ -231,9 +239,9 @@ class _Blocks:
 
 def _classic(x: Tensor, blocks: _Blocks) -> Tensor:
     """Four plain convolutions with batch normalisation, and pooling between them."""
-    x = layers.MaxPooling2D(2)(blocks.conv(x, 32, strides=2))
+    x = DirectMaxPooling2D(2)(blocks.conv(x, 32, strides=2))
     for filters in (64, 128):
-        x = layers.MaxPooling2D(2)(blocks.conv(x, filters))
+        x = DirectMaxPooling2D(2)(blocks.conv(x, filters))
     return blocks.conv(x, 128)
 
 
