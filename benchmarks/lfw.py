@@ -8,7 +8,8 @@ further 5 % of its people are validation people for checkpoint selection. The th
 accuracy on the nine other folds. Runs go to `runs/lfw-FACES-DIGEST-FOLDS`, with the digest of the hyperparameters, and are resumed;
 finished scores are kept there. Also measured: scores normalised by the training people (AS-norm, 50 nearest); and whether the
 running statistics of batch normalisation are those of the averaged weights: they are computed again from 20 batches of training
-photos, and the validation EER with them. Writes `results/lfw-FACES.json`. About 40 minutes with `--mixed-precision` on 2 cores.
+photos, and the validation EER with them. Writes `results/lfw-FACES.json`. About 40 minutes with `--mixed-precision` on 2 cores;
+without AVX-512 two hours on PyTorch.
 
 `--faces aligned` uses the faces that `benchmarks/faces.py` detected and aligned (and the centre of a photo without a detected
 face); `--faces centre` crops the centre of every photo.

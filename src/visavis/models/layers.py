@@ -46,7 +46,7 @@ class StandardizePhotos(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="visavis")
 class DirectConv2D(layers.Conv2D):
-    """Keras's convolution of feature maps `(n, h, w, c)`; on PyTorch without copies.
+    """Keras's convolution of feature maps `(n, h, w, c)`; on PyTorch with `padding="same"` without copies.
 
     Keras copies the features to `(n, c, h, w)` there and back for each layer. PyTorch computes on either order in memory.
     """
@@ -94,10 +94,10 @@ class DirectAveragePooling2D(layers.AveragePooling2D):
 
 def _pools_directly(layer: Any, inputs: Tensor) -> bool:
     """Whether PyTorch can pool these features as they are: without padding."""
-    padded = layer.padding == "same" and any(
-        sum(_same_padding(*sizes)) for sizes in zip(inputs.shape[1:3], layer.pool_size, layer.strides, strict=True)
-    )
-    return keras.backend.backend() == "torch" and layer.data_format == "channels_last" and not padded
+    if keras.backend.backend() != "torch" or layer.data_format != "channels_last":
+        return False
+    sizes = zip(inputs.shape[1:3], layer.pool_size, layer.strides, strict=True)
+    return layer.padding == "valid" or not any(sum(_same_padding(*of_side)) for of_side in sizes)
 
 
 def _pool(layer: Any, function: str, inputs: Tensor) -> Tensor:
