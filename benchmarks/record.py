@@ -20,8 +20,9 @@ RUNS = Path(__file__).parents[1] / "runs"
 
 def write_result(name: str, figures: dict[str, Any], *, command: str) -> Path:
     """Write `results/NAME.json` and return its path."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     result = {
-        "command": command,
+        "command": command if backend == "tensorflow" else f"KERAS_BACKEND={backend} {command}",
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system(), **_accelerator()},
         "versions": {"python": platform.python_version(), **_versions()},
