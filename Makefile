@@ -15,19 +15,21 @@ serve: setup
 	mkdir -p runs
 	$(BIN)/visavis serve --gallery runs/demo.gallery
 
-# Two processes, each with whole files of tests: on 2 cores this takes two thirds of the time.
+# Two processes, each with whole files of tests.
+TWO := --numprocesses 2 --dist loadfile
+
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest $(TWO)
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest $(TWO) -m slow
 
 # The lowest versions that pyproject.toml allows. Old releases may warn about newer ones of their own dependencies.
 test-lowest:
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python $(PIP) --require-hashes --requirement requirements/lowest.txt
 	$(VENV)-lowest/bin/python $(PIP) --no-deps --no-build-isolation --editable .
-	$(VENV)-lowest/bin/python -m pytest -W default::DeprecationWarning
+	$(VENV)-lowest/bin/python -m pytest $(TWO) -W default::DeprecationWarning
 
 # onnxruntime-web, which the tests of `visavis export --browser` need; they skip without it. Needs npm and a network.
 browser: runs/browser/.installed
