@@ -74,37 +74,31 @@ def _same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
     return added // 2, added - added // 2
 
 
+class _DirectPooling(layers.Layer):
+    """The pooling of Keras's layer that it is mixed into; on PyTorch without copies where nothing is padded."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the features pooled."""
+        direct = keras.backend.backend() == "torch" and self.data_format == "channels_last"
+        if direct and self.padding == "same":
+            sizes = zip(inputs.shape[1:3], self.pool_size, self.strides, strict=True)
+            direct = not any(sum(_same_padding(*of_side)) for of_side in sizes)
+        if not direct:
+            return super().call(inputs)
+        from torch.nn import functional
+
+        pool = functional.max_pool2d if self.pool_mode == "max" else functional.avg_pool2d
+        return pool(inputs.permute(0, 3, 1, 2), self.pool_size, self.strides).permute(0, 2, 3, 1)
+
+
 @keras.saving.register_keras_serializable(package="visavis")
-class DirectMaxPooling2D(layers.MaxPooling2D):
+class DirectMaxPooling2D(_DirectPooling, layers.MaxPooling2D):
     """Keras's maximum pooling of feature maps `(n, h, w, c)`; on PyTorch without copies, as `DirectConv2D`."""
 
-    def call(self, inputs: Tensor) -> Tensor:
-        """Return the features pooled."""
-        return _pool(self, "max_pool2d", inputs) if _pools_directly(self, inputs) else super().call(inputs)
-
 
 @keras.saving.register_keras_serializable(package="visavis")
-class DirectAveragePooling2D(layers.AveragePooling2D):
+class DirectAveragePooling2D(_DirectPooling, layers.AveragePooling2D):
     """Keras's average pooling of feature maps `(n, h, w, c)`; on PyTorch without copies, as `DirectConv2D`."""
-
-    def call(self, inputs: Tensor) -> Tensor:
-        """Return the features pooled."""
-        return _pool(self, "avg_pool2d", inputs) if _pools_directly(self, inputs) else super().call(inputs)
-
-
-def _pools_directly(layer: Any, inputs: Tensor) -> bool:
-    """Whether PyTorch can pool these features as they are: without padding."""
-    if keras.backend.backend() != "torch" or layer.data_format != "channels_last":
-        return False
-    sizes = zip(inputs.shape[1:3], layer.pool_size, layer.strides, strict=True)
-    return layer.padding == "valid" or not any(sum(_same_padding(*of_side)) for of_side in sizes)
-
-
-def _pool(layer: Any, function: str, inputs: Tensor) -> Tensor:
-    from torch.nn import functional
-
-    pooled = getattr(functional, function)(inputs.permute(0, 3, 1, 2), layer.pool_size, layer.strides)
-    return pooled.permute(0, 2, 3, 1)
 
 
 @keras.saving.register_keras_serializable(package="visavis")
