@@ -113,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = [grow(Path(folder), photos, options.commands) for photos in options.photos]
-    write_result("album_growth", {"growth": rows}, command="python benchmarks/album_growth.py")
+    write_result("album_growth", {"growth": rows})
 
 
 if __name__ == "__main__":

@@ -449,7 +449,7 @@ def main() -> None:
     measured = {"fusion": fusion, "search": search, "clusters": clusters, "coverage": coverage}
     for part in arguments.parts:
         figures[part] = groups(arguments.photos) if part == "groups" else measured[part](people)
-        write_result("albums", {"figures": figures}, command="python benchmarks/albums.py")
+        write_result("albums", {"figures": figures})
 
 
 if __name__ == "__main__":

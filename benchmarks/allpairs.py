@@ -107,10 +107,7 @@ def main() -> None:
         if photos <= options.largest:
             rows.append(measure_size(photos, options.rounds))
             print(rows[-1], flush=True)
-    command = f"python benchmarks/allpairs.py --rounds {options.rounds} --largest {options.largest}"
-    write_result(
-        "allpairs", {"sizes": rows, "evaluation": evaluation(3 * options.rounds), "rounds": options.rounds}, command=command
-    )
+    write_result("allpairs", {"sizes": rows, "evaluation": evaluation(3 * options.rounds), "rounds": options.rounds})
 
 
 if __name__ == "__main__":

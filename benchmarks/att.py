@@ -81,8 +81,7 @@ def main() -> None:
     mean = {name: float(np.mean([row["eer"][name] for row in rows])) for name in rows[0]["eer"]}
     slowest = {loss: max(row["seconds"][loss] for row in rows) for loss in losses}
     print(mean, slowest)
-    command = "python benchmarks/att.py " + " ".join(f"--loss {loss}" for loss in losses) + f" --steps {options.steps}"
-    write_result("att", {"mean_eer": mean, "slowest_fold_seconds": slowest, "folds": rows}, command=command)
+    write_result("att", {"mean_eer": mean, "slowest_fold_seconds": slowest, "folds": rows})
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def main() -> None:
         generate_faces(1600, 10, options=RenderOptions(workers=workers))
         figures["generated_faces_per_second"][f"{workers} processes"] = 16_000 / (time.perf_counter() - start)
     print(figures)
-    write_result("basics", figures, command="python benchmarks/basics.py")
+    write_result("basics", figures)
 
 
 if __name__ == "__main__":

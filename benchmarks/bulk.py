@@ -95,7 +95,7 @@ def main() -> None:
         print(figures["prepared faces"], flush=True)
         figures["wall_seconds"] = engines(work / "photos", work, options.rounds)
     print(figures)
-    write_result("bulk", figures, command=f"python benchmarks/bulk.py --photos {options.photos} --rounds {options.rounds}")
+    write_result("bulk", figures)
 
 
 def many(faces: Path, out: Path, times: int = 20) -> None:

@@ -112,7 +112,7 @@ def main() -> None:
         "times_longer_than_face_recognition": ratio(seconds["ours"], seconds["face_recognition"]),
     }
     print(figures)
-    write_result("decision", figures, command=f"python benchmarks/decision.py --pairs {options.pairs}")
+    write_result("decision", figures)
 
 
 if __name__ == "__main__":

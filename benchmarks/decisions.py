@@ -172,7 +172,7 @@ def main() -> None:
     figures["att"] = att(*embedded(options.encoder, encoder, "att"))
     figures["summary"] = {"lfw": shares(figures["lfw"]["thresholds"]), "att": shares(figures["att"])}
     print(figures["summary"], figures["lfw"]["view2_accuracy"])
-    write_result("decisions", figures, command=f"python benchmarks/decisions.py --encoder {options.encoder}")
+    write_result("decisions", figures)
 
 
 if __name__ == "__main__":

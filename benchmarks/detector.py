@@ -89,7 +89,7 @@ def main() -> None:
         "load_cpu_seconds": statistics.median(load),
     }
     print(figures)
-    write_result("detector", figures, command="python benchmarks/detector.py")
+    write_result("detector", figures)
 
 
 if __name__ == "__main__":

@@ -255,7 +255,7 @@ def main() -> None:
     figures["start"] = start_up()
     print(figures["start"], flush=True)
     figures["fine_tuned_on_att"] = fine_tuning(options.folds) if options.folds else None
-    write_result("encoder", figures, command=f"python benchmarks/encoder.py --folds {options.folds}")
+    write_result("encoder", figures)
 
 
 if __name__ == "__main__":

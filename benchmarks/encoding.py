@@ -144,7 +144,7 @@ def main() -> None:
             for batch in (1, 64):
                 figures["runs"].append(measured(paths, batch=batch, threads=threads, rounds=options.rounds))
                 print(figures["runs"][-1], flush=True)
-    write_result("encoding", figures, command=f"python benchmarks/encoding.py --rounds {options.rounds}")
+    write_result("encoding", figures)
 
 
 if __name__ == "__main__":

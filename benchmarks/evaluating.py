@@ -67,7 +67,7 @@ def main() -> None:
         run = subprocess.run([sys.executable, __file__, name], check=True, capture_output=True, text=True)
         figures[name] = json.loads(run.stdout.splitlines()[-1])
         print(name, figures[name], flush=True)
-    write_result("evaluating", figures, command="python benchmarks/evaluating.py")
+    write_result("evaluating", figures)
 
 
 if __name__ == "__main__":

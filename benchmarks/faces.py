@@ -80,7 +80,7 @@ def main() -> None:
     options = parser.parse_args()
     figures = {"prepared": prepared(), "compared": compared(options.compared)}
     print(figures)
-    write_result("faces", figures, command="python benchmarks/faces.py")
+    write_result("faces", figures)
 
 
 if __name__ == "__main__":

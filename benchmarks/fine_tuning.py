@@ -79,9 +79,7 @@ def main() -> None:
         "won": sum(row["probability_of_fewer_errors"] > 0.975 for row in rows),
         "kept_the_start": sum(row["best_step"] == 0 and row["shrinkage"] is None for row in rows),
     }
-    write_result(
-        "fine_tuning", summary, command=f"python benchmarks/fine_tuning.py --draws {options.draws} --steps {options.steps}"
-    )
+    write_result("fine_tuning", summary)
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def main() -> None:
         for what, command in MISTAKES.items():
             mistakes[what] = run(command.format(**names), folder)
             print(what, mistakes[what], flush=True)
-    write_result("first_minutes", {"steps": steps, "mistakes": mistakes}, command="python benchmarks/first_minutes.py")
+    write_result("first_minutes", {"steps": steps, "mistakes": mistakes})
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sizes = {str(count): run(count, Path(folder), arguments.rounds) for count in arguments.counts}
     figures = {"references": sizes}
-    print(write_result("gallery", figures, command="python benchmarks/gallery.py"))
+    print(write_result("gallery", figures))
 
 
 if __name__ == "__main__":

@@ -260,9 +260,8 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         tally = run(Path(folder), arguments.kills, seed=arguments.seed, longest=arguments.longest)
-    command = f"python benchmarks/gallery_crashes.py --kills {arguments.kills} --longest {arguments.longest}"
     figures = {**asdict(tally), "workers": WORKERS, "seconds": round(time.monotonic() - started)}
-    print(write_result("gallery_crashes", figures, command=command))
+    print(write_result("gallery_crashes", figures))
     print(figures)
 
 

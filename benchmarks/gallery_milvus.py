@@ -127,9 +127,7 @@ def main() -> None:
         "recall_at_5": {name: round(recall(mine, found["file"], TOP), 4) for name, mine in found.items()},
         "load": os.getloadavg(),
     }
-    print(
-        write_result("gallery_milvus", figures, command=f"python benchmarks/gallery_milvus.py --count {arguments.count}"), figures
-    )
+    print(write_result("gallery_milvus", figures), figures)
 
 
 if __name__ == "__main__":

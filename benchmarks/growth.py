@@ -177,7 +177,7 @@ def main() -> None:
         rows.append(row)
         print(row, flush=True)
         count *= 10
-    write_result("growth", {"sizes": rows}, command=f"python benchmarks/growth.py --largest {options.largest}")
+    write_result("growth", {"sizes": rows})
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def main() -> None:
                 name = f"FMR {target:g}, {photos}, {kind}"
                 figures[name] = cell(kind, photos, target, options.draws)
                 print(name, figures[name], flush=True)
-                write_result("guarantees", {"cells": figures}, command=f"python benchmarks/guarantees.py --draws {options.draws}")
+                write_result("guarantees", {"cells": figures})
     for name, row in figures.items():
         if row["accepted"]["upper"] < 0.9:
             print(f"{name}: of draws of people as many as advised, {row['accepted']} were accepted")

@@ -280,8 +280,7 @@ def main() -> None:
     options = parser.parse_args()
     figures = measure(options.uploads, options.seed) | {"load": measure_load(options.seconds), "files": measure_files()}
     print(json.dumps(figures, indent=1))
-    command = f"python benchmarks/hostile.py --uploads {options.uploads} --seed {options.seed} --seconds {options.seconds:g}"
-    write_result("hostile", figures, command=command)
+    write_result("hostile", figures)
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ def main() -> None:
         found = {name: counted(held, {file: people[file] for file in held}, door) for name, held, door in doors(files, Path(work))}
         figures = {"doors": found, "listing": listing(Path(work)), "seconds": time.perf_counter() - started}
     print(figures)
-    write_result("intake", figures, command="python benchmarks/intake.py")
+    write_result("intake", figures)
 
 
 if __name__ == "__main__":

@@ -191,9 +191,7 @@ def main() -> None:
     figures = {"key": options.key, "targets": len(targets), "requests": options.requests, "galleries": galleries}
     print(figures)
     name = "inversion" if options.key == "read" else f"inversion_{options.key}"
-    sizes = " ".join(map(str, options.subjects))
-    command = f"python benchmarks/inversion.py --targets {len(targets)} --requests {options.requests} --key {options.key}"
-    write_result(name, figures, command=f"{command} --subjects {sizes}")
+    write_result(name, figures)
 
 
 if __name__ == "__main__":

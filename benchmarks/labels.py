@@ -87,7 +87,7 @@ def main() -> None:
         "another_person": rates(outsiders(own, members.labels, foreign)),
     }
     print(figures)
-    write_result("labels", figures, command="python benchmarks/labels.py")
+    write_result("labels", figures)
 
 
 if __name__ == "__main__":

@@ -161,12 +161,9 @@ def main() -> None:
         result = evaluate_folds(row[tested], protocol.labels[tested], protocol.folds[tested])
         print(name, result, sep=":\n")
         figures[name] = result.to_json()
-    settings = f"--network {options.network} --loss {options.loss} --steps {options.steps}"
-    settings += f"{' --mixed-precision' if options.mixed_precision else ''}{f' --out {options.out}' if options.out else ''}"
     write_result(
         options.out or f"lfw-{options.faces}",
         {**figures.pop("network"), **figures, "networks": networks, "config": config.to_json()},
-        command=f"python benchmarks/lfw.py --faces {options.faces} {settings} --folds {options.folds}",
     )
 
 

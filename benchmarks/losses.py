@@ -152,13 +152,8 @@ def main() -> None:
                 print(data, loss, seed, own[seed], flush=True)
         tables[data] = summarise(rows)
         print(as_text(data, tables[data]))
-    lengths = f"--att-steps {steps['att']} --lfw-steps {steps['lfw']} --signature-steps {steps['signatures']}"
-    precision = " --mixed-precision" if options.mixed_precision else ""
-    chosen = "".join(f" --data {data}" for data in options.data or ()) + "".join(f" --loss {loss}" for loss in options.loss or ())
-    named = f" --out {options.out}" if options.out else ""
-    command = f"python benchmarks/losses.py{chosen} --seeds {options.seeds} {lengths}{precision}{named}"
-    out = options.out or ("losses-part" if chosen else "losses")
-    write_result(out, {"baseline": BASELINE, **tables}, command=command)
+    out = options.out or ("losses-part" if options.data or options.loss else "losses")
+    write_result(out, {"baseline": BASELINE, **tables})
 
 
 if __name__ == "__main__":

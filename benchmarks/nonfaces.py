@@ -113,7 +113,7 @@ def main() -> None:
         "kinds": kinds,
     }
     print(figures)
-    write_result("nonfaces", figures, command="python benchmarks/nonfaces.py")
+    write_result("nonfaces", figures)
 
 
 if __name__ == "__main__":

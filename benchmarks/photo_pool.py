@@ -125,9 +125,7 @@ def main() -> None:
         },
     }
     print(figures)
-    write_result(
-        "photo_pool", figures, command=f"python benchmarks/photo_pool.py --photos {options.photos} --rounds {options.rounds}"
-    )
+    write_result("photo_pool", figures)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def main() -> None:
             for row in populations[name + camera]:
                 print(name + camera, row, flush=True)
     figures = {"chosen_on": encoder.card.histogram.chosen_on, "draws": draws, "populations": populations}
-    write_result("population", figures, command=f"python benchmarks/population.py --draws {draws}")
+    write_result("population", figures)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def main() -> None:
             for level in populations[names[late]]["levels"].values():
                 print(names[late], level["finding"])
     limits = {field.name: getattr(QualityLimits(), field.name) for field in fields(QualityLimits)}
-    write_result("quality_gate", {"limits": limits, "populations": populations}, command="python benchmarks/quality_gate.py")
+    write_result("quality_gate", {"limits": limits, "populations": populations})
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ import json
 import math
 import os
 import platform
+import shlex
 import shutil
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,11 +20,10 @@ RESULTS = Path(__file__).parent / "results"
 RUNS = Path(__file__).parents[1] / "runs"
 
 
-def write_result(name: str, figures: dict[str, Any], *, command: str) -> Path:
-    """Write `results/NAME.json` and return its path."""
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+def write_result(name: str, figures: dict[str, Any]) -> Path:
+    """Write `results/NAME.json`, with the command of this process, and return its path."""
     result = {
-        "command": command if backend == "tensorflow" else f"KERAS_BACKEND={backend} {command}",
+        "command": _command(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system(), **_accelerator()},
         "versions": {"python": platform.python_version(), **_versions()},
@@ -32,6 +33,13 @@ def write_result(name: str, figures: dict[str, Any], *, command: str) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(_as_json(result), indent=1, allow_nan=False) + "\n")
     return path
+
+
+def _command() -> str:
+    """Return the command line of this process, from the root of the repository."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    return command if backend == "tensorflow" else f"KERAS_BACKEND={backend} {command}"
 
 
 def _as_json(values: Any) -> Any:

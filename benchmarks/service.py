@@ -163,9 +163,7 @@ def main() -> None:
     options = parser.parse_args()
     figures = measure(options.clients, options.seconds)
     print(figures)
-    write_result(
-        "service", figures, command=f"python benchmarks/service.py --seconds {options.seconds:g} --clients {options.clients}"
-    )
+    write_result("service", figures)
 
 
 if __name__ == "__main__":

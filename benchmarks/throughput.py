@@ -145,7 +145,7 @@ def main() -> None:
     reached = [row["two_towers"] / row["ours"] for row in rows if row["ours"] and row["two_towers"]]
     ratios["time_to_same_validation_eer"] = {"median": statistics.median(reached), "all": reached, "splits": SPLITS}
     print(speeds, ratios)
-    write_result("throughput", {"throughput": speeds, "ratios": ratios, "splits": rows}, command="python benchmarks/throughput.py")
+    write_result("throughput", {"throughput": speeds, "ratios": ratios, "splits": rows})
 
 
 if __name__ == "__main__":

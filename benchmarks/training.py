@@ -159,11 +159,7 @@ def main() -> None:
         "times_peer_to_same_eer": {who: times_peer(looks, who) for who in looks},
         "mean_eers": {who: [round(float(eer), 4) for eer in own[:, :, 1].mean(axis=0)] for who, own in looks.items()},
     }
-    command = f"python benchmarks/training.py --rounds {options.rounds} --splits {options.splits} --steps {options.steps}"
-    for name in ("backends", "out"):
-        if getattr(options, name) != parser.get_default(name):
-            command += f" --{name} {getattr(options, name)}"
-    write_result(options.out, figures, command=command)
+    write_result(options.out, figures)
 
 
 if __name__ == "__main__":

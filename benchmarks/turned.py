@@ -179,7 +179,7 @@ def main() -> None:
     faces_of(files[0])  # loads the networks
     empty = {**measure_pictures(files), "large_side": LARGE_SIDE, "cost_large": measure_large(files)}
     figures = {"turned": count_turned(files), "missed": count_missed(), "without_a_face": empty}
-    print(write_result("turned", figures, command=f"python benchmarks/turned.py --photos {count}"))
+    print(write_result("turned", figures))
     print(figures)
 
 

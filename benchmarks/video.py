@@ -374,7 +374,7 @@ def main() -> None:
     figures = json.loads(path.read_text())["figures"] if path.is_file() else {}
     for part in chosen:
         figures[part] = parts[part]()
-        write_result("video", {"figures": figures}, command="python benchmarks/video.py")
+        write_result("video", {"figures": figures})
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The page of benchmarks, its chart and the figures of README and docs are what the results give; helpers are right."""
 
+import json
 import re
 import sys
 from html import unescape
@@ -148,3 +149,17 @@ def test_time_to_a_level_is_that_of_three_looks(page):
     assert measure.time_to(0.1, looks) == 4.0
     assert measure.time_to(0.3, looks) == 3.0
     assert measure.time_to(0.05, looks) is None
+
+
+@pytest.mark.parametrize(("backend", "prefix"), [(None, ""), ("tensorflow", ""), ("torch", "KERAS_BACKEND=torch ")])
+def test_results_record_the_command_of_the_process(page, monkeypatch, tmp_path, backend, prefix):
+    import record
+
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(sys, "argv", ["/some/where/benchmarks/sizes.py", "--loss", "triplet", "--note", "two words"])
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if backend:
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+    written = json.loads(record.write_result("sizes", {"ratio": float("inf"), "rows": [1, float("nan")]}).read_text())
+    assert written["command"] == f"{prefix}python benchmarks/sizes.py --loss triplet --note 'two words'"
+    assert (written["ratio"], written["rows"]) == (None, [1, None])
