@@ -63,12 +63,16 @@ def test_standardised_photos_have_mean_0_and_deviation_1_and_a_flat_one_is_0():
 
 @pytest.mark.parametrize(("dtype", "atol"), [("float32", 1e-4), ("mixed_bfloat16", 0.05)])
 @pytest.mark.parametrize("training", [True, False])
-def test_fused_batch_normalisation_is_that_of_keras(dtype, atol, training):
+@pytest.mark.parametrize("relu", [True, False])
+def test_fused_batch_normalisation_is_that_of_keras(dtype, atol, training, relu):
     results = []
-    for kind in (keras.layers.BatchNormalization, FusedBatchNormalization):
+    arguments = {"momentum": 0.6, "beta_initializer": keras.initializers.Constant(0.5), "dtype": dtype}
+    for layer in (keras.layers.BatchNormalization(**arguments), FusedBatchNormalization(relu=relu, **arguments)):
         inputs = keras.Input((3, 5, 4))
-        layer = kind(momentum=0.6, gamma_initializer="uniform", beta_initializer=keras.initializers.Constant(0.5), dtype=dtype)
-        model = keras.Model(inputs, keras.layers.Activation("tanh", dtype="float32")(layer(inputs)))
+        features = layer(inputs)
+        if relu and not isinstance(layer, FusedBatchNormalization):
+            features = keras.layers.ReLU(dtype=dtype)(features)
+        model = keras.Model(inputs, keras.layers.Activation("tanh", dtype="float32")(features))
         layer.gamma.assign([0.5, 1, 2, -1])
         levels = np.random.default_rng(0).normal(3, 2, (2, 3, 5, 4)).astype(np.float32)
         targets = np.random.default_rng(1).normal(0, 1, levels.shape).astype(np.float32)
@@ -76,6 +80,7 @@ def test_fused_batch_normalisation_is_that_of_keras(dtype, atol, training):
         if training:
             model.train_on_batch(levels, targets)
         results.append([ops.convert_to_numpy(variable) for variable in layer.variables] + [model.predict_on_batch(levels)])
+        assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
         if training:
             assert (results[-1][0] != [0.5, 1, 2, -1]).all()
     for one, other in zip(*results, strict=True):

@@ -107,20 +107,38 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
     Keras composes it of elementary operations, each of which reads and writes all features. JAX fuses these by itself. The result
     is the same but for rounding.
+
+    Args:
+        relu: Whether to return the maximum of the result and 0. A ReLU layer does the same, but Keras keeps the features before it
+            as well on PyTorch until the whole network is computed.
+        **kwargs: The arguments of Keras's layer.
     """
+
+    def __init__(self, *, relu: bool = False, **kwargs: Any) -> None:
+        """Set the options."""
+        super().__init__(**kwargs)
+        self.relu = relu
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         """Return the features normalised, in training by the statistics of the batch, which also move the moving averages."""
         normalise = _FUSED.get(keras.backend.backend())
         if normalise is None or not training or not self.trainable or mask is not None:
-            return super().call(inputs, training=training, mask=mask)
-        outputs, mean, variance = normalise(inputs, ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32"), self.epsilon)
+            outputs = super().call(inputs, training=training, mask=mask)
+            return ops.relu(outputs) if self.relu else outputs
+        gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
+        outputs, mean, variance = normalise(inputs, gamma, beta, self.epsilon, self.relu)
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             average.assign(average * self.momentum + value * (1 - self.momentum))
         return outputs
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for Keras to save."""
+        return {**super().get_config(), "relu": self.relu}
 
-def _normalise_by_tensorflow(inputs: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+
+def _normalise_by_tensorflow(
+    inputs: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, relu: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return normalised features, and mean and variance `(c,)` of the batch."""
     import tensorflow as tf
 
@@ -129,14 +147,16 @@ def _normalise_by_tensorflow(inputs: Tensor, gamma: Tensor, beta: Tensor, epsilo
         x=inputs, scale=gamma, offset=beta, mean=empty, variance=empty, epsilon=epsilon, is_training=True
     )
     count = tf.cast(tf.size(inputs) // tf.size(gamma), tf.float32)
-    return outputs, mean, unbiased * ((count - 1) / count)  # Keras averages the biased variance
+    biased = unbiased * ((count - 1) / count)  # which Keras averages
+    return tf.nn.relu(outputs) if relu else outputs, mean, biased
 
 
-def _normalise_by_torch(inputs: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+def _normalise_by_torch(inputs: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, relu: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Likewise."""
     import torch
 
     outputs, mean, inverse = torch.native_batch_norm(inputs.permute(0, 3, 1, 2), gamma, beta, None, None, True, 0.0, epsilon)
+    outputs = outputs.relu_() if relu else outputs  # in place: no gradient needs the features before it
     return outputs.permute(0, 2, 3, 1), mean, inverse.pow(-2) - epsilon
 
 

@@ -78,7 +78,7 @@ def build_embedding(
     photos = keras.Input(input_shape, name="photos")
     blocks = _Blocks(seed, dtype)
     features = NETWORKS[network](StandardizePhotos(dtype=dtype, name="standardize")(photos), blocks)
-    embedding = blocks.normalise(blocks.dense(layers.Flatten()(features), int(embedding_size)))
+    embedding = blocks.dense(layers.Flatten()(features), int(embedding_size))
     return keras.Model(photos, layers.UnitNormalization(dtype="float32", name="unit")(embedding), name="embedding")
 
 
@@ -216,16 +216,17 @@ class _Blocks:
         initializer = keras.initializers.HeNormal(seed=int(self._seeds.integers(2**31)))
         return {"use_bias": False, "kernel_initializer": initializer, "dtype": self._dtype, "name": f"{_PRODUCT}{self._made}"}
 
-    def normalise(self, x: Tensor) -> Tensor:
-        kind = FusedBatchNormalization if len(x.shape) == 4 else layers.BatchNormalization
-        return kind(momentum=0.98, dtype=self._dtype, name=f"{_NORMALISE}{self._made}")(x)
+    def _normalisation(self) -> dict[str, Any]:
+        """Return the arguments of the batch normalisation after it."""
+        return {"momentum": 0.98, "dtype": self._dtype, "name": f"{_NORMALISE}{self._made}"}
 
     def dense(self, x: Tensor, units: int) -> Tensor:
-        return layers.Dense(units, **self._product())(x)
+        x = layers.Dense(units, **self._product())(x)
+        return layers.BatchNormalization(**self._normalisation())(x)
 
     def conv(self, x: Tensor, filters: int, *, strides: int = 1, kernel: int = 3, relu: bool = True) -> Tensor:
-        x = self.normalise(DirectConv2D(filters, kernel, strides=strides, padding="same", **self._product())(x))
-        return layers.ReLU()(x) if relu else x
+        x = DirectConv2D(filters, kernel, strides=strides, padding="same", **self._product())(x)
+        return FusedBatchNormalization(relu=relu, **self._normalisation())(x)
 
     def residual(self, x: Tensor, filters: int, *, strides: int = 1) -> Tensor:
         y = self.conv(x, filters, strides=strides)
