@@ -193,6 +193,7 @@ def gallery_milvus_rows(figures: Figures) -> Iterator[Row]:
 SECTIONS: dict[str, Callable[[Figures], Iterator[Row]]] = {
     "training": training_rows,
     "training-avx2": partial(step_rows, where=" without AVX-512"),
+    "training-torch": partial(step_rows, where=" on PyTorch alone, without AVX-512"),
     "throughput": throughput_rows,
     "encoding": encoding_rows,
     "faces": faces_rows,
